@@ -1,0 +1,1 @@
+//! Agent profiles and command lines; prompt rendering.

@@ -1,0 +1,1 @@
+//! Brings branches together: merged in order, tested, landed.

@@ -1,0 +1,65 @@
+//! The only source of time and of fresh ids.
+//!
+//! `ORCH_TEST_TIME=<unix seconds>` pins the wall clock, so that tests get stable commit ids.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the clock")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::config;
+use crate::model::{OpId, Timestamp};
+
+/// Returns the current wall-clock time, for people to read; nothing is ever decided by it.
+pub fn now() -> Timestamp {
+    if let Some(pinned) = config::pinned_time() {
+        return Timestamp(pinned);
+    }
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Returns a point on the monotonic clock, for measuring durations in this process.
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// Returns an id that no other operation on any machine has: time first, so that ids sort by age.
+pub fn new_op_id() -> OpId {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let mut hash = FNV_START;
+    for part in [u64::from(std::process::id()), count, random_word()] {
+        hash = part
+            .to_le_bytes()
+            .iter()
+            .fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(FNV_STEP));
+    }
+    OpId(format!("{:011x}-{hash:016x}", since.as_micros() / 1000))
+}
+
+/// Formats a time as RFC 3339 in UTC, for example `2026-11-21T05:08:20Z`.
+pub fn rfc3339(time: Timestamp) -> String {
+    jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+}
+
+/// Parses a time written by [`rfc3339`] or by hand with an offset.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(|t| Timestamp(t.as_second()))
+}
+
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_STEP: u64 = 0x0000_0100_0000_01b3;
+
+/// Returns a word from the operating system's randomness, by way of the hasher keys of `std`.
+fn random_word() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}

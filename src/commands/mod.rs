@@ -1,0 +1,7 @@
+//! A file per subcommand: its arguments (whose docs are the help) and `run`.
+
+mod ctx;
+pub mod dispatch;
+pub mod init;
+
+pub use ctx::Ctx;

@@ -1,0 +1,259 @@
+//! The only place that spawns `git`.
+//!
+//! Git exports `GIT_DIR`, `GIT_INDEX_FILE` and more to hooks; they beat `-C` and the working directory, so
+//! every child starts without them (facts.md 6). Decide on exit codes and porcelain output, never on
+//! message text.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module spawns git and scrubs its environment"
+)]
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result};
+
+/// Variables that bind a git process to one repository: what `git rev-parse --local-env-vars` lists.
+pub const LOCAL_ENV: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+];
+
+/// Also cleared: variables by which a hook's surroundings change what a child does.
+pub const HOOK_ENV: [&str; 6] = [
+    "GIT_QUARANTINE_PATH",
+    "GIT_REFLOG_ACTION",
+    "GIT_EDITOR",
+    "GIT_NAMESPACE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_INDEX_VERSION",
+];
+
+/// A `git` command line in the making.
+#[derive(Debug)]
+pub struct Git {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+    shown: Vec<String>,
+}
+
+impl Git {
+    /// Returns a command that runs in a directory.
+    pub fn new(dir: &Path) -> Self {
+        let mut command = Command::new("git");
+        command
+            .current_dir(dir)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C");
+        for name in LOCAL_ENV.into_iter().chain(HOOK_ENV) {
+            command.env_remove(name);
+        }
+        Self {
+            command,
+            stdin: None,
+            shown: vec![String::from("git")],
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.shown.push(arg.as_ref().to_string_lossy().into_owned());
+        self.command.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        for arg in args {
+            self = self.arg(arg);
+        }
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Feeds the child's standard input, which is empty otherwise.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Runs the command and returns its output whatever the exit code.
+    ///
+    /// # Errors
+    ///
+    /// `git` cannot be started.
+    pub fn output(mut self) -> Result<Output> {
+        let wants_stdin = self.stdin.is_some();
+        let mut child = self
+            .command
+            .stdin(if wants_stdin {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run `{}`", self.shown.join(" ")))?;
+        let feeder = self
+            .stdin
+            .take()
+            .zip(child.stdin.take())
+            .map(|(bytes, mut pipe)| {
+                // A child that stops reading early is judged by its exit code, not by our broken pipe.
+                std::thread::spawn(move || drop(pipe.write_all(&bytes)))
+            });
+        let output = child.wait_with_output().context("cannot wait for git")?;
+        if let Some(feeder) = feeder {
+            let _ = feeder.join();
+        }
+        Ok(output)
+    }
+
+    /// Runs the command and returns what it printed, without the last line break.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or exits with another code than zero ([`GitFailure`]).
+    pub fn read(self) -> Result<String> {
+        let bytes = self.read_bytes()?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// Runs the command and returns the bytes that it printed.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or exits with another code than zero ([`GitFailure`]).
+    pub fn read_bytes(self) -> Result<Vec<u8>> {
+        let shown = self.shown.clone();
+        let dir = self.command.get_current_dir().map(Path::to_path_buf);
+        let output = self.output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(GitFailure::new(shown, dir, &output).into())
+    }
+
+    /// Runs the command for its effect.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or exits with another code than zero ([`GitFailure`]).
+    pub fn run(self) -> Result<()> {
+        self.read_bytes().map(drop)
+    }
+
+    /// Runs the command and returns whether it exits with zero rather than one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or exits with a code above one ([`GitFailure`]).
+    pub fn test(self) -> Result<bool> {
+        let shown = self.shown.clone();
+        let dir = self.command.get_current_dir().map(Path::to_path_buf);
+        let output = self.output()?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(GitFailure::new(shown, dir, &output).into()),
+        }
+    }
+
+    /// Runs `git` with this process's own standard streams and returns its exit code.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub fn pass_through(mut self) -> Result<i32> {
+        let status = self.command.status().context("cannot run git")?;
+        Ok(status.code().unwrap_or(255))
+    }
+
+    /// Passes this process's own standard input on to the child, for [`Git::pass_through`].
+    #[must_use]
+    pub fn inherit_stdin(mut self) -> Self {
+        self.command.stdin(Stdio::inherit());
+        self
+    }
+
+    /// Keeps variables of this process's environment that are cleared otherwise.
+    ///
+    /// Only for running a user's own hook, which must see what Git gave to ours.
+    #[must_use]
+    pub fn keep_env(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.command.envs(variables);
+        self
+    }
+}
+
+/// A `git` command that exited with another code than zero.
+#[derive(Debug, Clone)]
+pub struct GitFailure {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Directory that it ran in.
+    pub dir: Option<PathBuf>,
+    /// Exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained.
+    pub stderr: String,
+}
+
+impl GitFailure {
+    fn new(command: Vec<String>, dir: Option<PathBuf>, output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Self {
+            command,
+            dir,
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+impl fmt::Display for GitFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self
+            .code
+            .map_or_else(|| String::from("a signal"), |code| format!("exit {code}"));
+        write!(
+            f,
+            "`{}` ended with {code}: {}",
+            self.command.join(" "),
+            self.stderr
+        )
+    }
+}
+
+impl std::error::Error for GitFailure {}

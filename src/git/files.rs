@@ -1,0 +1,112 @@
+//! Files of ours under the common Git directory: replaced whole, locked by the kernel.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+/// Writes a file whole: readers see the old content or the new, never a part.
+///
+/// # Errors
+///
+/// The directory cannot be written, for example because the disk is full; the old file is then untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".orch-").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a file that may be run, whole.
+///
+/// # Errors
+///
+/// As [`replace`].
+#[cfg(unix)]
+pub fn replace_executable(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".orch-").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o755))?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads a file; `None` where there is none.
+///
+/// # Errors
+///
+/// It exists and cannot be read.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// A lock held until it is dropped; the kernel lets go of it when its process dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for a lock.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be created.
+    pub fn wait(path: &Path) -> Result<Self> {
+        let file = Self::open(path)?;
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes a lock; `None` where another process holds it.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be created.
+    pub fn take(path: &Path) -> Result<Option<Self>> {
+        let file = Self::open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
+    }
+
+    fn open(path: &Path) -> Result<File> {
+        let open = || {
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path)
+        };
+        let file = match open() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let dir = path.parent().unwrap_or(Path::new("."));
+                fs::create_dir_all(dir).and_then(|()| open())
+            }
+            other => other,
+        };
+        file.with_context(|| format!("cannot open {}", path.display()))
+    }
+}

@@ -1,0 +1,186 @@
+//! Refs: read, and moved only by compare-and-swap.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::files::Lock;
+use super::{Oid, Repo};
+use crate::error::UserError;
+
+/// What a compare-and-swap came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// The ref holds the new value.
+    Won,
+    /// It held another value than expected, or someone else was at it: read again, decide again.
+    Lost,
+}
+
+impl Repo {
+    /// Returns the commit that a ref points at; `None` where there is no such ref.
+    ///
+    /// # Errors
+    ///
+    /// The ref or `packed-refs` cannot be read.
+    pub fn read_ref(&self, name: &str) -> Result<Option<Oid>> {
+        match fs::read(self.common_dir().join(name)) {
+            Ok(bytes) if !bytes.starts_with(b"ref:") => {
+                let hex = bytes.trim_ascii_end();
+                return match Oid::from_hex(hex) {
+                    Ok(id) => Ok(Some(id)),
+                    Err(_) => bail!("ref {name} is malformed"),
+                };
+            }
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+                ) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read ref {name}")),
+        }
+        let found = self
+            .gix
+            .try_find_reference(name)
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot read ref {name}"))?;
+        Ok(found.and_then(|mut found| found.peel_to_id().ok().map(gix::Id::detach)))
+    }
+
+    /// Moves a ref by writing it ourselves, where the caller alone in all of ours may do so.
+    ///
+    /// gix's own ref edit takes `packed-refs.lock` and fails while any `git pack-refs` or gc runs (facts.md
+    /// 12c); this takes `<ref>.lock` only, as git does, and so excludes git. The lock file is a hard link to
+    /// a file of ours: one that a killed process left behind is known by its inode and taken away, and a
+    /// lock of anyone else's is left alone.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be written; the ref is then as it was.
+    pub fn swap_alone(
+        &self,
+        _alone: &Lock,
+        name: &str,
+        old: Option<Oid>,
+        new: Oid,
+        message: &str,
+    ) -> Result<Swap> {
+        let path = self.common_dir().join(name);
+        let lock = self.common_dir().join(format!("{name}.lock"));
+        let ours = self.orch_dir().join("ref.new");
+        remove_dead_lock(&ours, &lock)?;
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::File::create_new(&ours)?;
+            writeln!(file, "{new}")?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", ours.display()))?;
+        match fs::hard_link(&ours, &lock) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&ours).context("cannot remove a temporary file")?;
+                return Ok(Swap::Lost);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot lock ref {name}")),
+        }
+        let current = self.read_ref(name);
+        if !matches!(&current, Ok(current) if *current == old) {
+            fs::remove_file(&lock).context("cannot unlock a ref")?;
+            fs::remove_file(&ours).context("cannot remove a temporary file")?;
+            return current.map(|_| Swap::Lost);
+        }
+        fs::rename(&lock, &path).with_context(|| format!("cannot move ref {name}"))?;
+        // From here on the move has happened: what follows is only tidying and the reflog.
+        let _ = fs::remove_file(&ours);
+        self.append_reflog(name, old, new, message);
+        Ok(Swap::Won)
+    }
+
+    /// Moves refs together through `git update-ref`, all or none; each states its old value (`None`: absent).
+    /// A new value of `None` deletes the ref.
+    ///
+    /// # Errors
+    ///
+    /// `git` cannot be run. A lost race is [`Swap::Lost`].
+    pub fn swap_refs(
+        &self,
+        moves: &[(&str, Option<Oid>, Option<Oid>)],
+        message: &str,
+    ) -> Result<Swap> {
+        let null = Oid::null(gix::hash::Kind::Sha1);
+        let mut script = String::from("start\n");
+        for (name, old, new) in moves {
+            let old = old.unwrap_or(null);
+            match new {
+                Some(new) => script.push_str(&format!("update {name} {new} {old}\n")),
+                None => script.push_str(&format!("delete {name} {old}\n")),
+            }
+        }
+        script.push_str("prepare\ncommit\n");
+        let output = self
+            .git()
+            .args([
+                "-c",
+                "core.fsync=committed",
+                "update-ref",
+                "--stdin",
+                "-m",
+                message,
+            ])
+            .stdin(script)
+            .output()?;
+        if output.status.success() {
+            return Ok(Swap::Won);
+        }
+        // Whether the values still are the old ones tells a lost race from a refusal (hook, bad name).
+        for (name, old, _) in moves {
+            if self.read_ref(name)? != *old {
+                return Ok(Swap::Lost);
+            }
+        }
+        let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(UserError::new(format!("git refused to move {}: {complaint}", moves[0].0)).into())
+    }
+
+    /// Appends to a ref's reflog where Git keeps one; a reflog is for people, so failing is not fatal.
+    fn append_reflog(&self, name: &str, old: Option<Oid>, new: Oid, message: &str) {
+        let path = self.common_dir().join("logs").join(name);
+        let wanted = match self.config("core.logAllRefUpdates").as_deref() {
+            Some("false" | "0" | "no" | "off") => path.exists(),
+            Some(_) => true,
+            None => !self.is_bare() || path.exists(),
+        };
+        if !wanted {
+            return;
+        }
+        let (who, email) = self.identity().unwrap_or_default();
+        let old = old.unwrap_or(Oid::null(gix::hash::Kind::Sha1));
+        let time = crate::clock::now().0;
+        let subject = message.lines().next().unwrap_or_default();
+        let line = format!("{old} {new} {who} <{email}> {time} +0000\t{subject}\n");
+        if let Some(dir) = path.parent() {
+            let _ = fs::create_dir_all(dir);
+        }
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}
+
+/// Removes our temporary file of a process that died, and the lock if it is the same file.
+fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
+    let Ok(left) = fs::metadata(ours) else {
+        return Ok(());
+    };
+    let same = |other: fs::Metadata| other.ino() == left.ino() && other.dev() == left.dev();
+    if fs::metadata(lock).is_ok_and(same) {
+        fs::remove_file(lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+    }
+    fs::remove_file(ours).with_context(|| format!("cannot remove {}", ours.display()))
+}

@@ -1,0 +1,177 @@
+//! A repository: where it is, and what its configuration says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::cmd::Git;
+use crate::error::UserError;
+
+/// An opened repository, seen from one of its worktrees.
+pub struct Repo {
+    pub(super) gix: gix::Repository,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    work_dir: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Repo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repo")
+            .field("git_dir", &self.git_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Repo {
+    /// Opens the repository that a directory belongs to.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is of a kind that is not supported (reftable, SHA-256).
+    pub fn discover(dir: &Path) -> Result<Self> {
+        let outside = || {
+            UserError::new(format!("{} is not in a git repository", dir.display())).hint("git init")
+        };
+        if !dir.is_dir() {
+            return Err(UserError::new(format!("{} is no directory", dir.display())).into());
+        }
+        match gix::discover(dir) {
+            Ok(gix) => Self::from_gix(gix),
+            // gix cannot open what git can (SHA-256, for example): tell that apart from "no repository".
+            Err(error) => match Git::new(dir).args(["rev-parse", "--git-dir"]).read() {
+                Ok(_) => Err(anyhow::Error::new(error)
+                    .context("cannot open the repository")
+                    .context(
+                        UserError::new("this kind of repository is not supported")
+                            .hint("git orch needs the `files` ref storage and SHA-1 objects"),
+                    )),
+                Err(_) => Err(outside().into()),
+            },
+        }
+    }
+
+    fn from_gix(mut gix: gix::Repository) -> Result<Self> {
+        gix.object_cache_size_if_unset(4 * 1024 * 1024);
+        let storage = gix.config_snapshot().string("extensions.refStorage");
+        if let Some(storage) = storage.filter(|name| *name != "files") {
+            return Err(UserError::new(format!(
+                "the repository keeps its refs in `{storage}` storage, which is not supported"
+            ))
+            .hint("git refs migrate --ref-format=files")
+            .into());
+        }
+        let absolute = |path: &Path| {
+            path.canonicalize()
+                .with_context(|| format!("cannot resolve {}", path.display()))
+        };
+        Ok(Self {
+            git_dir: absolute(gix.git_dir())?,
+            common_dir: absolute(gix.common_dir())?,
+            work_dir: gix.workdir().map(absolute).transpose()?,
+            gix,
+        })
+    }
+
+    /// Returns a second handle to the same repository, for another thread.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be opened again.
+    pub fn reopen(&self) -> Result<Self> {
+        let gix = gix::open(&self.git_dir).context("cannot open the repository again")?;
+        Self::from_gix(gix)
+    }
+
+    /// Returns the Git directory of the worktree that was opened.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Returns the Git directory that all worktrees share.
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// Returns the top of the worktree that was opened; `None` in a bare repository.
+    pub fn work_dir(&self) -> Option<&Path> {
+        self.work_dir.as_deref()
+    }
+
+    /// Returns whether the opened worktree is a linked one.
+    pub fn is_linked(&self) -> bool {
+        self.git_dir != self.common_dir
+    }
+
+    /// Returns whether the repository is bare, seen from its common directory.
+    pub fn is_bare(&self) -> bool {
+        self.gix
+            .config_snapshot()
+            .boolean("core.bare")
+            .unwrap_or(false)
+    }
+
+    /// Returns the directory for files of ours: locks, caches, logs, hooks.
+    pub fn orch_dir(&self) -> PathBuf {
+        self.common_dir.join("orch")
+    }
+
+    /// Returns the top of the main worktree; `None` in a bare repository.
+    pub fn main_work_dir(&self) -> Option<PathBuf> {
+        if self.is_bare() {
+            return None;
+        }
+        if !self.is_linked() {
+            return self.work_dir.clone();
+        }
+        let is_dot_git = self
+            .common_dir
+            .file_name()
+            .is_some_and(|name| name == ".git");
+        is_dot_git
+            .then(|| self.common_dir.parent().map(Path::to_path_buf))
+            .flatten()
+    }
+
+    /// Returns the directory beside the repository that holds the coders' worktrees (design.md 4).
+    pub fn worktrees_dir(&self) -> PathBuf {
+        let top = self
+            .main_work_dir()
+            .unwrap_or_else(|| self.common_dir.clone());
+        let name = top
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let name = name
+            .strip_suffix(".git")
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(&name);
+        top.parent().unwrap_or(&top).join(format!("{name}.orch"))
+    }
+
+    /// Returns a `git` command that sees the repository itself, whatever worktree was opened.
+    pub fn git(&self) -> Git {
+        Git::new(&self.common_dir).env("GIT_DIR", &self.common_dir)
+    }
+
+    /// Returns the value of a configuration key, as seen from the opened worktree.
+    pub fn config(&self, key: &str) -> Option<String> {
+        self.gix
+            .config_snapshot()
+            .string(key)
+            .map(|value| value.to_string())
+    }
+
+    /// Returns the user's name and address for commits, `None` where none is configured.
+    pub fn identity(&self) -> Option<(String, String)> {
+        let signature = self.gix.committer()?.ok()?;
+        Some((signature.name.to_string(), signature.email.to_string()))
+    }
+
+    /// Returns the branch that is checked out in the opened worktree, `None` when detached.
+    pub fn head_branch(&self) -> Option<String> {
+        let name = self.gix.head_name().ok()??;
+        Some(name.shorten().to_string())
+    }
+}

@@ -1,0 +1,1 @@
+//! What each Git hook checks; shared with the gate.

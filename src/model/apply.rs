@@ -1,0 +1,194 @@
+//! Deciding an operation: a pure function from board and intent to a change, or a refusal.
+//!
+//! A retry after a lost race calls [`Board::decide`] again on the new board, so nothing here may depend
+//! on anything but its arguments.
+
+mod claims;
+mod outcome;
+mod plan;
+
+use super::board::{Board, FORMAT, Task};
+use super::event::{Event, EventKind};
+use super::ids::TaskId;
+use super::op::{Actor, AssemblyRecord, Change, Edit, Intent, Op};
+
+/// Why an operation is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of no.
+    pub kind: RefusalKind,
+    /// The reason: lower case, no full stop, names the object.
+    pub message: String,
+    /// Commands that help.
+    pub hints: Vec<String>,
+}
+
+/// What kind of no (design.md 7's exit codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The request cannot be met.
+    Denied,
+    /// There is nothing to do.
+    Nothing,
+    /// Someone else holds it, or the attempt is stale.
+    Lost,
+}
+
+impl Refusal {
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Denied,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn nothing(message: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Nothing,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn lost(message: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Lost,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// What [`Board::decide`] returns: a change, `None` where the ledger already says so, or a refusal.
+pub type Decision = Result<Option<Change>, Refusal>;
+
+impl Board {
+    /// Decides what an operation changes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rule that forbids it.
+    pub fn decide(&self, intent: &Intent) -> Decision {
+        match &intent.op {
+            Op::Init(settings) => Ok((self.settings.format != FORMAT).then(|| Change {
+                edits: vec![Edit::PutSettings(settings.clone())],
+                event: Event::new(EventKind::Init, format!("ledger on base {}", settings.base)),
+            })),
+            Op::ApplyPlan(change) => self.apply_plan(intent, change),
+            Op::AddTask(spec) => self.add_task(spec),
+            Op::Dispatch(gate) => self.dispatch(intent, *gate),
+            Op::Claim {
+                task,
+                agent,
+                lease_until,
+                base,
+            } => self.claim(intent, task, *agent, *lease_until, base.as_ref()),
+            Op::Start(claim) => self.start(intent, claim),
+            Op::Block(claim, reason) => self.block(intent, claim, reason),
+            Op::Unblock(claim) => self.unblock(intent, claim),
+            Op::Release(claim, reason) => self.release(intent, claim, reason),
+            Op::Fail(claim, reason, findings) => {
+                self.fail(intent, claim, reason, findings.as_deref())
+            }
+            Op::Submit(claim, head, handoff) => self.submit(intent, claim, head, handoff),
+            Op::Escalate(task, message) => self.escalate(intent, task, message),
+            Op::Cancel(task, reason) => self.cancel(intent, task, reason),
+            Op::Reject(task, head, reason, findings) => {
+                self.reject(intent, task, head, reason, findings)
+            }
+            Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
+            Op::Assembled(record) => Ok(Some(self.assembled(record))),
+            Op::Approve(branch, from, to) => {
+                if intent.actor != Actor::Human {
+                    return Err(Refusal::denied(format!(
+                        "{} may not approve: only a person moves the base branch",
+                        intent.actor
+                    )));
+                }
+                let short = |commit: &str| commit.chars().take(12).collect::<String>();
+                let mut event = Event::new(
+                    EventKind::Approve,
+                    format!("{branch} from {} to {}", short(&from.0), short(&to.0)),
+                );
+                event.commit = Some(to.clone());
+                Ok(Some(Change {
+                    edits: Vec::new(),
+                    event,
+                }))
+            }
+        }
+    }
+
+    /// Brings the board to what a change has written.
+    pub fn absorb(&mut self, edit: &Edit) {
+        match edit {
+            Edit::PutSettings(settings) => self.settings = settings.clone(),
+            Edit::PutPhases(phases) => self.phases.clone_from(phases),
+            Edit::PutTeam(team) => {
+                self.teams.insert(team.id, team.clone());
+            }
+            Edit::RemoveTeam(team) => {
+                self.teams.remove(team);
+                self.tasks.retain(|_, task| task.team != *team);
+            }
+            Edit::PutTask {
+                spec,
+                order,
+                digest,
+                sharded,
+            } => {
+                let mut row = Task::from_spec(spec, *order, *sharded, *digest);
+                if let Some(old) = self.tasks.remove(&spec.id) {
+                    row.status = old.status;
+                }
+                self.tasks.insert(spec.id.clone(), row);
+            }
+            Edit::RemoveTask(task) => {
+                self.tasks.remove(task);
+            }
+            Edit::PutStatus(task, status) => {
+                if let Some(task) = self.tasks.get_mut(task) {
+                    task.status = (**status).clone();
+                }
+            }
+            // Read from the ledger when asked for; the board does not hold contracts.
+            Edit::PutHandoff(..) => {}
+            Edit::PutAssembly(number, _) => self.assemblies = *number,
+            Edit::PutTested(tested) => self.tested.clone_from(tested),
+        }
+    }
+
+    /// Returns a task, or a refusal that suggests the nearest name.
+    ///
+    /// # Errors
+    ///
+    /// There is no such task.
+    pub fn require_task(&self, id: &TaskId) -> Result<&Task, Refusal> {
+        self.tasks.get(id).ok_or_else(|| {
+            Refusal::denied(format!("there is no task {id}")).hint("git orch task list")
+        })
+    }
+
+    fn assembled(&self, record: &AssemblyRecord) -> Change {
+        let number = self.assemblies + 1;
+        let mut event = Event::new(
+            EventKind::Assemble,
+            format!("#{number}: {}", record.summary),
+        );
+        event.commit = record.tested.as_ref().map(|tested| tested.commit.clone());
+        let mut edits = vec![Edit::PutAssembly(number, record.report.clone())];
+        if record.tested.is_some() {
+            edits.push(Edit::PutTested(record.tested.clone()));
+        }
+        Change { edits, event }
+    }
+}
+
+#[cfg(test)]
+mod tests;

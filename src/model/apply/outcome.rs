@@ -1,0 +1,121 @@
+//! What happens to work that was handed in, and words that anyone may say: reject, merge, escalate, cancel.
+
+use super::claims::{next_status, transition};
+use super::{Board, Change, Decision, Event, EventKind, Refusal, Task};
+use crate::model::ids::{CommitId, TaskId};
+use crate::model::op::{Actor, Intent};
+use crate::model::state::State;
+
+impl Board {
+    pub(super) fn reject(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        head: &CommitId,
+        reason: &str,
+        findings: &str,
+    ) -> Decision {
+        let task = self.require_submitted(intent, id, head)?;
+        let retry = task.status.failures < self.retries_of(task);
+        let state = if retry { State::Ready } else { State::Failed };
+        let mut status = next_status(task, intent, state);
+        status.failures += 1;
+        status.reason = Some(reason.to_owned());
+        status.findings = Some(findings.to_owned());
+        let mut change = transition(task, status, EventKind::Reject, reason);
+        change.event.head = Some(head.clone());
+        change.event.body = findings.to_owned();
+        Ok(Some(change))
+    }
+
+    pub(super) fn merge(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        head: &CommitId,
+        commit: &CommitId,
+    ) -> Decision {
+        let task = self.require_task(id)?;
+        if task.status.state == State::Merged && task.status.commit.as_ref() == Some(commit) {
+            return Ok(None);
+        }
+        let task = self.require_submitted(intent, id, head)?;
+        let mut status = next_status(task, intent, State::Merged);
+        status.commit = Some(commit.clone());
+        status.reason = None;
+        status.findings = None;
+        let mut change = transition(task, status, EventKind::Merge, &task.title);
+        change.event.head = Some(head.clone());
+        change.event.commit = Some(commit.clone());
+        Ok(Some(change))
+    }
+
+    pub(super) fn escalate(&self, intent: &Intent, id: &TaskId, message: &str) -> Decision {
+        let task = self.require_task(id)?;
+        let mut event = Event::new(EventKind::Escalate, message);
+        event.teams = vec![task.team];
+        event.tasks = vec![id.clone()];
+        event.agent = match intent.actor {
+            Actor::Agent(agent) => Some(agent),
+            Actor::Human | Actor::Executor | Actor::Assembler => task.status.agent,
+        };
+        event.attempt = (task.status.attempt.0 > 0).then_some(task.status.attempt);
+        event.body = message.to_owned();
+        Ok(Some(Change {
+            edits: Vec::new(),
+            event,
+        }))
+    }
+
+    pub(super) fn cancel(&self, intent: &Intent, id: &TaskId, reason: &str) -> Decision {
+        let task = self.require_task(id)?;
+        if let Actor::Agent(agent) = intent.actor
+            && !(agent.is_leader() && agent.team == task.team)
+        {
+            return Err(Refusal::denied(format!(
+                "agent {agent} may not cancel task {id}: only its leader {}.0 or a person may",
+                task.team
+            )));
+        }
+        match task.status.state {
+            State::Cancelled => Ok(None),
+            State::Merged => Err(Refusal::denied(format!(
+                "task {id} is merged and cannot be cancelled"
+            ))
+            .hint(format!("git orch status {id}"))),
+            _ => {
+                let mut status = next_status(task, intent, State::Cancelled);
+                status.reason = Some(reason.to_owned());
+                Ok(Some(transition(task, status, EventKind::Cancel, reason)))
+            }
+        }
+    }
+
+    /// Returns a task whose submitted head is the given one; the assembler and leaders decide on those.
+    fn require_submitted(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        head: &CommitId,
+    ) -> Result<&Task, Refusal> {
+        let task = self.require_task(id)?;
+        if let Actor::Agent(agent) = intent.actor
+            && !(agent.is_leader() && agent.team == task.team)
+        {
+            return Err(Refusal::denied(format!(
+                "agent {agent} may not integrate task {id}: only its leader {}.0, the assembler or \
+                 a person may",
+                task.team
+            )));
+        }
+        let waits = matches!(task.status.state, State::Submitted | State::Accepted);
+        if waits && task.status.head.as_ref() == Some(head) {
+            return Ok(task);
+        }
+        Err(Refusal::lost(format!(
+            "task {id} is {} and no longer waits with commit {}",
+            task.status.state, head
+        ))
+        .hint(format!("git orch status {id}")))
+    }
+}

@@ -1,0 +1,1 @@
+//! Guards and arrows of a task's life.

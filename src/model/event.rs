@@ -1,0 +1,302 @@
+//! The event log's grammar: one transition = one commit message (design.md 2).
+//!
+//! Subject `[TEAM-1] [AGENT-1.2] claim auth-schema: Create the schema`, prose, then trailers that
+//! `git interpret-trailers` parses. People grep the tags, machines read the trailers.
+
+use std::fmt::Write as _;
+
+use super::ids::{AgentId, Attempt, CommitId, TaskId, TeamId};
+use super::op::Intent;
+use super::state::State;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// The ledger was begun.
+    Init,
+    /// A plan was applied.
+    Plan,
+    /// A task was added.
+    Add,
+    /// Tasks became ready, or gaps.
+    Dispatch,
+    /// A task was claimed.
+    Claim,
+    /// Its agent began.
+    Start,
+    /// Its agent waits.
+    Block,
+    /// It waits no more.
+    Unblock,
+    /// An attempt failed.
+    Fail,
+    /// A claim was given back.
+    Release,
+    /// A coder is done.
+    Submit,
+    /// Someone must look.
+    Escalate,
+    /// A task was cancelled.
+    Cancel,
+    /// The assembler sent a task back.
+    Reject,
+    /// A task is in the integration branch.
+    Merge,
+    /// An assembly came to its end.
+    Assemble,
+    /// The base branch moved.
+    Approve,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 17] = [
+        Self::Init,
+        Self::Plan,
+        Self::Add,
+        Self::Dispatch,
+        Self::Claim,
+        Self::Start,
+        Self::Block,
+        Self::Unblock,
+        Self::Fail,
+        Self::Release,
+        Self::Submit,
+        Self::Escalate,
+        Self::Cancel,
+        Self::Reject,
+        Self::Merge,
+        Self::Assemble,
+        Self::Approve,
+    ];
+
+    /// Returns the verb used in messages and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Plan => "plan",
+            Self::Add => "add",
+            Self::Dispatch => "dispatch",
+            Self::Claim => "claim",
+            Self::Start => "start",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
+            Self::Fail => "fail",
+            Self::Release => "release",
+            Self::Submit => "submit",
+            Self::Escalate => "escalate",
+            Self::Cancel => "cancel",
+            Self::Reject => "reject",
+            Self::Merge => "merge",
+            Self::Assemble => "assemble",
+            Self::Approve => "approve",
+        }
+    }
+}
+
+/// One transition, told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// Teams concerned; none means the whole run.
+    pub teams: Vec<TeamId>,
+    /// The agent concerned.
+    pub agent: Option<AgentId>,
+    /// Tasks concerned.
+    pub tasks: Vec<TaskId>,
+    /// The claim's fencing number.
+    pub attempt: Option<Attempt>,
+    /// State before and after, where one task is concerned.
+    pub states: Option<(State, State)>,
+    /// The rest of the subject, after verb and task.
+    pub summary: String,
+    /// Prose; may have several lines.
+    pub body: String,
+    /// Submitted head, for submit, reject and merge.
+    pub head: Option<CommitId>,
+    /// Commit that landed, for merge, assemble and approve.
+    pub commit: Option<CommitId>,
+}
+
+impl Event {
+    /// Returns an event about the whole run.
+    pub fn new(kind: EventKind, summary: impl Into<String>) -> Self {
+        Self {
+            kind,
+            teams: Vec::new(),
+            agent: None,
+            tasks: Vec::new(),
+            attempt: None,
+            states: None,
+            summary: summary.into(),
+            body: String::new(),
+            head: None,
+            commit: None,
+        }
+    }
+
+    /// Renders the commit message of a transition.
+    pub fn message(&self, intent: &Intent, run: &str) -> String {
+        let mut text = self.subject();
+        let body = quote_body(&self.body);
+        if !body.is_empty() {
+            text.push_str("\n\n");
+            text.push_str(&body);
+        }
+        text.push_str("\n\n");
+        let mut trailer = |key: &str, value: &dyn std::fmt::Display| {
+            let value = one_line(&value.to_string());
+            if !value.is_empty() {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "Orch-{key}: {value}");
+            }
+        };
+        trailer("Event", &self.kind.as_str());
+        trailer("Run", &run);
+        for task in &self.tasks {
+            trailer("Task", task);
+        }
+        if let Some(agent) = self.agent {
+            trailer("Agent", &agent);
+        }
+        if let Some(attempt) = self.attempt {
+            trailer("Attempt", &attempt);
+        }
+        if let Some((from, to)) = self.states {
+            trailer("State", &format_args!("{from} -> {to}"));
+        }
+        if let Some(head) = &self.head {
+            trailer("Head", head);
+        }
+        if let Some(commit) = &self.commit {
+            trailer("Commit", commit);
+        }
+        trailer("Actor", &intent.actor);
+        trailer("Machine", &intent.machine);
+        trailer("Id", &intent.id);
+        text
+    }
+
+    /// Renders the subject line: tags, verb, task, summary.
+    pub fn subject(&self) -> String {
+        let mut tags = String::new();
+        for team in self.teams.iter().take(8) {
+            let _ = write!(tags, "[TEAM-{team}] ");
+        }
+        if let Some(agent) = self.agent {
+            let _ = write!(tags, "[AGENT-{agent}] ");
+        }
+        if tags.is_empty() {
+            tags.push_str("[ORCH] ");
+        }
+        let verb = match self.kind {
+            EventKind::Escalate => "ESCALATION",
+            kind => kind.as_str(),
+        };
+        let task = match self.tasks.as_slice() {
+            [task] => format!(" {task}"),
+            _ => String::new(),
+        };
+        let summary = shorten(&one_line(&self.summary), 100);
+        let colon = if summary.is_empty() { "" } else { ": " };
+        format!("{tags}{verb}{task}{colon}{summary}")
+    }
+}
+
+/// The parts of a ledger commit's message that a reader wants back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Subject line.
+    pub subject: String,
+    /// Prose between subject and trailers.
+    pub body: String,
+    /// `Orch-` trailers in order, without the prefix.
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Told {
+    /// Parses a commit message; a message without trailers has none, which is how hand edits look.
+    pub fn parse(message: &str) -> Self {
+        let mut paragraphs: Vec<&str> = message.trim_end().split("\n\n").collect();
+        let trailers = |text: &str| -> Option<Vec<(String, String)>> {
+            text.lines()
+                .map(|line| {
+                    let (key, value) = line.strip_prefix("Orch-")?.split_once(": ")?;
+                    Some((key.to_owned(), value.to_owned()))
+                })
+                .collect()
+        };
+        let last = paragraphs
+            .last()
+            .copied()
+            .and_then(trailers)
+            .unwrap_or_default();
+        if !last.is_empty() {
+            paragraphs.pop();
+        }
+        let mut rest = paragraphs.into_iter();
+        let first = rest.next().unwrap_or_default();
+        let (subject, more) = first.split_once('\n').unwrap_or((first, ""));
+        let mut body: Vec<&str> = vec![more];
+        body.extend(rest);
+        Self {
+            subject: subject.to_owned(),
+            body: body.join("\n\n").trim().to_owned(),
+            trailers: last,
+        }
+    }
+
+    /// Returns the first value of a trailer, named without its `Orch-` prefix.
+    pub fn get<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+
+    /// Returns all values of a trailer.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.trailers
+            .iter()
+            .filter(move |(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Makes one line of a text: control characters and line breaks become spaces.
+pub fn one_line(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Cuts a line at a number of characters and marks the cut.
+pub fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// Keeps free text from posing as trailers and from carrying terminal escapes.
+fn quote_body(body: &str) -> String {
+    let lines = body.trim().lines().map(|line| {
+        let clean: String = line
+            .chars()
+            .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+            .collect();
+        let clean = clean.trim_end();
+        if clean.starts_with("Orch-") {
+            format!(" {clean}")
+        } else {
+            clean.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the tags of a coder's commit subject: `[TEAM-1] [AGENT-1.2] `.
+pub fn commit_tags(agent: AgentId) -> String {
+    format!("[TEAM-{}] [AGENT-{agent}] ", agent.team)
+}

@@ -1,0 +1,21 @@
+//! The pure core: values, rules and decisions. No files, processes, environment, clock, Git or async.
+
+pub mod apply;
+pub mod board;
+pub mod choose;
+pub mod event;
+pub mod ids;
+pub mod op;
+pub mod spec;
+pub mod state;
+
+pub use apply::{Decision, Refusal, RefusalKind};
+pub use board::{Board, Gate, PhaseState, Settings, Task, Tested};
+pub use event::{Event, EventKind};
+pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
+pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange};
+pub use spec::{
+    Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff, HandoffStatus, Limits,
+    PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
+};
+pub use state::{State, Status};

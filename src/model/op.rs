@@ -1,0 +1,173 @@
+//! Operations: what may be asked of the ledger, and what it changes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::board::{Gate, Settings, Tested};
+use super::event::Event;
+use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
+use super::state::Status;
+
+/// Who asks for a transition (A2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// A person, outside agents' worktrees.
+    Human,
+    /// A coder or leader.
+    Agent(AgentId),
+    /// `git orch run` or `work`, on behalf of the agents it runs.
+    Executor,
+    /// `git orch assemble`.
+    Assembler,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Human => f.write_str("human"),
+            Self::Agent(agent) => agent.fmt(f),
+            Self::Executor => f.write_str("executor"),
+            Self::Assembler => f.write_str("assembler"),
+        }
+    }
+}
+
+/// One request to the ledger; it carries all that differs between two times of deciding it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// Its id.
+    pub id: OpId,
+    /// When it was made.
+    pub time: Timestamp,
+    /// Who asks.
+    pub actor: Actor,
+    /// On which machine.
+    pub machine: MachineId,
+    /// What is asked.
+    pub op: Op,
+}
+
+/// A claim as every later word about a task quotes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The task.
+    pub task: TaskId,
+    /// Its holder.
+    pub agent: AgentId,
+    /// The holder's fencing number.
+    pub attempt: Attempt,
+}
+
+/// What may be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// Begin the ledger.
+    Init(Settings),
+    /// Make the ledger say what a plan says.
+    ApplyPlan(Box<PlanChange>),
+    /// Add one task.
+    AddTask(Box<TaskSpec>),
+    /// Make ready what may start; give failed tasks their retry or record the gap.
+    Dispatch(Gate),
+    /// Give one agent the right to work on a task.
+    Claim {
+        /// The task.
+        task: TaskId,
+        /// Who will work on it.
+        agent: AgentId,
+        /// Until when the claim holds without renewal, for people to read.
+        lease_until: Timestamp,
+        /// Commit that the branch is cut from, where it does not exist yet.
+        base: Option<CommitId>,
+    },
+    /// The agent has begun.
+    Start(Claim),
+    /// The agent waits for something.
+    Block(Claim, String),
+    /// It waits no more.
+    Unblock(Claim),
+    /// The attempt failed: reason in a line, findings for the next attempt.
+    Fail(Claim, String, Option<String>),
+    /// The claim is given back; does not count as a failure.
+    Release(Claim, String),
+    /// The coder says done and the checks agree.
+    Submit(Claim, CommitId, Box<Handoff>),
+    /// Someone must look at this.
+    Escalate(TaskId, String),
+    /// The task is not wanted any more.
+    Cancel(TaskId, String),
+    /// The assembler found it wanting: the submitted head, reason in a line, findings.
+    Reject(TaskId, CommitId, String, String),
+    /// It is in the integration branch: the submitted head and the commit that brought it in.
+    Merge(TaskId, CommitId, CommitId),
+    /// An assembly came to its end.
+    Assembled(Box<AssemblyRecord>),
+    /// The base branch moved to the tested commit: branch, from, to.
+    Approve(String, CommitId, CommitId),
+}
+
+/// A plan as `plan apply` asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanChange {
+    /// The plan.
+    pub plan: Plan,
+    /// Digest of each task's specification, in the plan's order.
+    pub digests: Vec<u64>,
+}
+
+/// The ledger's record of an assembly.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssemblyRecord {
+    /// The report as TOML, kept under `assemblies/`.
+    pub report: String,
+    /// One line for the message.
+    pub summary: String,
+    /// The tip of the integration branch and the test that it passed.
+    pub tested: Option<Tested>,
+}
+
+/// What a transition does: files to write, and the message that tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Changes to the board and its files.
+    pub edits: Vec<Edit>,
+    /// What is told.
+    pub event: Event,
+}
+
+/// One change to the board and to the file behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// Write `orch.toml`.
+    PutSettings(Settings),
+    /// Write `phases.toml`.
+    PutPhases(Vec<PhaseSpec>),
+    /// Write `teams/<n>/team.toml`.
+    PutTeam(TeamSpec),
+    /// Remove a team and all below it.
+    RemoveTeam(TeamId),
+    /// Write a task's specification.
+    PutTask {
+        /// The specification.
+        spec: Box<TaskSpec>,
+        /// Its position in the plan.
+        order: u32,
+        /// Its digest.
+        digest: u64,
+        /// Whether its files lie in the second level of directories.
+        sharded: bool,
+    },
+    /// Remove a task and its status.
+    RemoveTask(TaskId),
+    /// Write a task's status.
+    PutStatus(TaskId, Box<Status>),
+    /// Write a task's handoff contract.
+    PutHandoff(TaskId, Box<Handoff>),
+    /// Write an assembly report.
+    PutAssembly(u32, String),
+    /// Write which integration commit passed its test.
+    PutTested(Option<Tested>),
+}

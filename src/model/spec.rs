@@ -1,0 +1,590 @@
+//! What people and planners write: the plan, its tasks, teams, phases and agent profiles (mission.md B2).
+//!
+//! Reading is tolerant of unknown keys here, since the ledger keeps them; `crate::plan` is the strict
+//! reader of a `plan.toml`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{PhaseName, TaskId, TeamId};
+
+/// A whole `plan.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run's own settings.
+    #[serde(default)]
+    pub run: RunSpec,
+    /// Agent profiles by name; `default` is used where nothing else is named.
+    #[serde(default)]
+    pub agents: BTreeMap<String, Profile>,
+    /// Phases in declared order.
+    #[serde(default)]
+    pub phases: Vec<PhaseSpec>,
+    /// Teams in declared order.
+    #[serde(default)]
+    pub teams: Vec<TeamSpec>,
+    /// Tasks in declared order, which is also the order of merging among independent ones.
+    #[serde(default)]
+    pub tasks: Vec<TaskSpec>,
+}
+
+/// `[run]`: settings of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunSpec {
+    /// Name of the run, quoted in every message.
+    pub name: String,
+    /// What the run is for, in prose; part of every prompt.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub goal: String,
+    /// Branch that the work starts from and returns to; the one given to `init` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Integration test of the assembler, run by `sh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// How often a task is tried again after it failed or was rejected (C3: once).
+    pub retries: u32,
+    /// Wall time that one attempt may take (C3: 5 minutes).
+    #[serde(with = "duration_text")]
+    pub timeout: Duration,
+    /// Time that an agent may stay silent.
+    #[serde(with = "duration_text")]
+    pub idle_timeout: Duration,
+    /// How long a claim holds without renewal.
+    #[serde(with = "duration_text")]
+    pub lease: Duration,
+    /// Time that one run of `test` may take.
+    #[serde(with = "duration_text")]
+    pub test_timeout: Duration,
+    /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<u32>,
+    /// Most agents at once per model tier (C2).
+    pub limits: Limits,
+}
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self {
+            name: String::from("run"),
+            goal: String::new(),
+            base: None,
+            test: None,
+            retries: 1,
+            timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(300),
+            lease: Duration::from_secs(15 * 60),
+            test_timeout: Duration::from_secs(30 * 60),
+            jobs: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Most agents at once per model tier (mission.md C2); a tier without an entry is not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Limits(pub BTreeMap<String, u32>);
+
+impl Default for Limits {
+    fn default() -> Self {
+        let tiers = [("haiku", 12), ("sonnet", 8), ("opus", 4)];
+        Self(tiers.map(|(tier, most)| (tier.to_owned(), most)).into())
+    }
+}
+
+/// The tier of a task that names none, and whose team and profile name none.
+pub const DEFAULT_MODEL: &str = "sonnet";
+
+/// `[agents.<name>]`: how to start an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// Command line; a string is run by `sh`, an array is executed as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    /// Ready-made command line instead of `command`; `shell` runs the task's own `run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// Model tier of the tasks this profile works on, where they name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Who commits what the agent leaves uncommitted.
+    pub commit: CommitBy,
+    /// What besides a zero exit status tells that the agent is done.
+    pub done: DoneSign,
+    /// Wall time instead of the run's.
+    #[serde(skip_serializing_if = "Option::is_none", with = "duration_text_option")]
+    pub timeout: Option<Duration>,
+    /// Silent time instead of the run's.
+    #[serde(skip_serializing_if = "Option::is_none", with = "duration_text_option")]
+    pub idle_timeout: Option<Duration>,
+    /// Variables added to the agent's environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    /// Run by `sh -c`.
+    Shell(String),
+    /// Executed as it stands.
+    Argv(Vec<String>),
+}
+
+/// Who commits what an agent leaves uncommitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CommitBy {
+    /// The executor, in the agent's name.
+    #[default]
+    Executor,
+    /// The agent; anything left over is a failed verification.
+    Agent,
+}
+
+/// What tells that an agent is done (C3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DoneSign {
+    /// Exit status zero.
+    #[default]
+    Exit,
+    /// `<!-- DONE -->` as the last line of its output, whatever the exit status.
+    Sentinel,
+    /// A handoff contract in `ORCH_RESULT_FILE` whose status is `completed`, whatever the exit status.
+    Result,
+}
+
+/// `[[phases]]`: teams that work at the same time (A5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseSpec {
+    /// Name, unique in the plan.
+    pub name: PhaseName,
+    /// Teams that work in it.
+    #[serde(default)]
+    pub teams: Vec<TeamId>,
+    /// Phases that must be closed before this one opens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<PhaseName>,
+}
+
+/// `[[teams]]`: a leader and its coders (A1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamSpec {
+    /// Number, unique in the plan.
+    pub id: TeamId,
+    /// Name for people.
+    #[serde(default)]
+    pub name: String,
+    /// Number of coders.
+    #[serde(default = "default_coders")]
+    pub coders: u32,
+    /// Team whose leader this team's leader reports to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TeamId>,
+    /// Profile of the team's coders instead of `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Model tier of its tasks, where they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Skills of its coders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+}
+
+/// Coders of a team that says nothing (A1: 4 leaders × 4 coders).
+pub const DEFAULT_CODERS: u32 = 4;
+
+fn default_coders() -> u32 {
+    DEFAULT_CODERS
+}
+
+/// `[[tasks]]`: one unit of work (B2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Id, unique in the plan.
+    pub id: TaskId,
+    /// Team that does it.
+    pub team: TeamId,
+    /// What is to be done, in one line.
+    pub title: String,
+    /// Phase, where the team works in more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<PhaseName>,
+    /// What the coder needs to know.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub context: String,
+    /// Paths that the task may change, as globs; empty means anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
+    /// Files that must exist afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliverables: Vec<String>,
+    /// What must hold afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub success: Vec<Criterion>,
+    /// Tasks that come before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Dependency>,
+    /// Higher goes first; 0 where nothing is said.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: i32,
+    /// Model tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Role of the agent that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Skills that the agent should have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+    /// Output style asked of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<String>,
+    /// Estimate without dates, for example `small` or `3 files`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// Repository, where it is not the one of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Branch instead of `orch/team-<n>/<id>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Profile instead of the team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Wall time instead of the profile's or run's.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration_text_option"
+    )]
+    pub timeout: Option<Duration>,
+    /// Silent time instead of the profile's or run's.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration_text_option"
+    )]
+    pub idle_timeout: Option<Duration>,
+    /// Retries instead of the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Shell script for agents that take one; reaches every agent as `ORCH_TASK_RUN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl TaskSpec {
+    /// Returns a task with nothing but what it must have.
+    pub fn new(id: TaskId, team: TeamId, title: impl Into<String>) -> Self {
+        Self {
+            id,
+            team,
+            title: title.into(),
+            phase: None,
+            context: String::new(),
+            scope: Vec::new(),
+            deliverables: Vec::new(),
+            success: Vec::new(),
+            after: Vec::new(),
+            priority: 0,
+            model: None,
+            role: None,
+            skills: Vec::new(),
+            style: None,
+            effort: None,
+            repo: None,
+            branch: None,
+            agent: None,
+            timeout: None,
+            idle_timeout: None,
+            retries: None,
+            run: None,
+        }
+    }
+
+    /// Returns a digest of all that the specification says, whatever its formatting (FNV-1a, 64 bits).
+    ///
+    /// It tells a changed task from an unchanged one; nothing depends on it against forgery.
+    pub fn digest(&self) -> u64 {
+        // The debug form lists every field with its value and has no other meaning here.
+        format!("{self:?}")
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            })
+    }
+}
+
+/// One success criterion; as a plain string it is a command that must exit with zero in the worktree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CriterionText", into = "CriterionText")]
+pub struct Criterion {
+    /// What must hold, in words.
+    pub text: Option<String>,
+    /// Command that verifies it, run by `sh` in the worktree.
+    pub run: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum CriterionText {
+    Run(String),
+    Full {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<String>,
+    },
+}
+
+impl From<CriterionText> for Criterion {
+    fn from(value: CriterionText) -> Self {
+        match value {
+            CriterionText::Run(run) => Self {
+                text: None,
+                run: Some(run),
+            },
+            CriterionText::Full { text, run } => Self { text, run },
+        }
+    }
+}
+
+impl From<Criterion> for CriterionText {
+    fn from(value: Criterion) -> Self {
+        match value {
+            Criterion {
+                text: None,
+                run: Some(run),
+            } => Self::Run(run),
+            Criterion { text, run } => Self::Full { text, run },
+        }
+    }
+}
+
+/// A task that comes before another; as a plain string the coupling is medium.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "DependencyText", into = "DependencyText")]
+pub struct Dependency {
+    /// The task that comes before.
+    pub task: TaskId,
+    /// How much of it is needed.
+    pub coupling: Coupling,
+}
+
+/// How much of a dependency the dependent needs before it may start (B2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coupling {
+    /// It must be merged: tested together with everything else.
+    Tight,
+    /// It must be submitted; the dependent's branch is cut with its commits in.
+    #[default]
+    Medium,
+    /// It must be submitted; only its handoff contract is passed on.
+    Loose,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum DependencyText {
+    Id(TaskId),
+    Full {
+        task: TaskId,
+        #[serde(default)]
+        coupling: Coupling,
+    },
+}
+
+impl From<DependencyText> for Dependency {
+    fn from(value: DependencyText) -> Self {
+        match value {
+            DependencyText::Id(task) => Self {
+                task,
+                coupling: Coupling::default(),
+            },
+            DependencyText::Full { task, coupling } => Self { task, coupling },
+        }
+    }
+}
+
+impl From<Dependency> for DependencyText {
+    fn from(value: Dependency) -> Self {
+        match value.coupling {
+            Coupling::Medium => Self::Id(value.task),
+            coupling => Self::Full {
+                task: value.task,
+                coupling,
+            },
+        }
+    }
+}
+
+/// What a finished, failed or blocked task hands on (B5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handoff {
+    /// The task.
+    pub task_id: TaskId,
+    /// One of pending, in_progress, completed, failed, blocked.
+    pub status: HandoffStatus,
+    /// What was done, in one sentence.
+    #[serde(default)]
+    pub summary: String,
+    /// Where the result is: branch, and files under `deliverables`.
+    #[serde(default)]
+    pub output: String,
+    /// Files that were delivered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliverables: Vec<String>,
+    /// Tasks that this one built on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<TaskId>,
+    /// What should come next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_steps: Vec<String>,
+}
+
+/// The five states of the handoff contract (B5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandoffStatus {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Being worked on.
+    InProgress,
+    /// Done, verified and submitted, or further.
+    Completed,
+    /// Tried and given up, or waiting for its retry.
+    Failed,
+    /// Waiting for somebody else.
+    Blocked,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Parses `90s`, `5m`, `2h`, `1h30m` or a bare number of seconds.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (mut total, mut number, mut units) = (0u64, String::new(), 0);
+    for c in text.chars() {
+        let factor = match c {
+            '0'..='9' => {
+                number.push(c);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
+        number.clear();
+        units += 1;
+    }
+    (units > 0 && number.is_empty()).then(|| Duration::from_secs(total))
+}
+
+/// Formats a duration so that [`parse_duration`] reads it back: whole seconds, largest unit first.
+pub fn format_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [
+        (seconds / 3600, 'h'),
+        (seconds % 3600 / 60, 'm'),
+        (seconds % 60, 's'),
+    ];
+    let text: String = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
+    if text.is_empty() {
+        String::from("0s")
+    } else {
+        text
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DurationValue {
+    Seconds(u64),
+    Text(String),
+}
+
+impl DurationValue {
+    fn read<E: serde::de::Error>(self) -> Result<Duration, E> {
+        match self {
+            Self::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
+            Self::Text(text) => parse_duration(&text).ok_or_else(|| {
+                E::custom(format!(
+                    "`{text}` is no duration: write for example \"90s\" or \"5m\""
+                ))
+            }),
+        }
+    }
+}
+
+mod duration_text {
+    use super::{Duration, DurationValue, format_duration};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format_duration(*value))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        DurationValue::deserialize(from)?.read()
+    }
+}
+
+mod duration_text_option {
+    use super::{Duration, DurationValue, format_duration};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => to.serialize_str(&format_duration(*duration)),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        DurationValue::deserialize(from)?.read().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_back_as_written() {
+        for seconds in [0, 1, 59, 60, 90, 3600, 3661, 86_400] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(parse_duration(&format_duration(duration)), Some(duration));
+        }
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        for bad in ["", "m", "5x", "5m3", "-1s", "99999999999999999999h"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}

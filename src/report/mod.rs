@@ -1,0 +1,1 @@
+//! Status and log as views of board and history.

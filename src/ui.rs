@@ -1,0 +1,169 @@
+//! The only writer to the terminal. stdout is the answer, stderr the story of getting it.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::config;
+use crate::error::UserError;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a word is set off; never the only sign of what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Something went well.
+    Good,
+    /// Something needs a look.
+    Warning,
+    /// Something went wrong.
+    Bad,
+    /// A heading.
+    Strong,
+    /// Less important.
+    Faint,
+}
+
+/// The way to the terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    json: bool,
+    quiet: bool,
+    color: ColorChoice,
+}
+
+impl Ui {
+    /// Returns the way to the terminal as the global options ask for it.
+    pub fn new(json: bool, quiet: bool, color: ColorChoice) -> Self {
+        Self { json, quiet, color }
+    }
+
+    /// Returns whether the answer is to be one JSON document.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Returns whether the story is to be left out.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Returns whether a person watches the story on a terminal.
+    pub fn is_watched(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Returns whether the answer goes to a terminal.
+    pub fn answers_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Prints a text as the answer, with a line break at its end.
+    pub fn answer(&self, text: &str) {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        // A reader that went away has had enough (`| head`): not an error.
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// Prints a value as the answer, as one JSON document.
+    pub fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.answer(&text),
+            Err(error) => self.warn(&format!("cannot write JSON: {error}")),
+        }
+    }
+
+    /// Prints bytes as the answer, as they are.
+    pub fn answer_bytes(&self, bytes: &[u8]) {
+        let _ = io::stdout().write_all(bytes);
+        let _ = io::stdout().flush();
+    }
+
+    /// Tells a step on the way.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Tells something that the person should look at.
+    pub fn warn(&self, text: &str) {
+        let label = self.paint_err(Style::Warning, "warning:");
+        let _ = writeln!(io::stderr(), "{label} {text}");
+    }
+
+    /// Tells a command that helps.
+    pub fn hint(&self, text: &str) {
+        if !self.quiet {
+            let label = self.paint_err(Style::Strong, "hint:");
+            let _ = writeln!(io::stderr(), "{label} {text}");
+        }
+    }
+
+    /// Tells why the command failed: `error:`, `caused by:`, `hint:`, in that order.
+    pub fn error(&self, error: &anyhow::Error) {
+        let label = self.paint_err(Style::Bad, "error:");
+        // A hint's error is what the person must read first, wherever it stands in the chain.
+        let user = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<UserError>());
+        let _ = match user {
+            Some(user) => writeln!(io::stderr(), "{label} {user}"),
+            None => writeln!(io::stderr(), "{label} {error}"),
+        };
+        let first = user.map_or_else(|| error.to_string(), ToString::to_string);
+        for cause in error
+            .chain()
+            .map(ToString::to_string)
+            .filter(|text| *text != first)
+        {
+            let _ = writeln!(io::stderr(), "caused by: {cause}");
+        }
+        for hint in user.map(|user| user.hints.as_slice()).unwrap_or_default() {
+            self.hint(hint);
+        }
+    }
+
+    /// Sets off a word of the answer.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        paint(self.wants_color(io::stdout().is_terminal()), style, text)
+    }
+
+    /// Sets off a word of the story.
+    pub fn paint_err(&self, style: Style, text: &str) -> String {
+        paint(self.wants_color(io::stderr().is_terminal()), style, text)
+    }
+
+    fn wants_color(&self, terminal: bool) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !config::no_color(),
+        }
+    }
+}
+
+fn paint(color: bool, style: Style, text: &str) -> String {
+    let code = match style {
+        Style::Good => "32",
+        Style::Warning => "33",
+        Style::Bad => "31",
+        Style::Strong => "1",
+        Style::Faint => "2",
+    };
+    if color {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}

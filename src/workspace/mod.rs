@@ -1,0 +1,1 @@
+//! Worktree and branch per coder.

@@ -1,0 +1,214 @@
+//! One helper for all tests: a repository of its own, with nothing of the user's around it.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The wall clock that every test starts at.
+pub const TIME: &str = "1763700000";
+
+/// A repository in a temporary directory, with a HOME of its own beside it.
+pub struct TestRepo {
+    temp: TempDir,
+    path: PathBuf,
+}
+
+impl TestRepo {
+    /// An empty repository without commits.
+    pub fn empty() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().canonicalize().unwrap().join("repo");
+        std::fs::create_dir_all(temp.path().join("home")).unwrap();
+        std::fs::create_dir_all(&path).unwrap();
+        let repo = Self { temp, path };
+        repo.git(["init", "-q", "-b", "main"]);
+        repo
+    }
+
+    /// A repository with one commit on `main`.
+    pub fn new() -> Self {
+        let repo = Self::empty();
+        repo.write("README.md", "# a project\n").commit("first")
+    }
+
+    /// Begins the ledger.
+    pub fn init(self) -> Self {
+        self.orch(["init"]).ok();
+        self
+    }
+
+    /// Applies a plan.
+    pub fn plan(self, text: &str) -> Self {
+        let plan = self.temp.path().join("plan.toml");
+        std::fs::write(&plan, text).unwrap();
+        self.orch([OsStr::new("plan"), OsStr::new("apply"), plan.as_os_str()])
+            .ok();
+        self
+    }
+
+    /// Writes a file in the main worktree.
+    pub fn write(self, path: &str, text: &str) -> Self {
+        write_file(&self.path.join(path), text);
+        self
+    }
+
+    /// Commits everything in the main worktree.
+    pub fn commit(self, message: &str) -> Self {
+        self.git(["add", "-A"]);
+        self.git(["commit", "-q", "-m", message]);
+        self
+    }
+
+    /// Top of the main worktree.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The temporary directory around the repository.
+    pub fn outside(&self) -> PathBuf {
+        self.temp.path().canonicalize().unwrap()
+    }
+
+    /// Worktree of a coder.
+    pub fn worktree(&self, agent: &str) -> PathBuf {
+        self.path.with_file_name("repo.orch").join(agent)
+    }
+
+    /// Runs git in the main worktree; fails the test unless it exits with zero.
+    pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        self.git_in(&self.path, args)
+    }
+
+    /// Runs git in a directory; fails the test unless it exits with zero.
+    pub fn git_in<S: AsRef<OsStr>>(&self, dir: &Path, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.command("git", dir).args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git failed: {stderr}");
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Runs git in a directory and returns what it came to.
+    pub fn try_git_in<S: AsRef<OsStr>>(
+        &self,
+        dir: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Outcome {
+        Outcome(self.command("git", dir).args(args).output().unwrap())
+    }
+
+    /// Runs `git orch` in the main worktree.
+    pub fn orch<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Outcome {
+        self.orch_in(&self.path, args)
+    }
+
+    /// Runs `git orch` in a directory.
+    pub fn orch_in<S: AsRef<OsStr>>(
+        &self,
+        dir: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Outcome {
+        let output = self
+            .orch_command(dir)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Outcome(output)
+    }
+
+    /// A `git-orch` command that has yet to be run, for tests that kill it.
+    pub fn orch_command(&self, dir: &Path) -> Command {
+        self.command(env!("CARGO_BIN_EXE_git-orch"), dir)
+    }
+
+    /// A command with a cleared environment.
+    pub fn command(&self, program: &str, dir: &Path) -> Command {
+        let bin = Path::new(env!("CARGO_BIN_EXE_git-orch"))
+            .parent()
+            .unwrap()
+            .to_owned();
+        let path = std::env::var("PATH").unwrap();
+        let mut command = Command::new(program);
+        command
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("HOME", self.temp.path().join("home"))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GIT_AUTHOR_NAME", "Test")
+            .env("GIT_AUTHOR_EMAIL", "test@example.com")
+            .env("GIT_COMMITTER_NAME", "Test")
+            .env("GIT_COMMITTER_EMAIL", "test@example.com")
+            .env("GIT_AUTHOR_DATE", format!("@{TIME} +0000"))
+            .env("GIT_COMMITTER_DATE", format!("@{TIME} +0000"))
+            .env("ORCH_TEST_TIME", TIME)
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Writes a file and the directories above it.
+pub fn write_file(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// What a command came to.
+#[must_use]
+pub struct Outcome(pub Output);
+
+impl Outcome {
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    pub fn code(&self) -> i32 {
+        self.0.status.code().unwrap_or(-1)
+    }
+
+    /// Fails the test unless the command exited with zero; returns its stdout.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(
+            self.code(),
+            0,
+            "stdout: {}\nstderr: {}",
+            self.stdout(),
+            self.stderr()
+        );
+        self.stdout()
+    }
+
+    /// Fails the test unless the command exited with a code; returns its stderr.
+    #[track_caller]
+    pub fn fails(self, code: i32) -> String {
+        assert_eq!(
+            self.code(),
+            code,
+            "stdout: {}\nstderr: {}",
+            self.stdout(),
+            self.stderr()
+        );
+        self.stderr()
+    }
+
+    /// Parses the answer as JSON.
+    #[track_caller]
+    pub fn json(self) -> serde_json::Value {
+        let text = self.ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+}

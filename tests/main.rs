@@ -1,0 +1,14 @@
+//! Runs of the binary and of whole modules on real repositories; one test binary for all of them.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    clippy::needless_pass_by_value,
+    reason = "tests drive the program from outside"
+)]
+
+mod common;
+mod ledger;
