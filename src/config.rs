@@ -68,6 +68,11 @@ pub fn pinned_time() -> Option<i64> {
     text("ORCH_TEST_TIME")?.parse().ok()
 }
 
+/// Returns the marks that this process was started with, where another `git orch` started it.
+pub fn process_marks() -> Option<String> {
+    text("ORCH_PROCESS")
+}
+
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

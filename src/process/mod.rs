@@ -1,10 +1,34 @@
 //! Runs agents, tests and checks: logged to disk, bounded in time, and ended with everything they started.
+//!
+//! The only spawner of programs other than Git. A child gets a process group of its own, an environment
+//! without Git's own variables, and a *mark* in [`MARK_VARIABLE`] by which everything that it starts can be
+//! found again, also by a later process after this one was killed. Agents start tools in groups of their
+//! own (facts.md 22), so ending the group is not enough: this process is a child subreaper, and all that
+//! descends from a child or carries its mark is ended with it.
+//!
+//! Not promised: a process that clears its environment and leaves the family within a second of being
+//! started, while several children run, is found only when the last of them has ended.
+
+mod command;
+mod family;
+mod output;
+mod proc;
+mod supervise;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+pub use supervise::{run, run_async, run_until};
+pub use sweep::sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Command;
+
+/// Variable that carries the marks of a process and of those it descends from, with `/` between them.
+pub const MARK_VARIABLE: &str = "ORCH_PROCESS";
 
 /// A child process to run.
 #[derive(Debug, Clone)]
@@ -23,6 +47,8 @@ pub struct Spec {
     pub wall: Duration,
     /// Time that it may stay silent; `None` is without bound.
     pub idle: Option<Duration>,
+    /// Name that it and everything it starts is found by; unique, without `/`, for example an operation's id.
+    pub mark: String,
 }
 
 /// How a child process ended.
