@@ -2,10 +2,14 @@
 
 pub mod cmd;
 pub mod files;
+pub mod history;
+pub mod merge;
 pub mod objects;
 pub mod refs;
 pub mod repo;
 
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;
+pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath};
+pub use merge::{ConflictFile, Merge};
 pub use repo::Repo;

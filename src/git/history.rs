@@ -1,0 +1,233 @@
+//! Questions about history, and the commits that merges become.
+
+use anyhow::{Context as _, Result};
+
+use super::{Oid, Repo};
+
+/// A path that differs between two trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPath {
+    /// The path, as bytes.
+    pub path: Vec<u8>,
+    /// Mode and object before; mode 0 where there was nothing.
+    pub old: (u32, Oid),
+    /// Mode and object after; mode 0 where there is nothing.
+    pub new: (u32, Oid),
+}
+
+/// A path that was renamed or copied between two trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedPath {
+    /// Where it came from.
+    pub from: Vec<u8>,
+    /// Where it went.
+    pub to: Vec<u8>,
+}
+
+/// A merge to be written as a commit; the same values always give the same id.
+#[derive(Debug, Clone, Copy)]
+pub struct MergeCommit<'a> {
+    /// Its tree.
+    pub tree: Oid,
+    /// Its parents; the first is the branch that it moves.
+    pub parents: &'a [Oid],
+    /// Its message.
+    pub message: &'a str,
+    /// Name and address of author and committer.
+    pub who: &'a (String, String),
+}
+
+/// A commit of a range, with the tasks that its trailers name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeCommit {
+    /// The commit.
+    pub id: Oid,
+    /// Values of its `Orch-Task` trailers.
+    pub tasks: Vec<String>,
+}
+
+impl Repo {
+    /// Returns whether a commit is another's ancestor, or the same.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing.
+    pub fn is_ancestor(&self, ancestor: Oid, of: Oid) -> Result<bool> {
+        if ancestor == of {
+            return Ok(true);
+        }
+        let (ancestor, of) = (ancestor.to_string(), of.to_string());
+        self.git()
+            .args(["merge-base", "--is-ancestor", &ancestor, &of])
+            .test()
+    }
+
+    /// Returns the best common ancestors of two commits: none where they are unrelated, more than one where
+    /// their history is criss-cross.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing.
+    pub fn merge_bases(&self, one: Oid, other: Oid) -> Result<Vec<Oid>> {
+        let (one, other) = (one.to_string(), other.to_string());
+        let output = self
+            .git()
+            .args(["merge-base", "--all", &one, &other])
+            .output()?;
+        match output.status.code() {
+            Some(0) => ids(&output.stdout),
+            Some(1) => Ok(Vec::new()),
+            _ => anyhow::bail!(
+                "cannot compare {one} and {other}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+        }
+    }
+
+    /// Returns the paths that differ between two commits or trees, renames shown as removed and added.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing.
+    pub fn changed_paths(&self, base: Oid, head: Oid) -> Result<Vec<ChangedPath>> {
+        let (base, head) = (base.to_string(), head.to_string());
+        let bytes = self
+            .git()
+            .args(["diff-tree", "-r", "-z", "--raw", "--no-renames"])
+            .args(["--ignore-submodules=none", &base, &head])
+            .read_bytes()?;
+        let mut fields = bytes.split(|byte| *byte == 0);
+        let mut changed = Vec::new();
+        while let Some(meta) = fields.next().filter(|field| !field.is_empty()) {
+            let path = fields.next().context("git's list of changes is cut off")?;
+            changed.push(parse_change(meta, path).context("git's list of changes is malformed")?);
+        }
+        Ok(changed)
+    }
+
+    /// Returns the renames between two commits or trees, by git's own detection.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing.
+    pub fn renamed_paths(&self, base: Oid, head: Oid) -> Result<Vec<RenamedPath>> {
+        let (base, head) = (base.to_string(), head.to_string());
+        let bytes = self
+            .git()
+            .args(["diff-tree", "-r", "-z", "--name-status", "-M", "-l7000"])
+            .args(["--diff-filter=R", &base, &head])
+            .read_bytes()?;
+        let mut fields = bytes.split(|byte| *byte == 0);
+        let mut renamed = Vec::new();
+        while let Some(_status) = fields.next().filter(|field| !field.is_empty()) {
+            let mut path = || fields.next().map(<[u8]>::to_vec);
+            let (from, to) = path()
+                .zip(path())
+                .context("git's list of renames is cut off")?;
+            renamed.push(RenamedPath { from, to });
+        }
+        Ok(renamed)
+    }
+
+    /// Writes a merge as a commit, durably. Its date is that of its youngest parent, so that a rerun after a
+    /// crash makes the same commit again.
+    ///
+    /// # Errors
+    ///
+    /// The object store cannot be written.
+    pub fn write_merge(&self, merge: &MergeCommit<'_>) -> Result<Oid> {
+        let mut time = 0;
+        for parent in merge.parents {
+            time = time.max(self.read_commit(*parent)?.time);
+        }
+        let date = format!("@{time} +0000");
+        let mut git = self
+            .git()
+            .args([
+                "-c",
+                "core.fsync=committed",
+                "-c",
+                "i18n.commitEncoding=UTF-8",
+            ])
+            .args(["commit-tree", "-F", "-", &merge.tree.to_string()]);
+        for parent in merge.parents {
+            git = git.args(["-p", &parent.to_string()]);
+        }
+        let (name, email) = merge.who;
+        let id = git
+            .env("GIT_AUTHOR_NAME", name)
+            .env("GIT_AUTHOR_EMAIL", email)
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", email)
+            .env("GIT_COMMITTER_DATE", &date)
+            .stdin(merge.message)
+            .read()?;
+        Oid::from_hex(id.as_bytes()).with_context(|| format!("git named no commit but `{id}`"))
+    }
+
+    /// Returns the first-parent history of a commit, newest first, down to a commit that is left out.
+    ///
+    /// # Errors
+    ///
+    /// A commit is missing.
+    pub fn first_parents(&self, tip: Oid, until: Option<Oid>) -> Result<Vec<Oid>> {
+        let mut git = self
+            .git()
+            .args(["rev-list", "--first-parent", &tip.to_string()]);
+        if let Some(until) = until {
+            git = git.arg(format!("^{until}"));
+        }
+        ids(&git.read_bytes()?)
+    }
+
+    /// Returns the commits that `head` has and `without` has not, newest first.
+    ///
+    /// # Errors
+    ///
+    /// A commit is missing.
+    pub fn range(&self, without: Oid, head: Oid) -> Result<Vec<RangeCommit>> {
+        let text = self
+            .git()
+            .args(["log", "-z", "--no-show-signature", "--no-notes"])
+            .arg("--format=%H%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)")
+            .args([&head.to_string(), &format!("^{without}")])
+            .read_bytes()?;
+        let text = String::from_utf8_lossy(&text);
+        let commits = text.split('\0').filter(|entry| !entry.trim().is_empty());
+        commits
+            .map(|entry| {
+                let mut parts = entry.trim().split('\t');
+                let id = parts.next().unwrap_or_default();
+                Ok(RangeCommit {
+                    id: Oid::from_hex(id.as_bytes())?,
+                    tasks: parts.map(|task| task.trim().to_owned()).collect(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn parse_change(meta: &[u8], path: &[u8]) -> Option<ChangedPath> {
+    let meta = std::str::from_utf8(meta).ok()?.strip_prefix(':')?;
+    let parts: Vec<&str> = meta.split(' ').collect();
+    let &[old_mode, new_mode, old, new, _status] = parts.as_slice() else {
+        return None;
+    };
+    let mode = |text: &str| u32::from_str_radix(text, 8).ok();
+    let id = |text: &str| Oid::from_hex(text.as_bytes()).ok();
+    Some(ChangedPath {
+        path: path.to_vec(),
+        old: (mode(old_mode)?, id(old)?),
+        new: (mode(new_mode)?, id(new)?),
+    })
+}
+
+fn ids(text: &[u8]) -> Result<Vec<Oid>> {
+    let lines = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    lines
+        .map(|line| Oid::from_hex(line).context("git printed no object id"))
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! Merging two commits in memory: git's own engine, pinned so that no user's configuration changes a result.
+//!
+//! The landing path uses git and not gix (facts.md 1). Attributes come from our side of the merge, so a
+//! branch cannot bring a merge driver along.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::objects::find_entry;
+use super::{Oid, Repo};
+
+/// What a merge came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merge {
+    /// The tree of the merge.
+    Clean(Oid),
+    /// The files that a person or agent must decide on.
+    Conflict(Vec<ConflictFile>),
+    /// The two have no common history, so there is nothing to compare them by.
+    Unrelated,
+}
+
+/// One file that two sides changed in ways that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictFile {
+    /// Path; bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// Git's stable name of the kind, for example `CONFLICT (contents)`.
+    pub kind: String,
+    /// Git's words about it.
+    pub message: String,
+    /// The regions between conflict markers, markers included, cut to a bounded length.
+    pub hunks: Vec<String>,
+}
+
+/// Configuration that could change a merge (facts.md 4), and the durability of what it writes (5).
+const PINNED: [&str; 8] = [
+    "merge.default=text",
+    "merge.renames=true",
+    "merge.renameLimit=7000",
+    "merge.directoryRenames=conflict",
+    "merge.conflictStyle=zdiff3",
+    "merge.renormalize=false",
+    "diff.algorithm=histogram",
+    "core.fsync=committed",
+];
+
+/// Bounds of what is quoted of a conflict: it goes into ledger, prompt and terminal.
+const MOST_FILES: usize = 50;
+const MOST_HUNKS: usize = 5;
+const MOST_HUNK_LINES: usize = 60;
+const MOST_LINE_CHARS: usize = 300;
+const MOST_BLOB_BYTES: usize = 4 * 1024 * 1024;
+
+impl Repo {
+    /// Merges `theirs` into `ours` without touching a ref, an index or a working tree.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot merge at all, for example because an object is missing.
+    pub fn merge_tree(&self, ours: Oid, theirs: Oid) -> Result<Merge> {
+        let mut git = self.git().arg(format!("--attr-source={ours}"));
+        for setting in PINNED {
+            git = git.args(["-c", setting]);
+        }
+        let (ours_text, theirs_text) = (ours.to_string(), theirs.to_string());
+        let output = git
+            .args(["merge-tree", "--write-tree", "--messages", "-z"])
+            .args([&ours_text, &theirs_text])
+            .output()?;
+        let parsed = || {
+            Parsed::new(&output.stdout)
+                .with_context(|| format!("cannot read git's merge of {ours} and {theirs}"))
+        };
+        match output.status.code() {
+            Some(0) => Ok(Merge::Clean(parsed()?.tree)),
+            Some(1) => self.conflict_files(parsed()?).map(Merge::Conflict),
+            _ if self.merge_bases(ours, theirs)?.is_empty() => Ok(Merge::Unrelated),
+            code => bail!(
+                "git cannot merge {theirs} into {ours} (exit {}): {}",
+                code.map_or_else(|| String::from("by signal"), |code| code.to_string()),
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+        }
+    }
+
+    fn conflict_files(&self, parsed: Parsed<'_>) -> Result<Vec<ConflictFile>> {
+        let mut files = Vec::new();
+        for (path, (kind, message)) in parsed.files.into_iter().take(MOST_FILES) {
+            let hunks = match self.find_path(parsed.tree, path)? {
+                Some(blob) => self
+                    .read_blob(blob)
+                    .map_or_else(|_| Vec::new(), |b| hunks(&b)),
+                None => Vec::new(),
+            };
+            files.push(ConflictFile {
+                path: String::from_utf8_lossy(path).into_owned(),
+                kind: String::from_utf8_lossy(kind).into_owned(),
+                message: String::from_utf8_lossy(message).trim_end().to_owned(),
+                hunks,
+            });
+        }
+        Ok(files)
+    }
+
+    /// Returns the object at a path of a tree; `None` where there is none or it is a directory.
+    ///
+    /// # Errors
+    ///
+    /// A tree cannot be read.
+    pub fn find_path(&self, tree: Oid, path: &[u8]) -> Result<Option<Oid>> {
+        let mut id = tree;
+        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let bytes = self.read_tree(id)?;
+            match find_entry(&bytes, part) {
+                Some(entry) if entry.is_tree == parts.peek().is_some() => id = entry.id,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(id))
+    }
+}
+
+/// What `git merge-tree -z` printed.
+struct Parsed<'a> {
+    tree: Oid,
+    /// Kind and message by path.
+    files: BTreeMap<&'a [u8], (&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Parsed<'a> {
+    /// Parses: tree, then `<mode> <object> <stage>\t<path>` until an empty field, then messages of
+    /// `<count>`, that many paths, kind, text.
+    fn new(bytes: &'a [u8]) -> Result<Self> {
+        let mut fields = bytes.split(|byte| *byte == 0);
+        let tree = fields.next().context("it is empty")?;
+        let tree = Oid::from_hex(tree).context("it does not begin with a tree")?;
+        let mut files = BTreeMap::new();
+        for field in fields.by_ref().take_while(|field| !field.is_empty()) {
+            let tab = field.iter().position(|byte| *byte == b'\t');
+            let path = &field[tab.context("a path is missing")? + 1..];
+            files.insert(path, (&b"CONFLICT"[..], &b""[..]));
+        }
+        while let Some(count) = fields.next().filter(|field| !field.is_empty()) {
+            let count: usize = std::str::from_utf8(count)?.parse()?;
+            let paths: Vec<&[u8]> = fields.by_ref().take(count).collect();
+            let kind = fields.next().context("a message has no kind")?;
+            let message = fields.next().context("a message has no text")?;
+            if !kind.starts_with(b"CONFLICT") {
+                // "Auto-merging" and the like: told, but nothing to decide.
+                continue;
+            }
+            for path in paths {
+                files
+                    .entry(path)
+                    .and_modify(|entry| *entry = (kind, message))
+                    .or_insert((kind, message));
+            }
+        }
+        Ok(Self { tree, files })
+    }
+}
+
+/// Returns the regions between conflict markers of a file, cut to a bounded length.
+fn hunks(blob: &[u8]) -> Vec<String> {
+    if blob.len() > MOST_BLOB_BYTES || blob.contains(&0) {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(blob);
+    let (mut found, mut open, mut more) = (Vec::new(), None::<Vec<String>>, 0);
+    for line in text.lines() {
+        if open.is_none() && line.starts_with("<<<<<<< ") {
+            open = Some(Vec::new());
+        }
+        let Some(lines) = &mut open else { continue };
+        let end = line.starts_with(">>>>>>> ");
+        let cut: String = line.chars().take(MOST_LINE_CHARS).collect();
+        if lines.len() < MOST_HUNK_LINES || end {
+            lines.push(cut);
+        } else if lines.len() == MOST_HUNK_LINES {
+            lines.push(String::from("…"));
+        }
+        if end && let Some(lines) = open.take() {
+            if found.len() < MOST_HUNKS {
+                found.push(lines.join("\n"));
+            } else {
+                more += 1;
+            }
+        }
+    }
+    if more > 0 {
+        found.push(format!("… and {more} more"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hunks_are_the_marked_regions_and_bounded() {
+        let one = "a\n<<<<<<< x\n1\n||||||| b\n0\n=======\n2\n>>>>>>> y\nz\n";
+        assert_eq!(hunks(one.as_bytes()).len(), 1);
+        assert!(hunks(one.as_bytes())[0].ends_with(">>>>>>> y"));
+        let many = one.repeat(9);
+        assert_eq!(hunks(many.as_bytes()).len(), MOST_HUNKS + 1);
+        let long = format!("<<<<<<< x\n{}>>>>>>> y\n", "line\n".repeat(500));
+        assert!(hunks(long.as_bytes())[0].lines().count() <= MOST_HUNK_LINES + 2);
+        assert!(hunks(b"<<<<<<< x\n\0").is_empty());
+    }
+
+    #[test]
+    fn output_of_merge_tree_is_parsed() {
+        let id = "1".repeat(40);
+        let text = format!(
+            "{id}\0100644 {id} 1\ta b\0100644 {id} 2\ta b\0\0\
+             1\0a b\0Auto-merging\0Auto-merging a b\n\0\
+             1\0a b\0CONFLICT (contents)\0CONFLICT (content): Merge conflict in a b\n\0"
+        );
+        let parsed = Parsed::new(text.as_bytes()).unwrap();
+        assert_eq!(parsed.tree.to_string(), id);
+        assert_eq!(parsed.files[&b"a b"[..]].0, b"CONFLICT (contents)");
+        let clean = format!("{id}\0");
+        assert!(Parsed::new(clean.as_bytes()).unwrap().files.is_empty());
+        assert!(Parsed::new(b"fatal").is_err());
+    }
+}
