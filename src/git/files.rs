@@ -60,7 +60,7 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
 /// A lock held until it is dropped; the kernel lets go of it when its process dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -73,7 +73,7 @@ impl Lock {
         let file = Self::open(path)?;
         file.lock()
             .with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Takes a lock; `None` where another process holds it.
@@ -82,13 +82,36 @@ impl Lock {
     ///
     /// The lock file cannot be created.
     pub fn take(path: &Path) -> Result<Option<Self>> {
-        let file = Self::open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        loop {
+            let lock = Self {
+                file: Self::open(path)?,
+            };
+            match lock.file.try_lock() {
+                // A file that its last holder has removed locks nobody out.
+                Ok(()) if lock.is_at(path) => return Ok(Some(lock)),
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
             }
+        }
+    }
+
+    /// Removes the lock's file while it is held, and lets go of it. Whoever waits for it holds a file that is
+    /// gone, which [`Lock::take`] notices.
+    pub fn remove(self, path: &Path) {
+        // Failing leaves an empty file behind and nothing worse.
+        let _ = fs::remove_file(path);
+        drop(self);
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let same = |a: &fs::Metadata, b: &fs::Metadata| a.ino() == b.ino() && a.dev() == b.dev();
+        match (self.file.metadata(), fs::metadata(path)) {
+            (Ok(held), Ok(there)) => same(&held, &there),
+            _ => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! All Git I/O. gix types stop here: the layers above see [`Oid`], paths and text.
 
+pub mod checkout;
 pub mod cmd;
 pub mod files;
 pub mod history;
@@ -8,6 +9,7 @@ pub mod objects;
 pub mod refs;
 pub mod repo;
 
+pub use checkout::Checkout;
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;
 pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath};

@@ -157,6 +157,12 @@ impl Repo {
     }
 }
 
+/// Returns the id that a blob has or would have.
+pub fn blob_id(bytes: &[u8]) -> Oid {
+    gix::objs::compute_hash(gix::hash::Kind::Sha1, Kind::Blob, bytes)
+        .unwrap_or(Oid::null(gix::hash::Kind::Sha1))
+}
+
 /// What readers want of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitData {

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod op;
 pub mod spec;
 pub mod state;
+pub mod train;
 
 pub use apply::{Decision, Refusal, RefusalKind};
 pub use board::{Board, Gate, PhaseState, Settings, Task, Tested};

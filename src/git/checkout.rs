@@ -1,0 +1,266 @@
+//! Worktrees that have a branch checked out: whether it may be moved under them, and how their files follow.
+//!
+//! Nothing of the user's is overwritten: a worktree with changes, an operation under way or a file in the
+//! way is refused before anything moves, and `git read-tree -m -u` checks the same once more.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::cmd::Git;
+use super::files::read_if_exists;
+use super::{Oid, Repo};
+use crate::error::UserError;
+
+/// One worktree of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// Its top directory.
+    pub dir: PathBuf,
+    /// Its own Git directory.
+    pub git_dir: PathBuf,
+    /// Full name of the branch that it has checked out.
+    pub branch: Option<String>,
+}
+
+/// Files and directories of a Git directory that tell of an operation under way.
+const UNDER_WAY: [(&str, &str); 6] = [
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+    ("sequencer", "cherry-pick"),
+];
+
+/// Most names that a message lists.
+const MOST_NAMES: usize = 5;
+
+impl Repo {
+    /// Returns all worktrees that exist on this disk, the main one first.
+    ///
+    /// # Errors
+    ///
+    /// The common Git directory cannot be read.
+    pub fn checkouts(&self) -> Result<Vec<Checkout>> {
+        let common = self.common_dir();
+        let mut found = Vec::new();
+        if let Some(dir) = self.main_work_dir() {
+            found.push((dir, common.to_path_buf()));
+        }
+        let admin = match fs::read_dir(common.join("worktrees")) {
+            Ok(listing) => listing.flatten().map(|entry| entry.path()).collect(),
+            Err(_) => Vec::new(),
+        };
+        for git_dir in admin {
+            // A worktree may be taken away by someone else while we look.
+            let Some(text) = read_if_exists(&git_dir.join("gitdir"))? else {
+                continue;
+            };
+            let link = PathBuf::from(String::from_utf8_lossy(&text).trim_end());
+            if let Some(dir) = git_dir.join(link).parent().filter(|dir| dir.is_dir()) {
+                found.push((dir.to_path_buf(), git_dir));
+            }
+        }
+        let branch = |git_dir: &Path| -> Result<Option<String>> {
+            let head = read_if_exists(&git_dir.join("HEAD"))?.unwrap_or_default();
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let name = head.strip_prefix("ref:").map(str::trim);
+            Ok(name.map(ToOwned::to_owned))
+        };
+        found
+            .into_iter()
+            .map(|(dir, git_dir)| {
+                Ok(Checkout {
+                    branch: branch(&git_dir)?,
+                    dir,
+                    git_dir,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns the worktrees that have one of some branches (full names) checked out, all of them ready for
+    /// the branch to move.
+    ///
+    /// # Errors
+    ///
+    /// One of them has changes, or an operation under way: what to do is told.
+    pub fn require_movable(&self, branches: &[String]) -> Result<Vec<Checkout>> {
+        let mut concerned = Vec::new();
+        for checkout in self.checkouts()? {
+            let rebased = checkout.rebased_branch();
+            if let Some(branch) = rebased.filter(|name| branches.contains(name)) {
+                return Err(checkout.busy(&branch, "rebase"));
+            }
+            if checkout
+                .branch
+                .as_ref()
+                .is_some_and(|name| branches.contains(name))
+            {
+                checkout.require_clean()?;
+                concerned.push(checkout);
+            }
+        }
+        Ok(concerned)
+    }
+}
+
+impl Checkout {
+    /// Checks that nothing would be lost or mixed up if the branch moved.
+    ///
+    /// # Errors
+    ///
+    /// There are changes, or an operation is under way.
+    pub fn require_clean(&self) -> Result<()> {
+        let branch = self.branch.as_deref().unwrap_or("HEAD");
+        for (name, verb) in UNDER_WAY {
+            if self.git_dir.join(name).exists() {
+                return Err(self.busy(branch, verb));
+            }
+        }
+        let changed = self.changed()?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let dir = self.dir.display();
+        Err(UserError::new(format!(
+            "{} is checked out at {dir} with changes that are not committed: {}",
+            short(branch),
+            some_of(&changed)
+        ))
+        .hint(format!("git -C '{dir}' stash"))
+        .into())
+    }
+
+    fn busy(&self, branch: &str, verb: &str) -> anyhow::Error {
+        let dir = self.dir.display();
+        UserError::new(format!(
+            "a {verb} of {} is under way at {dir}",
+            short(branch)
+        ))
+        .hint(format!("git -C '{dir}' status"))
+        .into()
+    }
+
+    /// Returns the branch that a rebase under way here will move.
+    fn rebased_branch(&self) -> Option<String> {
+        let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
+        let texts = names.map(|name| fs::read_to_string(self.git_dir.join(name)).ok());
+        let text = texts.into_iter().flatten().next()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// Returns tracked files with changes. A submodule that is at another commit than recorded is left out:
+    /// its own directory is never touched.
+    fn changed(&self) -> Result<Vec<String>> {
+        let bytes = Git::new(&self.dir)
+            .args(["status", "--porcelain=v1", "-z", "--no-renames"])
+            .args(["--untracked-files=no", "--ignore-submodules=all"])
+            .read_bytes()?;
+        let entries = bytes.split(|byte| *byte == 0);
+        Ok(entries
+            .filter_map(|entry| entry.get(3..))
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect())
+    }
+
+    /// Checks that no untracked file lies where the move would put one.
+    ///
+    /// # Errors
+    ///
+    /// There are such files; they are named.
+    pub fn require_free(&self, repo: &Repo, old: Oid, new: Oid) -> Result<()> {
+        let changes = repo.changed_paths(old, new)?;
+        let (added, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|path| path.old.0 == 0);
+        let removed: std::collections::BTreeSet<&[u8]> = rest
+            .iter()
+            .filter(|path| path.new.0 == 0)
+            .map(|path| path.path.as_slice())
+            .collect();
+        let mut taken = Vec::new();
+        for path in added {
+            let name = bytes_to_path(&path.path);
+            let is_there = |place: &Path| self.dir.join(place).symlink_metadata();
+            // A tracked file that goes makes room for a directory of its name, and the other way round.
+            let parent_taken = name.ancestors().skip(1).any(|parent| {
+                is_there(parent).is_ok_and(|meta| !meta.is_dir())
+                    && !removed.contains(path_to_bytes(parent))
+            });
+            let makes_room = |meta: &fs::Metadata| {
+                let mut prefix = path.path.clone();
+                prefix.push(b'/');
+                meta.is_dir() && removed.iter().any(|gone| gone.starts_with(&prefix))
+            };
+            let itself_taken = is_there(&name).is_ok_and(|meta| !makes_room(&meta));
+            if parent_taken || itself_taken {
+                taken.push(name.to_string_lossy().into_owned());
+            }
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let dir = self.dir.display();
+        Err(UserError::new(format!(
+            "files at {dir} that git does not track are in the way: {}",
+            some_of(&taken)
+        ))
+        .hint(format!(
+            "look at `git -C '{dir}' status --ignored` and move them away"
+        ))
+        .into())
+    }
+
+    /// Returns whether the index is exactly a commit's tree.
+    ///
+    /// # Errors
+    ///
+    /// The index cannot be read.
+    pub fn is_at(&self, commit: Oid) -> Result<bool> {
+        Git::new(&self.dir)
+            .args(["diff-index", "--cached", "--quiet", &commit.to_string()])
+            .test()
+    }
+
+    /// Brings index and files from one commit to another, after the branch has moved.
+    ///
+    /// # Errors
+    ///
+    /// Something is in the way; nothing of the user's is overwritten.
+    pub fn follow(&self, old: Oid, new: Oid) -> Result<()> {
+        let refresh = Git::new(&self.dir)
+            .args(["update-index", "-q", "--refresh"])
+            .output()?;
+        // Files that need an update are told by the exit code and found again by the next command.
+        drop(refresh);
+        Git::new(&self.dir)
+            .args(["read-tree", "-m", "-u"])
+            .args([&old.to_string(), &new.to_string()])
+            .run()
+            .with_context(|| format!("cannot bring {} to {new}", self.dir.display()))
+    }
+}
+
+/// Returns a branch's name without `refs/heads/`.
+pub fn short(branch: &str) -> &str {
+    branch.strip_prefix("refs/heads/").unwrap_or(branch)
+}
+
+fn some_of(names: &[String]) -> String {
+    let shown = names[..names.len().min(MOST_NAMES)].join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn bytes_to_path(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+fn path_to_bytes(path: &Path) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes()
+}
