@@ -1,0 +1,109 @@
+//! All that one attempt's agent is told.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::AttemptFiles;
+use crate::ledger::Ledger;
+use crate::model::{AgentId, Attempt, Coupling, Handoff, Profile, State, TaskId, TaskSpec};
+
+/// Which attempt it is, and where it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The task.
+    pub task: TaskId,
+    /// Who works on it.
+    pub agent: AgentId,
+    /// The claim's fencing number.
+    pub attempt: Attempt,
+    /// The branch.
+    pub branch: String,
+    /// The worktree.
+    pub worktree: PathBuf,
+}
+
+/// All that one attempt's agent is told.
+#[derive(Debug, Clone)]
+pub struct Briefing {
+    /// Which attempt it is.
+    pub work: Work,
+    /// Where its files lie.
+    pub files: AttemptFiles,
+    /// The task's specification.
+    pub spec: TaskSpec,
+    /// Name of the run.
+    pub run: String,
+    /// What the run is for.
+    pub goal: String,
+    /// Name of the team.
+    pub team_name: String,
+    /// Model tier.
+    pub model: String,
+    /// Name of the profile.
+    pub profile_name: String,
+    /// The profile.
+    pub profile: Profile,
+    /// What the task builds on.
+    pub dependencies: Vec<Built>,
+    /// What went wrong before.
+    pub findings: Option<String>,
+}
+
+/// A task that this one builds on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The task.
+    pub task: TaskId,
+    /// Its title.
+    pub title: String,
+    /// How far it has come.
+    pub state: State,
+    /// Whether its commits are part of the base.
+    pub merged_in: bool,
+    /// What it handed on.
+    pub handoff: Option<Handoff>,
+}
+
+impl Briefing {
+    /// Reads what the ledger says about the work.
+    ///
+    /// # Errors
+    ///
+    /// The task is gone from the ledger, or a file of it is broken.
+    pub fn load(ledger: &Ledger, work: Work) -> Result<Self> {
+        let board = ledger.board();
+        let spec = ledger.spec(&work.task)?;
+        let row = board
+            .require_task(&work.task)
+            .map_err(crate::error::UserError::from)?;
+        let mut dependencies = Vec::new();
+        for dependency in &spec.after {
+            let Some(before) = board.tasks.get(&dependency.task) else {
+                continue;
+            };
+            dependencies.push(Built {
+                task: before.id.clone(),
+                title: before.title.clone(),
+                state: before.status.state,
+                merged_in: dependency.coupling != Coupling::Loose,
+                handoff: ledger.handoff(&before.id)?,
+            });
+        }
+        let (profile_name, profile) = board.profile_of(row);
+        let team = board.teams.get(&work.agent.team);
+        Ok(Self {
+            files: AttemptFiles::new(ledger.repo(), &work.task, work.attempt),
+            run: board.run_name().to_owned(),
+            goal: board.run().goal,
+            team_name: team.map(|team| team.name.clone()).unwrap_or_default(),
+            model: board.model_of(row),
+            profile_name,
+            profile,
+            dependencies,
+            findings: row.status.findings.clone(),
+            spec,
+            work,
+        })
+    }
+}

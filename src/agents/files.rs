@@ -1,0 +1,56 @@
+//! Where the files of an attempt lie: `<common>/orch/attempts/<task>/<attempt>/`.
+
+use std::path::{Path, PathBuf};
+
+use crate::git::Repo;
+use crate::model::{Attempt, TaskId};
+
+/// The directory of one attempt, which outlives the worktree's next task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptFiles {
+    dir: PathBuf,
+}
+
+impl AttemptFiles {
+    /// Returns the place of an attempt's files, which need not exist.
+    pub fn new(repo: &Repo, task: &TaskId, attempt: Attempt) -> Self {
+        Self {
+            dir: Self::of_task(repo, task).join(attempt.to_string()),
+        }
+    }
+
+    /// Returns the directory of all attempts at a task.
+    pub fn of_task(repo: &Repo, task: &TaskId) -> PathBuf {
+        repo.orch_dir().join("attempts").join(task.as_str())
+    }
+
+    /// Returns the directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the file that the agent's prompt is in.
+    pub fn prompt(&self) -> PathBuf {
+        self.dir.join("prompt.md")
+    }
+
+    /// Returns the file that everything the agent prints goes into, then the output of the checks.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("agent.log")
+    }
+
+    /// Returns the file that the agent may leave its handoff contract in.
+    pub fn result(&self) -> PathBuf {
+        self.dir.join("result.json")
+    }
+
+    /// Returns the file that says what went wrong before; there on a retry only.
+    pub fn findings(&self) -> PathBuf {
+        self.dir.join("findings.md")
+    }
+
+    /// Returns the file with the mark of the agent's processes.
+    pub fn mark(&self) -> PathBuf {
+        self.dir.join("mark")
+    }
+}

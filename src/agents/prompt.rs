@@ -1,0 +1,229 @@
+//! The prompt: `templates/prompt.md` with every placeholder filled, or refused.
+
+use anyhow::{Context as _, Result};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::json;
+
+use super::Briefing;
+use super::briefing::Built;
+
+const TEMPLATE: &str = include_str!("../../templates/prompt.md");
+
+/// Renders the prompt of an attempt.
+///
+/// # Errors
+///
+/// The template names something that there is no value for.
+pub fn render(briefing: &Briefing) -> Result<String> {
+    render_template(TEMPLATE, briefing)
+}
+
+fn render_template(template: &str, briefing: &Briefing) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    environment.set_syntax(syntax.context("cannot render the prompt")?);
+    let text = environment
+        .render_str(template, Serde(values(briefing)))
+        .context("cannot render the prompt")?;
+    Ok(tidy(&text))
+}
+
+fn values(briefing: &Briefing) -> serde_json::Value {
+    let Briefing { work, spec, .. } = briefing;
+    let success: Vec<_> = spec
+        .success
+        .iter()
+        .map(|criterion| json!({ "text": criterion.text, "run": criterion.run }))
+        .collect();
+    let dependencies: Vec<_> = briefing.dependencies.iter().map(built).collect();
+    json!({
+        "task": work.task,
+        "agent": work.agent,
+        "attempt": work.attempt,
+        "branch": work.branch,
+        "worktree": work.worktree.display().to_string(),
+        "team": work.agent.team,
+        "team_name": briefing.team_name,
+        "run": briefing.run,
+        "goal": briefing.goal,
+        "title": spec.title,
+        "context": spec.context,
+        "scope": spec.scope,
+        "deliverables": spec.deliverables,
+        "success": success,
+        "effort": spec.effort,
+        "role": spec.role,
+        "style": spec.style,
+        "dependencies": dependencies,
+        "findings": briefing.findings,
+        "commits": briefing.profile.commit,
+        "done": briefing.profile.done,
+        "result_file": briefing.files.result().display().to_string(),
+    })
+}
+
+fn built(built: &Built) -> serde_json::Value {
+    let handoff = built.handoff.as_ref();
+    json!({
+        "task": built.task,
+        "title": built.title,
+        "state": built.state.as_str(),
+        "merged_in": built.merged_in,
+        "summary": handoff.map(|handoff| handoff.summary.as_str()).unwrap_or_default(),
+        "deliverables": handoff.map(|handoff| handoff.deliverables.clone()).unwrap_or_default(),
+        "next_steps": handoff.map(|handoff| handoff.next_steps.clone()).unwrap_or_default(),
+    })
+}
+
+/// Drops spaces at line ends and all but one of several empty lines, which conditions leave behind.
+fn tidy(text: &str) -> String {
+    let mut tidied = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim_end) {
+        if !line.is_empty() || !tidied.ends_with("\n\n") {
+            tidied.push_str(line);
+            tidied.push('\n');
+        }
+    }
+    let end = tidied.trim_end().len();
+    tidied.truncate(end);
+    tidied.push('\n');
+    tidied
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::agents::{AttemptFiles, Work};
+    use crate::git::Repo;
+    use crate::model::{
+        Attempt, Criterion, DoneSign, Handoff, HandoffStatus, Profile, State, TaskSpec, TeamId,
+    };
+
+    /// A briefing with everything in it.
+    pub(in crate::agents) fn briefing() -> Briefing {
+        let dir = tempfile::tempdir().unwrap();
+        gix::init_bare(dir.path()).unwrap();
+        let repo = Repo::discover(dir.path()).unwrap();
+        let work = Work {
+            task: "auth-schema".parse().unwrap(),
+            agent: "1.2".parse().unwrap(),
+            attempt: Attempt(2),
+            branch: String::from("orch/team-1/auth-schema"),
+            worktree: "/somewhere/app.orch/it's 1.2".into(),
+        };
+        let mut spec = TaskSpec::new(work.task.clone(), TeamId(1), "Create the schema");
+        spec.scope = vec![String::from("src/auth/**")];
+        spec.deliverables = vec![String::from("src/auth/schema.sql")];
+        spec.success = vec![
+            Criterion {
+                text: None,
+                run: Some(String::from("test -s src/auth/schema.sql")),
+            },
+            Criterion {
+                text: Some(String::from("it is normalised")),
+                run: None,
+            },
+        ];
+        Briefing {
+            files: AttemptFiles::new(&repo, &work.task, work.attempt),
+            run: String::from("billing"),
+            goal: String::from("Take payments."),
+            team_name: String::from("Infrastructure"),
+            model: String::from("sonnet"),
+            profile_name: String::from("default"),
+            profile: Profile::default(),
+            dependencies: vec![Built {
+                task: "layout".parse().unwrap(),
+                title: String::from("Lay out the source"),
+                state: State::Submitted,
+                merged_in: true,
+                handoff: Some(Handoff {
+                    task_id: "layout".parse().unwrap(),
+                    status: HandoffStatus::Completed,
+                    summary: String::from("The folders are there."),
+                    output: String::new(),
+                    deliverables: vec![String::from("src/mod.rs")],
+                    dependencies: Vec::new(),
+                    next_steps: vec![String::from("fill them")],
+                }),
+            }],
+            findings: Some(String::from("the file was empty")),
+            spec,
+            work,
+        }
+    }
+
+    #[test]
+    fn everything_that_is_known_stands_in_the_prompt() {
+        let briefing = briefing();
+        let text = render(&briefing).unwrap();
+        for part in [
+            "# Task auth-schema: Create the schema\n",
+            "agent 1.2, a coder of team 1 (Infrastructure) in the run \"billing\"",
+            "Take payments.",
+            "- `src/auth/schema.sql`\n",
+            "- this command exits with zero in the worktree: `test -s src/auth/schema.sql`\n",
+            "- it is normalised\n",
+            "- `src/auth/**`\n",
+            "- `layout` (Lay out the source), submitted; its commits are in your branch: The folders are there.\n",
+            "  - delivered `src/mod.rs`\n  - left to do: fill them\n",
+            "This is attempt 2.",
+            "the file was empty",
+            "- worktree: `/somewhere/app.orch/it's 1.2`\n",
+            "- branch: `orch/team-1/auth-schema`;",
+            "exit with zero when",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in:\n{text}");
+        }
+        assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn what_is_absent_leaves_no_heading_behind() {
+        let mut briefing = briefing();
+        briefing.findings = None;
+        briefing.dependencies.clear();
+        briefing.goal.clear();
+        briefing.team_name.clear();
+        briefing.spec = TaskSpec::new(briefing.work.task.clone(), TeamId(1), "Create the schema");
+        let text = render(&briefing).unwrap();
+        for part in [
+            "went wrong",
+            "builds on",
+            "Goal of",
+            "()",
+            "None",
+            "none",
+            "Style",
+        ] {
+            assert!(!text.contains(part), "`{part}` is in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_sign_of_being_done_is_the_profiles() {
+        let mut briefing = briefing();
+        briefing.profile.done = DoneSign::Sentinel;
+        assert!(
+            render(&briefing)
+                .unwrap()
+                .contains("`<!-- DONE -->` as your very last line")
+        );
+        briefing.profile.done = DoneSign::Result;
+        let text = render(&briefing).unwrap();
+        assert!(text.contains("without it, or with another status, the attempt fails"));
+        assert!(!text.contains("exit with zero"));
+    }
+
+    #[test]
+    fn a_placeholder_without_value_is_refused() {
+        let error = render_template("{{ titel }}", &briefing()).unwrap_err();
+        assert!(format!("{error:#}").contains("undefined"), "{error:#}");
+    }
+}
