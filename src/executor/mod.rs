@@ -1,1 +1,3 @@
 //! Claims tasks and runs agents.
+
+mod step;
