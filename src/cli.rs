@@ -41,12 +41,16 @@ pub struct Cli {
 pub enum Command {
     Init(commands::init::InitArgs),
     Dispatch(commands::dispatch::DispatchArgs),
+    Status(commands::status::StatusArgs),
+    Log(commands::log::LogArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
+        Command::Status(args) => commands::status::run(ctx, args),
+        Command::Log(args) => commands::log::run(ctx, args),
     }
 }
 

@@ -3,5 +3,7 @@
 mod ctx;
 pub mod dispatch;
 pub mod init;
+pub mod log;
+pub mod status;
 
 pub use ctx::Ctx;
