@@ -12,3 +12,5 @@
 
 mod common;
 mod ledger;
+mod log;
+mod status;
