@@ -10,6 +10,7 @@
     reason = "tests drive the program from outside"
 )]
 
+mod cli;
 mod common;
 mod ledger;
 mod log;
