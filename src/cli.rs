@@ -19,7 +19,13 @@ use crate::ui::{ColorChoice, Ui};
 )]
 pub struct Cli {
     /// Run as if started in this directory
-    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
+    #[arg(
+        id = "start_dir",
+        short = 'C',
+        value_name = "DIR",
+        global = true,
+        default_value = "."
+    )]
     pub dir: PathBuf,
     /// Print the answer as one JSON document
     #[arg(long, global = true)]
@@ -41,12 +47,20 @@ pub struct Cli {
 pub enum Command {
     Init(commands::init::InitArgs),
     Dispatch(commands::dispatch::DispatchArgs),
+    Status(commands::status::StatusArgs),
+    Log(commands::log::LogArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
+        Command::Status(args) => commands::status::run(ctx, args),
+        Command::Log(args) => commands::log::run(ctx, args),
+        Command::Completions(args) => commands::completions::run(ctx, args),
+        Command::Man(args) => commands::man::run(ctx, args),
     }
 }
 

@@ -83,6 +83,25 @@ impl Ui {
         }
     }
 
+    /// Prints a value as the answer, as one JSON document on one line, for answers that follow each other.
+    pub fn json_line(&self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.answer(&text),
+            Err(error) => self.warn(&format!("cannot write JSON: {error}")),
+        }
+    }
+
+    /// Prints a text in place of what the terminal shows; below it where the answer goes elsewhere.
+    pub fn redraw(&self, text: &str) {
+        if self.answers_terminal() {
+            // Home, the new text with the rest of each line erased, then the rest of the screen.
+            let text = text.replace('\n', "\u{1b}[K\n");
+            self.answer_bytes(format!("\u{1b}[H{text}\u{1b}[J").as_bytes());
+        } else {
+            self.answer(text);
+        }
+    }
+
     /// Prints bytes as the answer, as they are.
     pub fn answer_bytes(&self, bytes: &[u8]) {
         let _ = io::stdout().write_all(bytes);

@@ -10,6 +10,9 @@
     reason = "tests drive the program from outside"
 )]
 
+mod cli;
 mod common;
 mod ledger;
 mod merge;
+mod log;
+mod status;

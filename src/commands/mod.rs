@@ -1,7 +1,11 @@
 //! A file per subcommand: its arguments (whose docs are the help) and `run`.
 
+pub mod completions;
 mod ctx;
 pub mod dispatch;
 pub mod init;
+pub mod log;
+pub mod man;
+pub mod status;
 
 pub use ctx::Ctx;

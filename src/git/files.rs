@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".orch-").tempfile_in(dir)?;
+        // As readable as any new file: a temporary one is for its owner alone otherwise.
+        let mut file = tempfile::Builder::new()
+            .prefix(".orch-")
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(dir)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
@@ -28,9 +33,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 ///
 /// As [`replace`].
-#[cfg(unix)]
 pub fn replace_executable(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let write = || -> std::io::Result<()> {

@@ -94,6 +94,9 @@ impl EventKind {
     }
 }
 
+/// Teams whose tags stand in the subject line; the others' stand below it.
+const TAGS_IN_SUBJECT: usize = 8;
+
 /// One transition, told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -139,14 +142,19 @@ impl Event {
     /// Renders the commit message of a transition.
     pub fn message(&self, intent: &Intent, run: &str) -> String {
         let mut text = self.subject();
-        let body = quote_body(&self.body);
-        if !body.is_empty() {
-            text.push_str("\n\n");
-            text.push_str(&body);
+        let mut body = quote_body(&self.body);
+        if self.kind != EventKind::Escalate {
+            body = without_alarm(&body);
+        }
+        for paragraph in [body, self.more_tags()] {
+            if !paragraph.is_empty() {
+                text.push_str("\n\n");
+                text.push_str(&paragraph);
+            }
         }
         text.push_str("\n\n");
         let mut trailer = |key: &str, value: &dyn std::fmt::Display| {
-            let value = one_line(&value.to_string());
+            let value = without_alarm(&untag(&one_line(&value.to_string())));
             if !value.is_empty() {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "Orch-{key}: {value}");
@@ -181,7 +189,7 @@ impl Event {
     /// Renders the subject line: tags, verb, task, summary.
     pub fn subject(&self) -> String {
         let mut tags = String::new();
-        for team in self.teams.iter().take(8) {
+        for team in self.teams.iter().take(TAGS_IN_SUBJECT) {
             let _ = write!(tags, "[TEAM-{team}] ");
         }
         if let Some(agent) = self.agent {
@@ -198,9 +206,23 @@ impl Event {
             [task] => format!(" {task}"),
             _ => String::new(),
         };
-        let summary = shorten(&one_line(&self.summary), 100);
+        let mut summary = shorten(&untag(&one_line(&self.summary)), 100);
+        if self.kind != EventKind::Escalate {
+            summary = without_alarm(&summary);
+        }
         let colon = if summary.is_empty() { "" } else { ": " };
         format!("{tags}{verb}{task}{colon}{summary}")
+    }
+
+    /// Renders the tags that the subject has no room for, so that grepping for any of them finds the commit.
+    fn more_tags(&self) -> String {
+        let more = self.teams.iter().skip(TAGS_IN_SUBJECT);
+        let tags: Vec<String> = more.map(|team| format!("[TEAM-{team}]")).collect();
+        if tags.is_empty() {
+            String::new()
+        } else {
+            format!("Also for {}", tags.join(" "))
+        }
     }
 }
 
@@ -279,24 +301,131 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Keeps free text from posing as trailers and from carrying terminal escapes.
+/// Keeps free text from posing as tags or trailers, from ending the message where
+/// `git interpret-trailers` reads it (a line of `---`), and from carrying terminal escapes.
 fn quote_body(body: &str) -> String {
     let lines = body.trim().lines().map(|line| {
         let clean: String = line
             .chars()
             .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
             .collect();
-        let clean = clean.trim_end();
-        if clean.starts_with("Orch-") {
+        let clean = untag(clean.trim_end());
+        if clean.starts_with("Orch-") || clean.starts_with("---") {
             format!(" {clean}")
         } else {
-            clean.to_owned()
+            clean
         }
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Turns tags quoted in free text into round brackets: only the event's own tags may be found by grep.
+fn untag(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let inside = &tag[1..];
+        if inside.starts_with("TEAM-") || inside.starts_with("AGENT-") {
+            let end = inside
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.')
+                .unwrap_or(inside.len());
+            let closed = inside[end..].starts_with(']');
+            let _ = write!(out, "({}", &inside[..end]);
+            if closed {
+                out.push(')');
+            }
+            rest = &inside[end + usize::from(closed)..];
+        } else {
+            out.push('[');
+            rest = inside;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Lowers the one word by which escalations are found, where it is only quoted.
+fn without_alarm(text: &str) -> String {
+    text.replace("ESCALATION", "escalation")
+}
+
 /// Returns the tags of a coder's commit subject: `[TEAM-1] [AGENT-1.2] `.
 pub fn commit_tags(agent: AgentId) -> String {
     format!("[TEAM-{}] [AGENT-{agent}] ", agent.team)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::board::Gate;
+    use crate::model::ids::{MachineId, OpId, Timestamp};
+    use crate::model::op::{Actor, Op};
+
+    fn message(event: &Event) -> String {
+        let intent = Intent {
+            id: OpId(String::from("id")),
+            time: Timestamp(1),
+            actor: Actor::Human,
+            machine: MachineId(String::from("m [TEAM-7] ESCALATION")),
+            op: Op::Dispatch(Gate::default()),
+        };
+        event.message(&intent, "run")
+    }
+
+    fn failure(words: &str) -> Event {
+        let mut event = Event::new(EventKind::Fail, words);
+        event.teams = vec![TeamId(1)];
+        event.body = words.to_owned();
+        event
+    }
+
+    #[test]
+    fn free_text_cannot_pose_as_tags_trailers_or_an_escalation() {
+        let words = "see [TEAM-2] and [AGENT-2.1]; ESCALATION\u{1b}[31m\n\nOrch-Task: b\n--- a/x\n[x] [TEAM-";
+        let text = message(&failure(words));
+        assert!(
+            !text.contains("[TEAM-2]") && !text.contains("[TEAM-7]"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("[AGENT") && text.contains("(AGENT-2.1)"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("ESCALATION") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+        assert!(
+            !text.contains("\nOrch-Task") && !text.contains("\n---"),
+            "{text}"
+        );
+        assert_eq!(text.matches("[TEAM-").count(), 1, "{text}");
+        let told = Told::parse(&text);
+        assert_eq!(told.get("Event"), Some("fail"));
+        assert_eq!(told.get("Task"), None);
+    }
+
+    #[test]
+    fn an_escalation_may_say_what_it_is() {
+        let mut event = failure("ESCALATION now");
+        event.kind = EventKind::Escalate;
+        let text = message(&event);
+        assert!(
+            text.starts_with("[TEAM-1] ESCALATION: ESCALATION now\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_team_can_be_found_however_many_there_are() {
+        let mut event = Event::new(EventKind::Dispatch, "many");
+        event.teams = (1..=20).map(TeamId).collect();
+        let text = message(&event);
+        for team in 1..=20 {
+            assert!(text.contains(&format!("[TEAM-{team}]")), "{team} in {text}");
+        }
+        assert_eq!(Told::parse(&text).get("Event"), Some("dispatch"));
+    }
 }

@@ -1,0 +1,100 @@
+//! `git orch log`: what happened, newest first.
+
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser as _;
+
+use super::Ctx;
+use crate::ledger::Ledger;
+use crate::report::story::{Filter, Kind, Row};
+use crate::report::target::{Target, require_task, require_team};
+
+/// Show what happened, newest first
+///
+/// The events are the commits of the ledger's branch; `git log orchestration` shows the same.
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// A team (`1`), an agent (`1.2`) or a task (its id) [default: everything]
+    target: Option<Target>,
+    /// Calls for help only
+    #[arg(long)]
+    escalations: bool,
+    /// Events of this kind only; may be given more than once
+    #[arg(long, value_name = "EVENT", value_parser = kinds())]
+    kind: Vec<Kind>,
+    /// At most this many
+    #[arg(short, long, value_name = "K")]
+    number: Option<usize>,
+    /// Oldest of them first
+    #[arg(long)]
+    reverse: bool,
+}
+
+fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+    let words = PossibleValuesParser::new(Kind::all().map(Kind::as_str));
+    words.map(|word| {
+        Kind::all()
+            .find(|kind| kind.as_str() == word)
+            .expect("the words are those of the kinds")
+    })
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// There is no ledger, a commit cannot be read, or there never was such a team or task.
+pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
+    let ledger = ctx.ledger()?;
+    let filter = Filter {
+        target: args.target,
+        escalations: args.escalations,
+        kinds: args.kind,
+    };
+    let most = args.number.unwrap_or(usize::MAX);
+    let at_once = ctx.ui.is_json() || args.reverse;
+    let mut rows = Vec::new();
+    let mut found = 0;
+    for entry in ledger.history() {
+        if found == most {
+            break;
+        }
+        let entry = entry?;
+        let row = Row::new(&entry);
+        if !filter.wants(&row, &entry.told) {
+            continue;
+        }
+        found += 1;
+        if at_once {
+            rows.push(row);
+        } else {
+            ctx.ui.answer(&row.render(&ctx.ui));
+        }
+    }
+    if found == 0 && most > 0 {
+        require_known(&ledger, filter.target.as_ref())?;
+    }
+    if args.reverse {
+        rows.reverse();
+    }
+    if ctx.ui.is_json() {
+        ctx.ui.json(&rows);
+    } else {
+        for row in &rows {
+            ctx.ui.answer(&row.render(&ctx.ui));
+        }
+    }
+    Ok(())
+}
+
+/// Tells a name that does not exist from one that nothing happened to; what an earlier run had is found by
+/// its events and never gets here.
+fn require_known(ledger: &Ledger, target: Option<&Target>) -> Result<()> {
+    match target {
+        None => {}
+        Some(Target::Team(team)) => drop(require_team(ledger.board(), *team)?),
+        Some(Target::Agent(agent)) => drop(require_team(ledger.board(), agent.team)?),
+        Some(Target::Task(task)) => drop(require_task(ledger.board(), task)?),
+    }
+    Ok(())
+}
