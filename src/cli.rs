@@ -41,12 +41,15 @@ pub struct Cli {
 pub enum Command {
     Init(commands::init::InitArgs),
     Dispatch(commands::dispatch::DispatchArgs),
+    #[command(hide = true)]
+    Hook(commands::hook::HookArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
+        Command::Hook(args) => commands::hook::run(ctx, args),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ctx;
 pub mod dispatch;
+pub mod hook;
 pub mod init;
 
 pub use ctx::Ctx;

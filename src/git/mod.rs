@@ -1,6 +1,7 @@
 //! All Git I/O. gix types stop here: the layers above see [`Oid`], paths and text.
 
 pub mod cmd;
+pub mod config_file;
 pub mod files;
 pub mod objects;
 pub mod refs;

@@ -1,5 +1,7 @@
 //! Runs agents, tests and checks: logged to disk, bounded in time, and ended with everything they started.
 
+pub mod inherit;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
