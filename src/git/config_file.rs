@@ -107,7 +107,10 @@ fn take(scratch: &Path, lock: &Path) -> Result<()> {
     }
     Err(
         UserError::new(format!("{} is locked by someone else", lock.display()))
-            .hint(format!("rm '{}' if no git process is running", lock.display()))
+            .hint(format!(
+                "rm '{}' if no git process is running",
+                lock.display()
+            ))
             .into(),
     )
 }

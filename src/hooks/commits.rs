@@ -41,11 +41,18 @@ pub fn check_staged(seat: &Seat, dir: &Path) -> Result<()> {
         return Ok(());
     };
     let scope = Scope::new(&spec.scope);
-    let outside: Vec<&Vec<u8>> = rest.into_iter().filter(|path| !scope.allows(path)).collect();
+    let outside: Vec<&Vec<u8>> = rest
+        .into_iter()
+        .filter(|path| !scope.allows(path))
+        .collect();
     let Some(first) = outside.first() else {
         return Ok(());
     };
-    let mut named: Vec<String> = outside.iter().take(MOST_SHOWN).map(|path| show(path)).collect();
+    let mut named: Vec<String> = outside
+        .iter()
+        .take(MOST_SHOWN)
+        .map(|path| show(path))
+        .collect();
     if outside.len() > MOST_SHOWN {
         named.push(format!("{} more", outside.len() - MOST_SHOWN));
     }
@@ -77,7 +84,14 @@ fn staged(seat: &Seat, dir: &Path) -> Result<BTreeSet<Vec<u8>>> {
     let merged = files::read_if_exists(&seat.place.git_dir.join("MERGE_HEAD"))?.unwrap_or_default();
     let merged = String::from_utf8_lossy(&merged).into_owned();
     let mut paths = match staged_against(seat, dir, "HEAD") {
-        Err(_) if seat.place.git(dir).args(["rev-parse", "-q", "--verify", "HEAD"]).read().is_err() => {
+        Err(_)
+            if seat
+                .place
+                .git(dir)
+                .args(["rev-parse", "-q", "--verify", "HEAD"])
+                .read()
+                .is_err() =>
+        {
             staged_against(seat, dir, EMPTY_TREE)?
         }
         other => other?,
@@ -93,11 +107,18 @@ fn staged_against(seat: &Seat, dir: &Path, tree: &str) -> Result<BTreeSet<Vec<u8
     let bytes = seat
         .place
         .git(dir)
-        .args(["diff-index", "--cached", "--no-renames", "--ignore-submodules=none"])
+        .args([
+            "diff-index",
+            "--cached",
+            "--no-renames",
+            "--ignore-submodules=none",
+        ])
         .args(["--name-only", "-z", tree, "--"])
         .read_bytes()
         .context("cannot read what is staged")?;
-    let paths = bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    let paths = bytes
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty());
     Ok(paths.map(<[u8]>::to_vec).collect())
 }
 
@@ -140,7 +161,9 @@ fn comments(dir: &Path, message: &[u8]) -> Result<Option<String>> {
         None | Some("") => String::from("#"),
         // Git has chosen one that begins no line of the text, and ends the message with comments.
         Some("auto") => {
-            let last = message.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+            let last = message
+                .split(|byte| *byte == b'\n')
+                .rfind(|line| !line.is_empty());
             let first = last.and_then(|line| line.first()).copied().unwrap_or(b'#');
             let possible = b"#;@!$%^&|:".contains(&first);
             char::from(if possible { first } else { b'#' }).to_string()
@@ -170,7 +193,12 @@ pub fn check_message(seat: &Seat, dir: &Path, file: &Path) -> Result<()> {
     }
     match parts.tags {
         Some((team, agent)) if team == seat.agent.team && agent.team == team => {}
-        _ => return refuse(&format!("must begin with `{}`", commit_tags(seat.agent).trim_end())),
+        _ => {
+            return refuse(&format!(
+                "must begin with `{}`",
+                commit_tags(seat.agent).trim_end()
+            ));
+        }
     }
     if parts.text.is_empty() {
         return refuse("says nothing behind its tags");

@@ -103,67 +103,102 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for commit in &commits {
         let data = repo.read_commit(*commit)?;
-        let parts = Parts::read(data.message.as_bytes(), None);
-        let mut find = |rule, what: String, help: String| {
-            findings.push(Finding {
-                commit: *commit,
-                rule,
-                what,
-                help,
-            });
+        let seen = Seen {
+            id: *commit,
+            parents: data.parents.len(),
+            parts: Parts::read(data.message.as_bytes(), None),
+            paths: paths.get(commit).map(Vec::as_slice).unwrap_or_default(),
+            is_unmerged: unmerged.contains(commit),
         };
-        if let Some(other) = foreign(branch, &parts, unmerged.contains(commit)) {
-            find(
-                Rule::Foreign,
-                format!("belongs to task {other}, which is not merged"),
-                format!("rebase the branch onto {} without it", branch.base),
-            );
-            continue;
-        }
-        if let Some((what, help)) = judge_message(branch, &parts) {
-            find(what.0, what.1, help);
-        }
-        if data.parents.len() > 2 {
-            find(
-                Rule::Scope,
-                format!("merges {} histories at once", data.parents.len()),
-                String::from("merge them one after another, so that each can be checked"),
-            );
-        }
-        let changed = paths.get(commit).map(Vec::as_slice).unwrap_or_default();
-        let (ours, rest): (Vec<_>, Vec<_>) = changed.iter().partition(|path| is_ours(path));
-        if !ours.is_empty() {
-            find(
-                Rule::Ledger,
-                format!("changes {}, which belongs to the ledger alone", layout::ROOT),
-                format!("take it out with `git rm -r --cached {}` and amend", layout::ROOT),
-            );
-        }
-        let outside: Vec<_> = rest.into_iter().filter(|path| !scope.allows(path)).collect();
-        if !outside.is_empty() {
-            find(
-                Rule::Scope,
-                format!("changes {} outside the task's scope", shown(&outside)),
-                format!("keep to {}", branch.scope.join(", ")),
-            );
-        }
+        judge(branch, &scope, &seen, &mut findings);
     }
     if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch)? {
         findings.push(Finding {
             commit: branch.head,
             rule: Rule::Ledger,
             what: format!("has {} in its tree", layout::ROOT),
-            help: format!("take it out with `git rm -r --cached {}` and commit", layout::ROOT),
+            help: format!(
+                "take it out with `git rm -r --cached {}` and commit",
+                layout::ROOT
+            ),
         });
     }
     Ok(findings)
 }
 
+/// What there is to judge of one commit.
+struct Seen<'a> {
+    id: Oid,
+    parents: usize,
+    parts: Parts,
+    /// Paths that it changes.
+    paths: &'a [Vec<u8>],
+    /// Whether another task's branch adds it as well.
+    is_unmerged: bool,
+}
+
+fn judge(branch: &Branch<'_>, scope: &Scope, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
+    let mut find = |rule, what: String, help: String| {
+        findings.push(Finding {
+            commit: seen.id,
+            rule,
+            what,
+            help,
+        });
+    };
+    if let Some(other) = foreign(branch, seen) {
+        find(
+            Rule::Foreign,
+            format!("belongs to task {other}, which is not merged"),
+            format!("rebase the branch onto {} without it", branch.base),
+        );
+        return;
+    }
+    if let Some(((rule, what), help)) = judge_message(branch, &seen.parts) {
+        find(rule, what, help);
+    }
+    if seen.parents > 2 {
+        find(
+            Rule::Scope,
+            format!("merges {} histories at once", seen.parents),
+            String::from("merge them one after another, so that each can be checked"),
+        );
+    }
+    let (ours, rest): (Vec<_>, Vec<_>) = seen.paths.iter().partition(|path| is_ours(path));
+    if !ours.is_empty() {
+        find(
+            Rule::Ledger,
+            format!(
+                "changes {}, which belongs to the ledger alone",
+                layout::ROOT
+            ),
+            format!(
+                "take it out with `git rm -r --cached {}` and amend",
+                layout::ROOT
+            ),
+        );
+    }
+    let outside: Vec<_> = rest
+        .into_iter()
+        .filter(|path| !scope.allows(path))
+        .collect();
+    if !outside.is_empty() {
+        find(
+            Rule::Scope,
+            format!("changes {} outside the task's scope", shown(&outside)),
+            format!("keep to {}", branch.scope.join(", ")),
+        );
+    }
+}
+
 /// Returns the other task whose commit this is, if it is one that must not come in here.
-fn foreign(branch: &Branch<'_>, parts: &Parts, is_unmerged: bool) -> Option<TaskId> {
-    let named = parts.trailer("Orch-Task")?;
-    let other = branch.others.iter().find(|(task, _)| task.as_str() == named)?;
-    (is_unmerged && other.0 != *branch.task).then(|| other.0.clone())
+fn foreign(branch: &Branch<'_>, seen: &Seen<'_>) -> Option<TaskId> {
+    let named = seen.parts.trailer("Orch-Task")?;
+    let other = branch
+        .others
+        .iter()
+        .find(|(task, _)| task.as_str() == named)?;
+    (seen.is_unmerged && other.0 != *branch.task).then(|| other.0.clone())
 }
 
 /// Returns how a message breaks a rule, and what it should be.
@@ -189,12 +224,19 @@ fn judge_message(branch: &Branch<'_>, parts: &Parts) -> Option<((Rule, String), 
         Some((_, tagged)) => {
             let agent = parts.trailer("Orch-Agent");
             match (parts.trailer("Orch-Task"), agent.map(str::parse::<AgentId>)) {
-                (Some(said), _) if said != task.as_str() => {
-                    (Rule::Trailers, format!("says that it belongs to task `{said}`"))
-                }
-                (None, _) => (Rule::Trailers, format!("lacks the trailer `Orch-Task: {task}`")),
+                (Some(said), _) if said != task.as_str() => (
+                    Rule::Trailers,
+                    format!("says that it belongs to task `{said}`"),
+                ),
+                (None, _) => (
+                    Rule::Trailers,
+                    format!("lacks the trailer `Orch-Task: {task}`"),
+                ),
                 (_, Some(Ok(said))) if said == *tagged => return None,
-                _ => (Rule::Trailers, format!("lacks the trailer `Orch-Agent: {tagged}`")),
+                _ => (
+                    Rule::Trailers,
+                    format!("lacks the trailer `Orch-Agent: {tagged}`"),
+                ),
             }
         }
     };
@@ -245,15 +287,29 @@ fn changed_paths(repo: &Repo, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<Vec<u
     }
     let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
     let bytes = git(repo)
-        .args(["log", "--no-walk=unsorted", "--stdin", "--format=%H", "--no-show-signature"])
-        .args(["--remerge-diff", "--root", "--no-renames", "--ignore-submodules=none"])
+        .args([
+            "log",
+            "--no-walk=unsorted",
+            "--stdin",
+            "--format=%H",
+            "--no-show-signature",
+        ])
+        .args([
+            "--remerge-diff",
+            "--root",
+            "--no-renames",
+            "--ignore-submodules=none",
+        ])
         .args(["--name-only", "-z"])
         .stdin(input)
         .read_bytes()
         .context("cannot read what a branch changes")?;
     let mut expected = commits.iter().peekable();
     let mut current: Option<&mut Vec<Vec<u8>>> = None;
-    for word in bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()) {
+    for word in bytes
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+    {
         // Each commit's id comes before its paths, in the order asked for; a line break leads the first path.
         let id = expected.next_if(|commit| commit.to_hex().to_string().as_bytes() == word);
         match (id, &mut current) {

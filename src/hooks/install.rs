@@ -46,13 +46,15 @@ const CHAINED: [&str; 22] = [
 ];
 
 /// The line by which we know our own block again.
-const MARK: &str = "# git-orch: hooks of coders' worktrees; `git orch init --undo` takes this away\n";
+const MARK: &str =
+    "# git-orch: hooks of coders' worktrees; `git orch init --undo` takes this away\n";
 
 /// The same, in a file whose last line had no line break before.
 const MARK_UNENDED: &str =
     "# git-orch: hooks of coders' worktrees; `git orch init --undo` takes this away.\n";
 
-const BLOCK: &str = "[includeIf \"gitdir:**/worktrees/orch-*\"]\n\tpath = orch/worktree.gitconfig\n";
+const BLOCK: &str =
+    "[includeIf \"gitdir:**/worktrees/orch-*\"]\n\tpath = orch/worktree.gitconfig\n";
 
 /// Puts the hooks in place, or in order again; harmless where they are.
 ///
@@ -208,7 +210,12 @@ mod tests {
 
     #[test]
     fn the_block_comes_and_goes_without_a_trace() {
-        for before in ["", "[core]\n\tbare = false\n", "[core]\n\tbare = false", "\n"] {
+        for before in [
+            "",
+            "[core]\n\tbare = false\n",
+            "[core]\n\tbare = false",
+            "\n",
+        ] {
             let with = with_block(before.as_bytes());
             assert_eq!(with_block(&with), with, "{before:?}");
             assert_eq!(without_block(&with), before.as_bytes(), "{before:?}");

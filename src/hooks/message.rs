@@ -223,7 +223,9 @@ impl<'a> Lines<'a> {
         let mut inside = false;
         for at in &block {
             let line = self.all[*at];
-            if line.starts_with(b"Signed-off-by: ") || line.starts_with(b"(cherry picked from commit ") {
+            if line.starts_with(b"Signed-off-by: ")
+                || line.starts_with(b"(cherry picked from commit ")
+            {
                 (trailers, gits, inside) = (trailers + 1, true, true);
             } else if is_trailer(line) {
                 (trailers, inside) = (trailers + 1, true);

@@ -46,7 +46,9 @@ impl Previous {
             Some(0 | 1) => output.stdout,
             _ => {
                 let failure = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(UserError::new(format!("cannot read core.hooksPath: {failure}")).into());
+                return Err(
+                    UserError::new(format!("cannot read core.hooksPath: {failure}")).into(),
+                );
             }
         };
         let found = values

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::seat::Seat;
 use crate::error::UserError;
-use crate::git::Repo;
+use crate::git::{Oid, Repo};
 
 /// One line of what Git tells `reference-transaction` or, in another order, `pre-push`.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub fn check_transaction(seat: &Seat, dir: &std::path::Path, lines: &[u8]) -> Re
             Verdict::Allowed => {}
             Verdict::IfNew => {
                 let there = Repo::discover(dir)?.read_ref(name)?;
-                if there.is_some_and(|there| there.to_string() != new) {
+                let same = Oid::from_hex(new.as_bytes()).ok();
+                if there.is_some() && there != same {
                     return Err(refuse(seat, own.as_deref(), &moved));
                 }
             }
@@ -71,7 +72,13 @@ fn judge(moved: &Move<'_>, own: Option<&str>) -> Verdict {
         return Verdict::IfNew;
     }
     // A replacement object would change what everyone, the gate included, sees in a commit.
-    let kept = ["refs/heads/", "refs/orch/", "refs/replace/", "main-worktree/", "worktrees/"];
+    let kept = [
+        "refs/heads/",
+        "refs/orch/",
+        "refs/replace/",
+        "main-worktree/",
+        "worktrees/",
+    ];
     if kept.iter().any(|start| name.starts_with(start)) {
         return Verdict::Refused;
     }
@@ -178,7 +185,13 @@ mod tests {
         }
         assert_eq!(judged("refs/heads/orch/team-1/a", &null), Verdict::Refused);
         assert_eq!(judged("refs/tags/v1", &id), Verdict::IfNew);
-        let between = judge(&Move { name: "refs/heads/orch/team-1/a", new: &id }, None);
+        let between = judge(
+            &Move {
+                name: "refs/heads/orch/team-1/a",
+                new: &id,
+            },
+            None,
+        );
         assert_eq!(between, Verdict::Refused);
     }
 }

@@ -21,7 +21,11 @@ use super::{commits, references};
 pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
     let place = Place::find(dir)?;
     let previous = Previous::find(&place, dir)?;
-    let message = || args.first().map(Path::new).context("git named no message file");
+    let message = || {
+        args.first()
+            .map(Path::new)
+            .context("git named no message file")
+    };
     match name {
         "pre-commit" => {
             previous.run(dir, name, args)?;

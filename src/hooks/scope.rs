@@ -68,7 +68,11 @@ mod tests {
             ("./src/auth", "src/auth", "auth"),
             ("*.md", "README.md", "docs/README.md"),
             ("**/*.md", "docs/a/README.md", "docs/a/README.rs"),
-            ("crates/*/src", "crates/x/src/lib.rs", "crates/x/y/src/lib.rs"),
+            (
+                "crates/*/src",
+                "crates/x/src/lib.rs",
+                "crates/x/y/src/lib.rs",
+            ),
             ("src/{a,b}.rs", "src/b.rs", "src/c.rs"),
             ("pages/[id].tsx", "pages/i.tsx", "pages/x.tsx"),
             ("pages/[id", "pages/[id", "pages/i"),
@@ -78,7 +82,10 @@ mod tests {
         for (glob, yes, no) in yes_and_no {
             let globs = [glob.to_owned()];
             assert!(allows(&globs, yes), "{glob} must allow {yes}");
-            assert!(no.is_empty() || !allows(&globs, no), "{glob} must refuse {no}");
+            assert!(
+                no.is_empty() || !allows(&globs, no),
+                "{glob} must refuse {no}"
+            );
         }
     }
 

@@ -9,8 +9,7 @@ fn ours() -> Stamp {
     }
 }
 
-const TRAILERS: &str =
-    "Orch-Task: auth\nOrch-Agent: 1.2\nOrch-Attempt: 2\nOrch-Run: billing\n";
+const TRAILERS: &str = "Orch-Task: auth\nOrch-Agent: 1.2\nOrch-Attempt: 2\nOrch-Run: billing\n";
 
 fn stamped(message: &str, comments: Option<&str>) -> String {
     String::from_utf8(stamp(message.as_bytes(), &ours(), comments)).unwrap()
@@ -112,10 +111,17 @@ fn parts_are_read_back() {
         None,
     );
     assert_eq!(parts.tags, Some((TeamId(1), "1.2".parse().unwrap())));
-    assert_eq!((parts.text.as_str(), parts.trailer("orch-task")), ("x", Some("auth")));
+    assert_eq!(
+        (parts.text.as_str(), parts.trailer("orch-task")),
+        ("x", Some("auth"))
+    );
     for wrong in ["[TEAM-x] [AGENT-1.2] x", "[AGENT-1.2] x", "[TEAM-1] x", "x"] {
         assert_eq!(Parts::read(wrong.as_bytes(), None).tags, None, "{wrong}");
     }
     // Trailers are the last paragraph only.
-    assert!(Parts::read(b"x\n\nOrch-Task: auth\n\nbody\n", None).trailers.is_empty());
+    assert!(
+        Parts::read(b"x\n\nOrch-Task: auth\n\nbody\n", None)
+            .trailers
+            .is_empty()
+    );
 }
