@@ -51,6 +51,8 @@ pub enum Command {
     Log(commands::log::LogArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
+    #[command(hide = true)]
+    Hook(commands::hook::HookArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
@@ -61,6 +63,7 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Log(args) => commands::log::run(ctx, args),
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
+        Command::Hook(args) => commands::hook::run(ctx, args),
     }
 }
 

@@ -88,6 +88,54 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+/// Returns the Git directory that Git told a hook, `GIT_DIR`.
+pub fn hook_git_dir() -> Option<PathBuf> {
+    path("GIT_DIR")
+}
+
+/// Returns the index that Git told a hook, `GIT_INDEX_FILE`; a commit of some files only has one of its own.
+pub fn hook_index() -> Option<PathBuf> {
+    path("GIT_INDEX_FILE")
+}
+
+/// Returns whether Git will open an editor for the message a hook is given (githooks(5)).
+pub fn hook_opens_editor() -> bool {
+    std::env::var_os("GIT_EDITOR").is_none_or(|editor| editor != ":")
+}
+
+/// Returns where Git's configuration outside the repository comes from: what the environment says about it,
+/// and the files. `hooks/previous.sh` puts together the same.
+pub fn outer_config() -> (OsString, Vec<PathBuf>) {
+    let names = [
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+    ];
+    let mut said = OsString::from("from");
+    for name in names {
+        said.push(":");
+        said.push(std::env::var_os(name).unwrap_or_default());
+    }
+    let home = path("HOME").unwrap_or_default();
+    let files = vec![
+        path("GIT_CONFIG_GLOBAL").unwrap_or_else(|| home.join(".gitconfig")),
+        path("XDG_CONFIG_HOME")
+            .unwrap_or_else(|| home.join(".config"))
+            .join("git/config"),
+        path("GIT_CONFIG_SYSTEM").unwrap_or_else(|| PathBuf::from("/etc/gitconfig")),
+    ];
+    (said, files)
+}
+
+/// Returns a variable of the environment as a path.
+fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
 /// Returns a variable of the environment as text.
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

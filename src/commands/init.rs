@@ -1,52 +1,227 @@
-//! `git orch init`: begins the ledger.
+//! `git orch init`: begins the ledger and puts hooks in place for coders' worktrees; `--undo` takes all of it away.
+
+mod undo;
 
 use anyhow::Result;
 
 use super::Ctx;
+use crate::config;
 use crate::error::UserError;
+use crate::git::Repo;
+use crate::hooks;
 use crate::ledger::Ledger;
-use crate::model::Settings;
+use crate::ledger::layout::Place;
+use crate::model::{Actor, Settings};
 
 /// Set up git-orch in this repository
+///
+/// Begins the ledger, a branch of its own that shares nothing with your code, and puts hooks in place that
+/// run in coders' worktrees only. Your working tree, index, branches, configuration values and hooks stay
+/// as they are. Running it again is harmless.
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
     /// Branch that the work starts from and returns to [default: the one checked out]
-    #[arg(long)]
+    #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
+    /// Take everything of git-orch's away again; refuses while work would be lost
+    #[arg(long, conflicts_with = "base")]
+    undo: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// There is no repository, or no commit on the base branch.
+/// There is no repository, no commit on the base branch, or something in the way of the ledger.
 pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     let repo = ctx.repo()?;
-    let base = match args.base.or_else(|| repo.head_branch()) {
-        Some(base) => base,
-        None => {
-            return Err(
-                UserError::new("HEAD is detached, so there is no base branch to take")
-                    .hint("git orch init --base main")
-                    .into(),
-            );
-        }
-    };
-    if repo.read_ref(&format!("refs/heads/{base}"))?.is_none() {
-        return Err(UserError::new(format!("there is no branch {base}")).into());
+    refuse_agents(&repo)?;
+    if args.undo {
+        return undo::run(ctx, &repo);
     }
-    let begun = Ledger::create(
-        repo,
-        Settings {
+    match existing(&repo)? {
+        Some(ledger) => renew(ctx, &ledger, args.base.as_deref()),
+        None => begin(ctx, &repo, args.base),
+    }
+}
+
+/// Setting up and taking away is for people (A2).
+fn refuse_agents(repo: &Repo) -> Result<()> {
+    let Some(agent) = config::agent(repo) else {
+        return Ok(());
+    };
+    let top = repo
+        .main_work_dir()
+        .unwrap_or_else(|| repo.common_dir().to_path_buf());
+    Err(UserError::new(format!(
+        "agent {agent} works here, and only a person sets git-orch up or takes it away"
+    ))
+    .hint(format!("git -C '{}' orch init", top.display()))
+    .into())
+}
+
+/// Opens the ledger if there is one, and refuses if its name belongs to something else.
+fn existing(repo: &Repo) -> Result<Option<Ledger>> {
+    let name = config::ledger_ref(repo);
+    let branch = name.trim_start_matches("refs/heads/").to_owned();
+    let taken =
+        |what: String| UserError::new(what).hint(format!("git config orch.ledger {branch}-ledger"));
+    if repo.read_ref(&name)?.is_some() {
+        let ledger = Ledger::open(repo.reopen()?, Actor::Human)?;
+        if ledger.read(&Place::Settings.path())?.is_none() {
+            return Err(taken(format!("branch {branch} exists and is no ledger")).into());
+        }
+        return Ok(Some(ledger));
+    }
+    // A branch of the same name as a directory of branches cannot be made.
+    if let Some(below) = first_ref(repo, &format!("{name}/"))? {
+        return Err(taken(format!(
+            "branch {} leaves no room for the ledger's branch {branch}",
+            below.trim_start_matches("refs/heads/")
+        ))
+        .into());
+    }
+    if repo.read_ref("refs/heads/orch")?.is_some() {
+        return Err(
+            UserError::new("branch orch leaves no room for branches below orch/")
+                .hint("git branch --move orch old-orch")
+                .into(),
+        );
+    }
+    Ok(None)
+}
+
+/// Returns the first ref below a prefix.
+fn first_ref(repo: &Repo, prefix: &str) -> Result<Option<String>> {
+    let found = repo
+        .git()
+        .args(["for-each-ref", "--count=1", "--format=%(refname)", prefix])
+        .read()?;
+    Ok(Some(found).filter(|name| !name.is_empty()))
+}
+
+/// Puts in order what may have suffered since the first time: hooks, and the path of this program in them.
+fn renew(ctx: &Ctx, ledger: &Ledger, base: Option<&str>) -> Result<()> {
+    let settings = &ledger.board().settings;
+    if let Some(base) = base.filter(|base| *base != settings.base) {
+        return Err(UserError::new(format!(
+            "there is a ledger already, and its base branch is {}",
+            settings.base
+        ))
+        .hint(format!("write `base = \"{base}\"` below `[run]` in a plan"))
+        .into());
+    }
+    hooks::install(ledger.repo())?;
+    tell(ctx, ledger, &settings.base, false);
+    Ok(())
+}
+
+fn begin(ctx: &Ctx, repo: &Repo, base: Option<String>) -> Result<()> {
+    let base = choose_base(repo, base)?;
+    let was_there = repo.orch_dir().exists();
+    let made = || -> Result<Ledger> {
+        hooks::install(repo)?;
+        let settings = Settings {
             base: base.clone(),
             ..Settings::default()
-        },
-    )?;
-    match begun {
-        Some(commit) => ctx
-            .ui
-            .answer(&format!("ledger begun on base {base}: {commit}")),
-        None => ctx.ui.answer("there is a ledger already"),
+        };
+        Ledger::create(repo.reopen()?, settings)?;
+        Ledger::open(repo.reopen()?, Actor::Human)
+    };
+    match made() {
+        Ok(ledger) => {
+            tell(ctx, &ledger, &base, true);
+            Ok(())
+        }
+        Err(error) => {
+            // What could not be finished is taken back; the first error is the one to tell.
+            let _ = hooks::uninstall(repo);
+            if !was_there {
+                let _ = std::fs::remove_dir_all(repo.orch_dir());
+            }
+            Err(error)
+        }
     }
-    Ok(())
+}
+
+/// Returns the base branch, which must have a commit to start from.
+fn choose_base(repo: &Repo, named: Option<String>) -> Result<String> {
+    let exists = |branch: &str| repo.read_ref(&format!("refs/heads/{branch}"));
+    let head = repo.head_branch();
+    let Some(any) = first_ref(repo, "refs/heads/")? else {
+        return Err(
+            UserError::new("there are no commits yet, so there is nothing to start from")
+                .hint("git commit --allow-empty -m 'Begin'")
+                .into(),
+        );
+    };
+    let mut likely = any.trim_start_matches("refs/heads/").to_owned();
+    for branch in ["main", "master"] {
+        if exists(branch)?.is_some() {
+            likely = branch.to_owned();
+            break;
+        }
+    }
+    let hint = format!("git orch init --base {likely}");
+    let base = match (named, head) {
+        (Some(base), _) => {
+            let short = base.strip_prefix("refs/heads/");
+            short.map(str::to_owned).unwrap_or(base)
+        }
+        (None, Some(head)) => head,
+        (None, None) => {
+            let error = UserError::new("HEAD is detached, so there is no base branch to take");
+            return Err(error.hint(hint).into());
+        }
+    };
+    if exists(&base)?.is_none() {
+        return Err(
+            UserError::new(format!("there is no branch {base} with a commit on it"))
+                .hint(hint)
+                .into(),
+        );
+    }
+    if base.starts_with("orch/") {
+        return Err(UserError::new(format!(
+            "branch {base} has a name that git-orch keeps for itself, so it cannot be the base"
+        ))
+        .hint(hint)
+        .into());
+    }
+    Ok(base)
+}
+
+fn tell(ctx: &Ctx, ledger: &Ledger, base: &str, created: bool) {
+    let repo = ledger.repo();
+    let tip = ledger.tip().map(|tip| tip.to_string());
+    let next = [
+        "git orch plan check plan.toml",
+        "git orch plan apply plan.toml",
+    ];
+    if ctx.ui.is_json() {
+        ctx.ui.json(&serde_json::json!({
+            "created": created,
+            "ledger": ledger.branch(),
+            "commit": tip,
+            "base": base,
+            "hooks": repo.orch_dir().join("hooks"),
+            "worktrees": repo.worktrees_dir(),
+            "next": next,
+        }));
+        return;
+    }
+    let what = if created {
+        "git-orch is set up"
+    } else {
+        "git-orch was set up already; its hooks are in order"
+    };
+    ctx.ui.answer(&format!(
+        "{what}\n  ledger     branch {}\n  base       branch {base}\n  worktrees  {}\n  \
+         hooks      in those worktrees only; the ones you have still run there\n\
+         next: write a plan, then `{}` and `{}`",
+        ledger.branch(),
+        repo.worktrees_dir().display(),
+        next[0],
+        next[1],
+    ));
 }

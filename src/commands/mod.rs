@@ -3,6 +3,7 @@
 pub mod completions;
 mod ctx;
 pub mod dispatch;
+pub mod hook;
 pub mod init;
 pub mod log;
 pub mod man;

@@ -2,6 +2,7 @@
 
 pub mod checkout;
 pub mod cmd;
+pub mod config_file;
 pub mod files;
 pub mod history;
 pub mod merge;

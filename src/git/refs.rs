@@ -174,7 +174,7 @@ impl Repo {
 }
 
 /// Removes our temporary file of a process that died, and the lock if it is the same file.
-fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
+pub(super) fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
     let Ok(left) = fs::metadata(ours) else {
         return Ok(());
     };

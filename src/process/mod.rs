@@ -21,6 +21,8 @@ mod tests;
 pub use supervise::{run, run_async, run_until};
 pub use sweep::sweep;
 
+pub mod inherit;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,197 @@
+//! Which refs an agent may move from its worktree, and what it may push.
+
+use anyhow::Result;
+
+use super::seat::Seat;
+use crate::error::UserError;
+use crate::git::{Oid, Repo};
+
+/// One line of what Git tells `reference-transaction` or, in another order, `pre-push`.
+#[derive(Debug, PartialEq, Eq)]
+struct Move<'a> {
+    name: &'a str,
+    new: &'a str,
+}
+
+/// `reference-transaction`: an agent moves its own task's branch, and nothing that others build on.
+///
+/// # Errors
+///
+/// The transaction moves a ref that the agent must leave alone.
+pub fn check_transaction(seat: &Seat, dir: &std::path::Path, lines: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(lines);
+    let own = seat.load_branch()?;
+    for line in text.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(_old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        let moved = Move { name, new };
+        match judge(&moved, own.as_deref()) {
+            Verdict::Allowed => {}
+            Verdict::IfNew => {
+                let there = Repo::discover(dir)?.read_ref(name)?;
+                let same = Oid::from_hex(new.as_bytes()).ok();
+                if there.is_some() && there != same {
+                    return Err(refuse(seat, own.as_deref(), &moved));
+                }
+            }
+            Verdict::Refused => return Err(refuse(seat, own.as_deref(), &moved)),
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    /// Only where there is no such ref yet.
+    IfNew,
+    Refused,
+}
+
+/// Refs outside the named groups belong to one worktree (`HEAD`, `refs/bisect/`, `refs/rewritten/`,
+/// `refs/worktree/`), or are an agent's to use (`refs/remotes/`, `refs/stash`, `refs/notes/`).
+fn judge(moved: &Move<'_>, own: Option<&str>) -> Verdict {
+    let name = moved.name;
+    if Some(name) == own {
+        return if is_null(moved.new) {
+            Verdict::Refused
+        } else {
+            Verdict::Allowed
+        };
+    }
+    if name.starts_with("refs/orch/recovery/") {
+        return if is_null(moved.new) {
+            Verdict::Refused
+        } else {
+            Verdict::Allowed
+        };
+    }
+    if name.starts_with("refs/tags/") {
+        return Verdict::IfNew;
+    }
+    // A replacement object would change what everyone, the gate included, sees in a commit.
+    let kept = [
+        "refs/heads/",
+        "refs/orch/",
+        "refs/replace/",
+        "main-worktree/",
+        "worktrees/",
+    ];
+    if kept.iter().any(|start| name.starts_with(start)) {
+        return Verdict::Refused;
+    }
+    Verdict::Allowed
+}
+
+fn is_null(id: &str) -> bool {
+    id.bytes().all(|byte| byte == b'0')
+}
+
+fn refuse(seat: &Seat, own: Option<&str>, moved: &Move<'_>) -> anyhow::Error {
+    let agent = seat.agent;
+    let does = if is_null(moved.new) { "delete" } else { "move" };
+    let name = short(moved.name);
+    let Some(own) = own else {
+        return UserError::new(format!(
+            "agent {agent} works on no task here, so it must not {does} {name}"
+        ))
+        .hint(format!("git orch claim --agent {agent}"))
+        .into();
+    };
+    UserError::new(format!(
+        "agent {agent} must not {does} {name}: from its worktree it moves {} only",
+        short(own)
+    ))
+    .hint(format!("git switch {}", short(own)))
+    .into()
+}
+
+fn short(name: &str) -> &str {
+    name.strip_prefix("refs/heads/").unwrap_or(name)
+}
+
+/// `pre-push`: an agent pushes its own task's branch to the branch of that name, and nothing else.
+///
+/// # Errors
+///
+/// The push would change something else.
+pub fn check_push(seat: &Seat, lines: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(lines);
+    let own = seat.load_branch()?;
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [_, new, name, _] = words.as_slice() else {
+            continue;
+        };
+        if Some(*name) == own.as_deref() && !is_null(new) {
+            continue;
+        }
+        let does = if is_null(new) { "delete" } else { "push" };
+        let (agent, name) = (seat.agent, short(name));
+        let Some(own) = own.as_deref().map(short) else {
+            return Err(UserError::new(format!(
+                "agent {agent} works on no task here, so it has nothing to push"
+            ))
+            .hint(format!("git orch claim --agent {agent}"))
+            .into());
+        };
+        return Err(UserError::new(format!(
+            "agent {agent} must not {does} {name}: it pushes its task's branch {own} only"
+        ))
+        .hint(format!("git push origin {own}"))
+        .into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_moves_its_own_branch_and_nothing_shared() {
+        let own = Some("refs/heads/orch/team-1/a");
+        let id = "1".repeat(40);
+        let null = "0".repeat(40);
+        let judged = |name: &str, new: &str| judge(&Move { name, new }, own);
+        for name in [
+            "HEAD",
+            "ORIG_HEAD",
+            "AUTO_MERGE",
+            "refs/heads/orch/team-1/a",
+            "refs/orch/recovery/1.2/1",
+            "refs/remotes/origin/main",
+            "refs/stash",
+            "refs/bisect/bad",
+            "refs/rewritten/onto",
+            "refs/worktree/x",
+            "refs/notes/commits",
+        ] {
+            assert_eq!(judged(name, &id), Verdict::Allowed, "{name}");
+        }
+        for name in [
+            "refs/heads/main",
+            "refs/heads/orchestration",
+            "refs/heads/orch/integration",
+            "refs/heads/orch/team-1/integration",
+            "refs/heads/orch/team-1/ab",
+            "refs/orch/lease/x",
+            "refs/replace/1",
+            "main-worktree/HEAD",
+        ] {
+            assert_eq!(judged(name, &id), Verdict::Refused, "{name}");
+        }
+        assert_eq!(judged("refs/heads/orch/team-1/a", &null), Verdict::Refused);
+        assert_eq!(judged("refs/tags/v1", &id), Verdict::IfNew);
+        let between = judge(
+            &Move {
+                name: "refs/heads/orch/team-1/a",
+                new: &id,
+            },
+            None,
+        );
+        assert_eq!(between, Verdict::Refused);
+    }
+}

@@ -1,0 +1,77 @@
+//! What a script of ours calls: our check and the previous hook, in the order that fits the hook.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::previous::Previous;
+use super::seat::{Place, Seat};
+use super::{commits, references};
+
+/// Runs a hook by its name with the arguments that Git gave, in the directory that Git chose.
+///
+/// A previous hook that may change what is committed goes first, so that our check sees the outcome; where
+/// nothing can change any more ours goes first, and the previous one takes over this process.
+///
+/// # Errors
+///
+/// Our check or the previous hook refuses, or something cannot be read.
+pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
+    let place = Place::find(dir)?;
+    let previous = Previous::find(&place, dir)?;
+    let message = || {
+        args.first()
+            .map(Path::new)
+            .context("git named no message file")
+    };
+    match name {
+        "pre-commit" => {
+            previous.run(dir, name, args)?;
+            if let Some(seat) = Seat::find(place)? {
+                commits::check_staged(&seat, dir)?;
+            }
+            Ok(())
+        }
+        "prepare-commit-msg" => {
+            previous.run(dir, name, args)?;
+            if let Some(seat) = Seat::find(place)? {
+                commits::stamp_message(&seat, dir, message()?)?;
+            }
+            Ok(())
+        }
+        "commit-msg" => {
+            previous.run(dir, name, args)?;
+            if let Some(seat) = Seat::find(place)? {
+                commits::check_message(&seat, dir, message()?)?;
+            }
+            Ok(())
+        }
+        "pre-push" => {
+            let lines = read_stdin()?;
+            if let Some(seat) = Seat::find(place)? {
+                references::check_push(&seat, &lines)?;
+            }
+            previous.turn_into(dir, name, args, Some(&lines))
+        }
+        "reference-transaction" if args.first().is_some_and(|state| state == "prepared") => {
+            let lines = read_stdin()?;
+            if let Some(seat) = Seat::find(place)? {
+                references::check_transaction(&seat, dir, &lines)?;
+            }
+            previous.turn_into(dir, name, args, Some(&lines))
+        }
+        // Nothing of ours to check: what Git sends on stdin is still there for the previous hook.
+        _ => previous.turn_into(dir, name, args, None),
+    }
+}
+
+fn read_stdin() -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    let mut stdin = std::io::stdin().lock();
+    stdin
+        .read_to_end(&mut lines)
+        .context("cannot read what git says")?;
+    Ok(lines)
+}
