@@ -41,7 +41,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     refuse_unmerged(repo, base.as_deref(), &refs)?;
     refuse_checked_out(repo, &refs)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
-    let alone = Lock::wait(repo.orch_dir().join("lock"))?;
+    let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
     fs::remove_dir_all(repo.orch_dir())
