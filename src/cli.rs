@@ -53,6 +53,16 @@ pub enum Command {
     Man(commands::man::ManArgs),
     #[command(hide = true)]
     Hook(commands::hook::HookArgs),
+    Claim(commands::claim::ClaimArgs),
+    Start(commands::start::StartArgs),
+    Renew(commands::renew::RenewArgs),
+    Block(commands::block::BlockArgs),
+    Unblock(commands::unblock::UnblockArgs),
+    Fail(commands::fail::FailArgs),
+    Release(commands::release::ReleaseArgs),
+    Submit(commands::submit::SubmitArgs),
+    Escalate(commands::escalate::EscalateArgs),
+    Cancel(commands::cancel::CancelArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
@@ -64,6 +74,16 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),
+        Command::Claim(args) => commands::claim::run(ctx, args),
+        Command::Start(args) => commands::start::run(ctx, args),
+        Command::Renew(args) => commands::renew::run(ctx, args),
+        Command::Block(args) => commands::block::run(ctx, args),
+        Command::Unblock(args) => commands::unblock::run(ctx, args),
+        Command::Fail(args) => commands::fail::run(ctx, args),
+        Command::Release(args) => commands::release::run(ctx, args),
+        Command::Submit(args) => commands::submit::run(ctx, args),
+        Command::Escalate(args) => commands::escalate::run(ctx, args),
+        Command::Cancel(args) => commands::cancel::run(ctx, args),
     }
 }
 

@@ -16,3 +16,4 @@ mod ledger;
 mod merge;
 mod log;
 mod status;
+mod sim;

@@ -19,6 +19,9 @@ pub struct Entry<'a> {
     pub is_tree: bool,
 }
 
+/// Trees remembered at a time.
+const MOST_TREES: usize = 512;
+
 const BLOB_MODE: &[u8] = b"100644";
 const TREE_MODE: &[u8] = b"40000";
 
@@ -48,13 +51,27 @@ impl Repo {
         self.read_object(id, Kind::Blob)
     }
 
-    /// Reads a tree, for [`entries`].
+    /// Reads a tree, for [`entries`]; the latest ones are remembered, since a writer needs them again.
     ///
     /// # Errors
     ///
     /// It is missing or something else.
     pub fn read_tree(&self, id: Oid) -> Result<Vec<u8>> {
-        self.read_object(id, Kind::Tree)
+        if let Some(tree) = self.trees.borrow().get(&id) {
+            return Ok(tree.clone());
+        }
+        let tree = self.read_object(id, Kind::Tree)?;
+        self.remember_tree(id, &tree);
+        Ok(tree)
+    }
+
+    fn remember_tree(&self, id: Oid, tree: &[u8]) {
+        let mut trees = self.trees.borrow_mut();
+        // Beginning anew costs a few reads; keeping everything would grow without bound.
+        if trees.len() >= MOST_TREES {
+            trees.clear();
+        }
+        trees.insert(id, tree.to_vec());
     }
 
     /// Returns the tree and the parents of a commit.
@@ -98,7 +115,9 @@ impl Repo {
     ///
     /// The object store cannot be written.
     pub fn write_tree(&self, bytes: &[u8]) -> Result<Oid> {
-        self.write_object(Kind::Tree, bytes)
+        let id = self.write_object(Kind::Tree, bytes)?;
+        self.remember_tree(id, bytes);
+        Ok(id)
     }
 
     /// Writes a commit.

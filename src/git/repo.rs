@@ -1,15 +1,19 @@
 //! A repository: where it is, and what its configuration says.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::Oid;
 use super::cmd::Git;
 use crate::error::UserError;
 
 /// An opened repository, seen from one of its worktrees.
 pub struct Repo {
     pub(super) gix: gix::Repository,
+    pub(super) trees: RefCell<HashMap<Oid, Vec<u8>>>,
     git_dir: PathBuf,
     common_dir: PathBuf,
     work_dir: Option<PathBuf>,
@@ -51,8 +55,7 @@ impl Repo {
         }
     }
 
-    fn from_gix(mut gix: gix::Repository) -> Result<Self> {
-        gix.object_cache_size_if_unset(4 * 1024 * 1024);
+    fn from_gix(gix: gix::Repository) -> Result<Self> {
         let storage = gix.config_snapshot().string("extensions.refStorage");
         if let Some(storage) = storage.filter(|name| *name != "files") {
             return Err(UserError::new(format!(
@@ -70,6 +73,7 @@ impl Repo {
             common_dir: absolute(gix.common_dir())?,
             work_dir: gix.workdir().map(absolute).transpose()?,
             gix,
+            trees: RefCell::default(),
         })
     }
 

@@ -8,6 +8,7 @@
 pub mod files;
 pub mod history;
 pub mod layout;
+mod lease;
 pub mod snapshot;
 pub mod store;
 

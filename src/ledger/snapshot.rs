@@ -12,8 +12,11 @@ use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{Board, PhaseSpec, Settings, Status, Task, TeamSpec, Tested};
 
-/// Files read anew beyond which the cache is worth writing.
+/// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
 const WORTH_CACHING: usize = 32;
+
+/// Files written beyond which a writer renews the cache: it costs as much as many transitions.
+const WORTH_RENEWING: usize = 512;
 
 /// First bytes of the cache; changes with everything that changes its meaning.
 const MAGIC: &[u8] = b"git-orch snapshot 1\n";
@@ -80,9 +83,19 @@ impl Snapshot {
         self.unsaved += files;
     }
 
-    /// Writes the cache if it is far enough behind; failing to is no error, since it is only a cache.
-    pub fn save_if_worth(&mut self, repo: &Repo) {
-        if self.unsaved >= WORTH_CACHING
+    /// Writes the cache after reading, if it is far enough behind.
+    pub fn save_after_reading(&mut self, repo: &Repo) {
+        self.save_beyond(WORTH_CACHING, repo);
+    }
+
+    /// Writes the cache after writing, if it is far enough behind.
+    pub fn save_after_writing(&mut self, repo: &Repo) {
+        self.save_beyond(WORTH_RENEWING, repo);
+    }
+
+    /// Failing to write is no error, since it is only a cache.
+    fn save_beyond(&mut self, worth: usize, repo: &Repo) {
+        if self.unsaved >= worth
             && let Some(bytes) = encode(self)
             && crate::git::files::replace(&repo.orch_dir().join("snapshot"), &bytes).is_ok()
         {

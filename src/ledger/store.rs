@@ -94,7 +94,7 @@ impl Ledger {
         }
         ledger.snapshot = Snapshot::load_cached(&ledger.repo);
         ledger.refresh()?;
-        ledger.snapshot.save_if_worth(&ledger.repo);
+        ledger.snapshot.save_after_reading(&ledger.repo);
         Ok(ledger)
     }
 
@@ -241,7 +241,7 @@ impl Ledger {
                     }
                     self.snapshot.moved(commit, tree);
                     self.snapshot.count_written(change.edits.len());
-                    self.snapshot.save_if_worth(&self.repo);
+                    self.snapshot.save_after_writing(&self.repo);
                     return Ok(Ok(Done {
                         commit: Some(commit),
                         event: Some(change.event),

@@ -184,9 +184,17 @@ impl Board {
         Ok(Some(change))
     }
 
-    /// Returns the task of a claim that still holds.
     fn require_claim(&self, intent: &Intent, claim: &Claim) -> Result<&Task, Refusal> {
         self.speaks_for(intent, claim.agent)?;
+        self.holds(claim)
+    }
+
+    /// Returns the task of a claim that still holds.
+    ///
+    /// # Errors
+    ///
+    /// It does not; says who holds the task instead.
+    pub fn holds(&self, claim: &Claim) -> Result<&Task, Refusal> {
         let task = self.require_task(&claim.task)?;
         let status = &task.status;
         let ours = status.agent == Some(claim.agent) && status.attempt == claim.attempt;

@@ -1,0 +1,94 @@
+//! Arguments by which a holder quotes its claim, shared by the workers' verbs.
+
+use anyhow::Result;
+
+use super::Ctx;
+use crate::config;
+use crate::error::{Exit, UserError};
+use crate::git::Repo;
+use crate::ledger::Ledger;
+use crate::model::{AgentId, Attempt, Claim, Op, TaskId};
+
+/// Which claim is meant; in a coder's worktree all of it is known.
+#[derive(Debug, clap::Args)]
+pub(super) struct HeldArgs {
+    /// Task [default: the one of this worktree]
+    pub task: Option<TaskId>,
+    /// Agent that holds it [default: the one of this worktree]
+    #[arg(long, value_name = "N.M")]
+    pub agent: Option<AgentId>,
+    /// Attempt, as `claim` answered it [default: the one of this worktree]
+    #[arg(long, value_name = "K")]
+    pub attempt: Option<Attempt>,
+}
+
+impl HeldArgs {
+    /// Returns the claim that is meant.
+    ///
+    /// # Errors
+    ///
+    /// A part is neither given nor known from the worktree.
+    pub(super) fn claim(&self, repo: &Repo) -> Result<Claim> {
+        let missing = |what: &str, option: &str| {
+            UserError::new(format!(
+                "{what} is not given, and this is no coder's worktree"
+            ))
+            .hint(format!("say {option}"))
+            .exit(Exit::Usage)
+        };
+        let task = self.task.clone().or_else(|| config::task(repo));
+        let agent = self.agent.or_else(|| config::agent(repo));
+        let attempt = self.attempt.or_else(|| config::attempt(repo));
+        Ok(Claim {
+            task: task.ok_or_else(|| missing("the task", "which task, for example auth-schema"))?,
+            agent: agent.ok_or_else(|| missing("the agent", "--agent 1.2"))?,
+            attempt: attempt.ok_or_else(|| missing("the attempt", "--attempt 1"))?,
+        })
+    }
+}
+
+/// Carries out a verb on a held task and tells what became of it.
+///
+/// # Errors
+///
+/// The claim does not hold, or the ledger cannot be written.
+pub(super) fn carry_out(
+    ctx: &Ctx,
+    ledger: &mut Ledger,
+    claim: Claim,
+    op: impl FnOnce(Claim) -> Op,
+) -> Result<()> {
+    let task = claim.task.clone();
+    let done = ledger.transact(op(claim))?;
+    answer(ctx, ledger, &task, &done)
+}
+
+/// Tells what became of a task.
+///
+/// # Errors
+///
+/// The task is gone from the board.
+pub(super) fn answer(
+    ctx: &Ctx,
+    ledger: &Ledger,
+    task: &TaskId,
+    done: &crate::ledger::Done,
+) -> Result<()> {
+    let row = ledger.board().require_task(task).map_err(UserError::from)?;
+    let status = &row.status;
+    if ctx.ui.is_json() {
+        ctx.ui.json(&serde_json::json!({
+            "task": task,
+            "status": status.state,
+            "agent": status.agent,
+            "attempt": status.attempt,
+            "commit": done.commit.map(|commit| commit.to_string()),
+        }));
+    } else if done.changed() {
+        ctx.ui.answer(&done.subject());
+    } else {
+        ctx.ui
+            .answer(&format!("task {task} is {} already", status.state));
+    }
+    Ok(())
+}

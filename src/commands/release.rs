@@ -1,0 +1,36 @@
+//! `git orch release`: gives a claim back.
+
+use anyhow::Result;
+
+use super::Ctx;
+use super::held::{HeldArgs, carry_out};
+use crate::model::Op;
+
+/// Give a claim back
+///
+/// The task is ready again for anyone, and the attempt does not count as a failure; its commits stay on its branch. Exits with 4 where the claim does not hold any more.
+#[derive(Debug, clap::Args)]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    held: HeldArgs,
+    /// Why, in a line
+    #[arg(short, long, value_name = "TEXT")]
+    message: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The claim does not hold, or the ledger cannot be written.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "commands own their arguments"
+)]
+pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
+    let mut ledger = ctx.ledger()?;
+    let claim = args.held.claim(ledger.repo())?;
+    carry_out(ctx, &mut ledger, claim, |claim| {
+        Op::Release(claim, args.message)
+    })
+}

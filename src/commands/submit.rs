@@ -1,0 +1,78 @@
+//! `git orch submit`: the coder says done, and the checks agree.
+
+use anyhow::Result;
+
+use super::Ctx;
+use super::held::{HeldArgs, answer};
+use crate::error::UserError;
+use crate::git::repo::Repo;
+use crate::model::{CommitId, Op};
+use crate::workspace::{self, verify};
+
+/// Hand in a finished task
+///
+/// Checks in the coder's worktree that nothing is uncommitted, that the branch has commits beyond its base,
+/// that the deliverables exist and that the success commands pass; then writes the result and the handoff
+/// contract. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
+#[derive(Debug, clap::Args)]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    held: HeldArgs,
+    /// What was done, in one sentence [default: subject of the last commit]
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// What should come next; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    next: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// A check fails, the claim does not hold, or the ledger cannot be written.
+pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
+    let mut ledger = ctx.ledger()?;
+    let claim = args.held.claim(ledger.repo())?;
+    // Said before the checks, which may take minutes: a stale claim learns it at once.
+    let task = ledger
+        .board()
+        .holds(&claim)
+        .map_err(UserError::from)?
+        .clone();
+    let assignment = workspace::assignment_of(ledger.repo(), &task, &claim)?;
+    let dir = worktree_of(ledger.repo(), &assignment.branch)?;
+    let log = workspace::attempt_dir(ledger.repo(), &claim.task, claim.attempt).join("submit.log");
+    let (head, mut handoff) = match workspace::verify(&ledger, &assignment, &dir, &log)? {
+        verify::Verdict::Passed { head, handoff } => (head, handoff),
+        verify::Verdict::Failed { reason, findings } => {
+            let error = verify::refusal(&claim.task, &reason, &findings);
+            return Err(match log.exists() {
+                true => error.hint(format!("cat '{}'", log.display())),
+                false => error,
+            }
+            .into());
+        }
+    };
+    if let Some(message) = args.message {
+        handoff.summary = message;
+    }
+    handoff.next_steps = args.next;
+    let head = CommitId(head.to_string());
+    let done = ledger.transact(Op::Submit(claim.clone(), head, Box::new(handoff)))?;
+    answer(ctx, &ledger, &claim.task, &done)
+}
+
+/// Returns the worktree that has a branch checked out.
+fn worktree_of(repo: &Repo, branch: &str) -> Result<std::path::PathBuf> {
+    let wanted = format!("refs/heads/{branch}");
+    let found = repo
+        .checkouts()?
+        .into_iter()
+        .find(|place| place.branch.as_ref() == Some(&wanted));
+    let found = found.ok_or_else(|| {
+        UserError::new(format!("no worktree has branch {branch} checked out"))
+            .hint(format!("git switch {branch}"))
+    })?;
+    Ok(found.dir)
+}

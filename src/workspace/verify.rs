@@ -1,0 +1,199 @@
+//! The checks of `submit` (C3): silent failures do not exist.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::{Assignment, uncommitted};
+use crate::error::UserError;
+use crate::git::{Git, Oid, Repo};
+use crate::ledger::Ledger;
+use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, event};
+use crate::process::{self, Ending};
+
+/// What verification came to.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Everything holds.
+    Passed {
+        /// Tip of the branch.
+        head: Oid,
+        /// What is handed on.
+        handoff: Handoff,
+    },
+    /// Something does not.
+    Failed {
+        /// What, in one line.
+        reason: String,
+        /// All that the next attempt, or a person, needs to mend it.
+        findings: String,
+    },
+}
+
+/// Checks that the work on a branch is what the task asks for.
+///
+/// Nothing is uncommitted, the branch has commits beyond its base, deliverables are in its tip, success
+/// commands pass in the worktree. Their output goes to `log`.
+///
+/// # Errors
+///
+/// Git or the ledger cannot be read, or a command cannot be started.
+pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result<Verdict> {
+    let repo = ledger.repo();
+    let spec = ledger.spec(&a.task)?;
+    let failed = |reason: String, findings: String| Ok(Verdict::Failed { reason, findings });
+    let branch = format!("refs/heads/{}", a.branch);
+    let Some(head) = repo.read_ref(&branch)? else {
+        return failed(
+            format!("branch {} does not exist", a.branch),
+            format!("Commit the work on branch {}.", a.branch),
+        );
+    };
+    let on = Git::new(dir)
+        .args(["symbolic-ref", "--quiet", "HEAD"])
+        .output()?;
+    if String::from_utf8_lossy(&on.stdout).trim() != branch {
+        return failed(
+            format!("the worktree is not on branch {}", a.branch),
+            format!(
+                "Run `git switch {}` in {} and commit there.",
+                a.branch,
+                dir.display()
+            ),
+        );
+    }
+    let left = uncommitted(dir)?;
+    if !left.is_empty() {
+        return failed(
+            format!("{} of its files are not committed", left.len()),
+            format!("Commit or remove:\n{}", left.join("\n")),
+        );
+    }
+    if repo.is_ancestor(head, a.base)? {
+        return failed(
+            format!("branch {} has no commits beyond its base", a.branch),
+            String::from("Nothing was committed. Do the work and commit it."),
+        );
+    }
+    let missing = missing_deliverables(dir, &spec)?;
+    if !missing.is_empty() {
+        return failed(
+            format!("deliverables are missing: {}", missing.join(", ")),
+            format!(
+                "These files must exist and be committed:\n{}",
+                missing.join("\n")
+            ),
+        );
+    }
+    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
+    for criterion in &spec.success {
+        if let Some((reason, findings)) = failed_criterion(criterion, dir, log, wall)? {
+            return failed(reason, findings);
+        }
+    }
+    let handoff = handoff(repo, &spec, a, head)?;
+    Ok(Verdict::Passed { head, handoff })
+}
+
+/// Returns the deliverables that the branch's tip does not have; they may be globs.
+fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
+    if spec.deliverables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listing = Git::new(dir)
+        .args(["ls-tree", "-r", "-z", "--name-only", "HEAD"])
+        .read_bytes()?;
+    let listing = String::from_utf8_lossy(&listing);
+    let paths: Vec<&str> = listing.split_terminator('\0').collect();
+    let mut missing = Vec::new();
+    for wanted in &spec.deliverables {
+        let plain = wanted.trim_end_matches('/').trim_start_matches("./");
+        let below = format!("{plain}/");
+        let exact = paths
+            .iter()
+            .any(|path| *path == plain || path.starts_with(&below));
+        let glob = || -> Result<bool> {
+            let glob = globset::GlobBuilder::new(plain)
+                .literal_separator(true)
+                .build()
+                .with_context(|| format!("deliverable `{wanted}` is no path or glob"))?;
+            let matcher = glob.compile_matcher();
+            Ok(paths.iter().any(|path| matcher.is_match(path)))
+        };
+        if !exact && !glob()? {
+            missing.push(wanted.clone());
+        }
+    }
+    Ok(missing)
+}
+
+fn failed_criterion(
+    criterion: &Criterion,
+    dir: &Path,
+    log: &Path,
+    wall: Duration,
+) -> Result<Option<(String, String)>> {
+    let Some(run) = &criterion.run else {
+        return Ok(None);
+    };
+    let ended = process::run(&process::Spec {
+        command: Command::Shell(run.clone()),
+        dir: dir.to_path_buf(),
+        env: Vec::new(),
+        stdin: None,
+        log: log.to_path_buf(),
+        wall,
+        idle: None,
+        mark: crate::clock::new_op_id().0,
+    })?;
+    let how = match ended.ending {
+        Ending::Exited(0) => return Ok(None),
+        Ending::Exited(code) => format!("exited with {code}"),
+        Ending::Signalled(signal) => format!("was ended by signal {signal}"),
+        Ending::TimedOut | Ending::Silent => format!("took longer than {} s", wall.as_secs()),
+        Ending::Stopped => String::from("was stopped"),
+    };
+    let told = criterion
+        .text
+        .as_ref()
+        .map_or_else(|| run.clone(), |text| format!("{text} ({run})"));
+    let reason = format!(
+        "success command `{}` {how}",
+        event::shorten(&event::one_line(run), 60)
+    );
+    let findings = format!(
+        "This must hold: {told}\nThe command {how} and printed last:\n{}",
+        ended.tail
+    );
+    Ok(Some((reason, findings)))
+}
+
+/// Returns the contract of finished work; its summary is the subject of the branch's tip (B5).
+fn handoff(repo: &Repo, spec: &TaskSpec, a: &Assignment, head: Oid) -> Result<Handoff> {
+    let message = repo.read_commit(head)?.message;
+    let subject = message.lines().next().unwrap_or_default();
+    let summary = subject
+        .strip_prefix(&event::commit_tags(a.agent))
+        .unwrap_or(subject);
+    Ok(Handoff {
+        task_id: spec.id.clone(),
+        status: HandoffStatus::Completed,
+        summary: summary.to_owned(),
+        output: format!("branch {} at {head}", a.branch),
+        deliverables: spec.deliverables.clone(),
+        dependencies: spec
+            .after
+            .iter()
+            .map(|dependency| dependency.task.clone())
+            .collect(),
+        next_steps: Vec::new(),
+    })
+}
+
+/// Returns the error that a failed verification is to a person.
+pub fn refusal(task: &crate::model::TaskId, reason: &str, findings: &str) -> UserError {
+    UserError::new(format!(
+        "task {task} cannot be submitted: {reason}\n{findings}"
+    ))
+}
