@@ -12,3 +12,4 @@
 
 mod common;
 mod ledger;
+mod worktrees;

@@ -5,6 +5,7 @@ pub mod files;
 pub mod objects;
 pub mod refs;
 pub mod repo;
+pub mod worktree;
 
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;

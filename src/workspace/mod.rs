@@ -1,1 +1,41 @@
 //! Worktree and branch per coder.
+//!
+//! Coder `1.2` works in `../<repo>.orch/1.2`, registered with Git as `orch-1.2`, and keeps that worktree
+//! from task to task so that its build caches stay warm. Nothing that could be work is ever deleted: what is
+//! uncommitted goes to a commit under `refs/orch/recovery/<agent>/`, and files that fit nowhere are moved to
+//! `.trash/<agent>-<n>` beside the worktrees, where they stay until a person deletes them.
+//!
+//! * [`worktree`] makes, reuses, parks and removes worktrees.
+//! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
+//! * [`settings`] writes the configuration that Git sees in one coder's worktree.
+//! * [`view`] shows a coder its task, and keeps that out of the repository.
+
+pub mod leftovers;
+mod place;
+pub mod settings;
+pub mod view;
+pub mod worktree;
+
+use crate::git::Oid;
+use crate::model::{AgentId, Attempt, TaskId};
+
+pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use view::{exclude_add, exclude_remove, show_task};
+pub use worktree::{empty_trash, park, prepare, prepare_cone, remove_all};
+
+/// A coder's work on one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The coder.
+    pub agent: AgentId,
+    /// The task.
+    pub task: TaskId,
+    /// The claim's fencing number.
+    pub attempt: Attempt,
+    /// Short name of the task's branch.
+    pub branch: String,
+    /// Commit that the branch is cut from where it does not exist yet.
+    pub base: Oid,
+    /// Name of the run, for trailers; left out where it is empty.
+    pub run: String,
+}
