@@ -17,3 +17,4 @@ mod merge;
 mod log;
 mod status;
 mod sim;
+mod worktrees;

@@ -40,7 +40,7 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
         .holds(&claim)
         .map_err(UserError::from)?
         .clone();
-    let assignment = workspace::assignment_of(ledger.repo(), &task, &claim)?;
+    let assignment = workspace::assignment_of(&ledger, &task, &claim)?;
     let dir = worktree_of(ledger.repo(), &assignment.branch)?;
     let log = workspace::attempt_dir(ledger.repo(), &claim.task, claim.attempt).join("submit.log");
     let (head, mut handoff) = match workspace::verify(&ledger, &assignment, &dir, &log)? {

@@ -9,6 +9,7 @@ pub mod merge;
 pub mod objects;
 pub mod refs;
 pub mod repo;
+pub mod worktree;
 
 pub use checkout::Checkout;
 pub use cmd::{Git, GitFailure};

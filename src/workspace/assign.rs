@@ -85,6 +85,7 @@ pub fn assign(
             attempt: attempt.status.attempt,
             branch: chosen.branch_name(),
             base,
+            run: ledger.board().run_name().to_owned(),
         };
         let worktree = match with_worktree {
             true => Some(ready_worktree(ledger, actor, &assignment)?),
@@ -301,7 +302,8 @@ fn base_merge(repo: &Repo, task: &Task, other: &Task, tree: Oid, parents: [Oid; 
 /// # Errors
 ///
 /// The recorded base is missing from the repository.
-pub fn assignment_of(repo: &Repo, task: &Task, claim: &Claim) -> Result<Assignment> {
+pub fn assignment_of(ledger: &Ledger, task: &Task, claim: &Claim) -> Result<Assignment> {
+    let repo = ledger.repo();
     let base = match &task.status.base {
         Some(base) => repo.resolve_commit(&base.0)?,
         None => repo.resolve_commit("HEAD")?,
@@ -312,6 +314,7 @@ pub fn assignment_of(repo: &Repo, task: &Task, claim: &Claim) -> Result<Assignme
         attempt: claim.attempt,
         branch: task.branch_name(),
         base,
+        run: ledger.board().run_name().to_owned(),
     })
 }
 

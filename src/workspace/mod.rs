@@ -1,7 +1,47 @@
 //! Worktree and branch per coder; claiming work into them and verifying it there.
+//!
+//! Coder `1.2` works in `../<repo>.orch/1.2`, registered with Git as `orch-1.2`, and keeps that worktree
+//! from task to task so that its build caches stay warm. Nothing that could be work is ever deleted: what is
+//! uncommitted goes to a commit under `refs/orch/recovery/<agent>/`, and files that fit nowhere are moved to
+//! `.trash/<agent>-<n>` beside the worktrees, where they stay until a person deletes them.
+//!
+//! * [`worktree`] makes, reuses, parks and removes worktrees.
+//! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
+//! * [`settings`] writes the configuration that Git sees in one coder's worktree.
+//! * [`assign`] takes a free agent to a claimed task on a branch cut from the right commit.
+//! * [`verify`] makes the checks of `submit`.
+//! * [`view`] shows a coder its task, and keeps that out of the repository.
 
 pub mod assign;
+pub mod leftovers;
+mod place;
+pub mod settings;
 pub mod verify;
+pub mod view;
+pub mod worktree;
+
+use crate::git::Oid;
+use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{Assigned, assign, assignment_of, attempt_dir, base_commit};
+pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use verify::{Verdict, verify};
+pub use view::{exclude_add, exclude_remove, show_task};
+pub use worktree::{empty_trash, park, prepare, prepare_cone, remove_all};
+
+/// A coder's work on one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The coder.
+    pub agent: AgentId,
+    /// The task.
+    pub task: TaskId,
+    /// The claim's fencing number.
+    pub attempt: Attempt,
+    /// Short name of the task's branch.
+    pub branch: String,
+    /// Commit that the branch is cut from where it does not exist yet.
+    pub base: Oid,
+    /// Name of the run, for trailers; left out where it is empty.
+    pub run: String,
+}

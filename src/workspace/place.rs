@@ -1,0 +1,292 @@
+//! Where a coder's worktree is, and what state it is found in.
+//!
+//! A process may have been killed at any moment, a person may have deleted or moved things: whatever is
+//! found is either mended, or set aside and made anew. Callers hold the coder's own lock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::leftovers::{PLAIN, keep_loose};
+use super::settings::worktree_name;
+use crate::error::UserError;
+use crate::git::files::Lock;
+use crate::git::worktree::{
+    Head, Linked, is_being_made, is_locked, linked_admin, read_head, registered_dir, relink,
+};
+use crate::git::{Git, Repo};
+use crate::model::AgentId;
+
+/// Directory beside the worktrees that takes what is in the way.
+const TRASH: &str = ".trash";
+
+/// What begins the names of things in the trash that nobody misses: worktrees that held no work.
+pub(super) const GONE: &str = "gone-";
+
+/// Where one coder works.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) agent: AgentId,
+    /// Name under which Git knows it.
+    pub(super) name: String,
+    /// Directory of its files.
+    pub(super) dir: PathBuf,
+    /// Administrative directory.
+    pub(super) admin: PathBuf,
+}
+
+impl Place {
+    pub(super) fn of(repo: &Repo, agent: AgentId) -> Self {
+        let name = worktree_name(agent);
+        Self {
+            agent,
+            dir: worktrees_dir(repo).join(agent.to_string()),
+            admin: repo.worktree_admin(&name),
+            name,
+        }
+    }
+
+    /// Waits until no other process prepares or removes this coder's worktree.
+    pub(super) fn lock(&self, repo: &Repo) -> Result<Lock> {
+        Lock::wait(&self.lock_file(repo))
+    }
+
+    /// Takes the same lock if it is free.
+    pub(super) fn try_lock(&self, repo: &Repo) -> Result<Option<Lock>> {
+        Lock::take(&self.lock_file(repo))
+    }
+
+    fn lock_file(&self, repo: &Repo) -> PathBuf {
+        repo.orch_dir()
+            .join(format!("worktrees/{}.lock", self.agent))
+    }
+
+    /// File with the patterns of a sparse checkout; exists only where there is one.
+    pub(super) fn patterns(&self) -> PathBuf {
+        self.admin.join("info/sparse-checkout")
+    }
+
+    /// The worktree as the git layer sees it.
+    pub(super) fn linked(&self) -> Linked {
+        Linked {
+            name: self.name.clone(),
+            admin: self.admin.clone(),
+            dir: self.dir.clone(),
+            head: read_head(&self.admin),
+            reserved: Vec::new(),
+        }
+    }
+
+    /// Returns whether files and registration are there and belong together.
+    pub(super) fn is_linked(&self) -> bool {
+        let back = linked_admin(&self.dir).and_then(|admin| admin.canonicalize().ok());
+        back.is_some() && back == self.admin.canonicalize().ok()
+    }
+
+    /// Mends the worktree, or clears the place; returns whether there is one that can be used.
+    pub(super) fn mend(&self, repo: &Repo) -> Result<bool> {
+        if fs::symlink_metadata(&self.dir).is_err() {
+            if fs::symlink_metadata(&self.admin).is_ok() {
+                self.require_not_elsewhere()?;
+                self.forget(repo)?;
+            }
+            return Ok(false);
+        }
+        if !self.is_linked() && self.was_moved() {
+            relink(&self.admin, &self.dir)?;
+        }
+        let head = read_head(&self.admin);
+        let sound =
+            self.is_linked() && head != Head::Broken && self.admin.join("commondir").is_file();
+        if !sound {
+            self.require_not_elsewhere()?;
+            self.set_aside(repo)?;
+            return Ok(false);
+        }
+        if is_being_made(&self.admin) {
+            self.clear_unfinished(repo)?;
+            return Ok(false);
+        }
+        if registered_dir(&self.admin).as_deref() != Some(self.dir.as_path()) {
+            relink(&self.admin, &self.dir)?;
+        }
+        self.remove_dead_locks()?;
+        self.mend_index()?;
+        Ok(true)
+    }
+
+    /// Moves the directory to the trash, where it stays, and deletes the registration.
+    pub(super) fn set_aside(&self, repo: &Repo) -> Result<()> {
+        if holds_only_git_file(&self.dir) {
+            fs::remove_dir_all(&self.dir)
+                .with_context(|| format!("cannot remove {}", self.dir.display()))?;
+        } else {
+            let to = trash_slot(repo, &self.agent.to_string())?;
+            fs::rename(&self.dir, &to)
+                .with_context(|| format!("cannot move {} away", self.dir.display()))?;
+        }
+        self.forget(repo)
+    }
+
+    /// Moves one path of the worktree to a directory in the trash.
+    pub(super) fn set_path_aside(&self, path: &Path, to: &Path) -> Result<()> {
+        let target = to.join(path);
+        let parent = target.parent().unwrap_or(to);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::rename(self.dir.join(path), &target))
+            .with_context(|| format!("cannot move {} away", path.display()))
+    }
+
+    /// Deletes the registration; commits that only it reaches are kept, in submodules too.
+    fn forget(&self, repo: &Repo) -> Result<()> {
+        let agent = self.agent.to_string();
+        keep_loose(repo, &agent, &self.admin)?;
+        let modules = self.admin.join("modules");
+        if modules.is_dir() {
+            let to = trash_slot(repo, &format!("{agent}-modules"))?;
+            fs::rename(&modules, &to)
+                .with_context(|| format!("cannot move {} away", modules.display()))?;
+        }
+        let alone = repo.lock_worktrees()?;
+        repo.forget_worktree(&alone, &self.name)
+    }
+
+    /// Clears a worktree whose making was cut short. What the checkout wrote is of no use to anyone; if there
+    /// is any file that the commit does not name, the directory is kept as it is.
+    fn clear_unfinished(&self, repo: &Repo) -> Result<()> {
+        let staging = repo.orch_dir().join("staging");
+        let unknown = || -> Result<bool> {
+            fs::create_dir_all(&staging)?;
+            let temp = tempfile::tempdir_in(&staging)?;
+            let git = || {
+                Git::new(&self.dir)
+                    .env("GIT_INDEX_FILE", temp.path().join("index"))
+                    .args(PLAIN)
+            };
+            git().args(["read-tree", "HEAD"]).run()?;
+            let others = git().args(["ls-files", "--others", "-z"]).read_bytes()?;
+            Ok(!others.is_empty())
+        };
+        // Not knowing is a reason to keep it, too.
+        if unknown().unwrap_or(true) {
+            return self.set_aside(repo);
+        }
+        let to = trash_slot(repo, &format!("{GONE}{}", self.agent))?;
+        let alone = repo.lock_worktrees()?;
+        repo.remove_worktree(&alone, &self.linked(), &to)
+    }
+
+    /// Refuses where the registration belongs to files in another place, or a person locked it.
+    fn require_not_elsewhere(&self) -> Result<()> {
+        let Some(there) = registered_dir(&self.admin).filter(|dir| *dir != self.dir) else {
+            return self.require_not_locked();
+        };
+        let back = linked_admin(&there).and_then(|admin| admin.canonicalize().ok());
+        if back.is_none() || back != self.admin.canonicalize().ok() {
+            return self.require_not_locked();
+        }
+        let error = format!(
+            "the worktree of coder {} is in {} instead of {}",
+            self.agent,
+            there.display(),
+            self.dir.display()
+        );
+        Err(UserError::new(error)
+            .hint(format!(
+                "git worktree move '{}' '{}'",
+                there.display(),
+                self.dir.display()
+            ))
+            .into())
+    }
+
+    fn require_not_locked(&self) -> Result<()> {
+        if !is_locked(&self.admin) {
+            return Ok(());
+        }
+        let error = format!(
+            "the worktree of coder {} is locked, and its files are not in {}",
+            self.agent,
+            self.dir.display()
+        );
+        Err(UserError::new(error)
+            .hint(format!("git worktree unlock '{}'", self.dir.display()))
+            .into())
+    }
+
+    /// Whether repository and worktrees were moved together, so that both links point to where nothing is.
+    fn was_moved(&self) -> bool {
+        let Some(back) = linked_admin(&self.dir) else {
+            return false;
+        };
+        let forth_is_stale =
+            registered_dir(&self.admin).is_some_and(|dir| dir == self.dir || !dir.exists());
+        let named_alike = back.file_name() == self.admin.file_name();
+        !back.exists() && named_alike && forth_is_stale && self.admin.join("HEAD").is_file()
+    }
+
+    /// Removes lock files of git processes that were killed: whoever held them worked for a claim that is over.
+    pub(super) fn remove_dead_locks(&self) -> Result<()> {
+        for name in ["index.lock", "HEAD.lock"] {
+            let path = self.admin.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a missing or broken index anew from HEAD, so that the files themselves tell what was changed.
+    fn mend_index(&self) -> Result<()> {
+        let index = self.admin.join("index");
+        let git = || Git::new(&self.dir).args(PLAIN);
+        if index.is_file() && git().args(["ls-files", "-z"]).read_bytes().is_ok() {
+            return Ok(());
+        }
+        match fs::remove_file(&index) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).context("cannot remove a broken index");
+            }
+            _ => {}
+        }
+        git()
+            .args(["read-tree", "HEAD"])
+            .run()
+            .context("cannot make an index anew")
+    }
+}
+
+/// Returns the directory that holds the coders' worktrees, without symbolic links, as Git records it.
+pub(super) fn worktrees_dir(repo: &Repo) -> PathBuf {
+    let dir = repo.worktrees_dir();
+    dir.canonicalize().unwrap_or(dir)
+}
+
+/// Returns a path in the trash that is free; its parent exists.
+pub(super) fn trash_slot(repo: &Repo, name: &str) -> Result<PathBuf> {
+    let trash = trash_dir(repo);
+    fs::create_dir_all(&trash).with_context(|| format!("cannot create {}", trash.display()))?;
+    let slots = (1u64..).map(|n| trash.join(format!("{name}-{n}")));
+    let mut free = slots.filter(|slot| fs::symlink_metadata(slot).is_err());
+    free.next().context("the trash is full")
+}
+
+pub(super) fn trash_dir(repo: &Repo) -> PathBuf {
+    worktrees_dir(repo).join(TRASH)
+}
+
+fn holds_only_git_file(dir: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return false;
+    };
+    let known = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            entry.file_name() == ".git" && entry.file_type().is_ok_and(|kind| kind.is_file())
+        })
+    };
+    entries.into_iter().all(known)
+}

@@ -1,0 +1,127 @@
+//! What a coder may see of the ledger: files below `.orchestration/` of its worktree (F4).
+//!
+//! `<common>/info/exclude` keeps them out of commits, in every worktree.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::git::Repo;
+use crate::git::files;
+
+/// Directory of a worktree that shows a coder its task.
+pub const VIEW: &str = ".orchestration";
+
+const BEGIN: &str = "# >>> git-orch";
+const END: &str = "# <<< git-orch";
+
+/// What is kept out: our view, and the worktrees that agents make for themselves (facts.md 25).
+const EXCLUDED: [&str; 4] = [
+    "/.orchestration/",
+    "/.claude/worktrees/",
+    "/.gemini/worktrees/",
+    "/.qwen/worktrees/",
+];
+
+/// Writes files that a coder may see, named relative to its `.orchestration/`.
+///
+/// # Errors
+///
+/// A name leads out of that directory, the directory is no worktree, or the disk cannot be written.
+pub fn show_task(dir: &Path, files: &[(&str, String)]) -> Result<()> {
+    exclude_add(&Repo::discover(dir)?)?;
+    let view = dir.join(VIEW);
+    for (name, text) in files {
+        let name = Path::new(name);
+        let inside = |part| matches!(part, Component::Normal(_));
+        if name.as_os_str().is_empty() || !name.components().all(inside) {
+            bail!("{} is no name of a file to show", name.display());
+        }
+        files::edit(&view.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Adds our block to `<common>/info/exclude`; twice is harmless, other lines stay as they are.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn exclude_add(repo: &Repo) -> Result<()> {
+    let block = block();
+    let up_to_date = |text: &[u8]| find(text, block.as_bytes()).is_some();
+    let path = exclude_file(repo);
+    if files::read_if_exists(&path)?.is_some_and(|text| up_to_date(&text)) {
+        return Ok(());
+    }
+    let _lock = repo.lock_worktrees()?;
+    let text = files::read_if_exists(&path)?.unwrap_or_default();
+    if up_to_date(&text) {
+        return Ok(());
+    }
+    let mut text = without_block(&text);
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend(block.bytes());
+    files::edit(&path, &text)
+}
+
+/// Takes our block out of `<common>/info/exclude`; other lines stay as they are.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn exclude_remove(repo: &Repo) -> Result<()> {
+    let _lock = repo.lock_worktrees()?;
+    let path = exclude_file(repo);
+    let Some(text) = files::read_if_exists(&path)? else {
+        return Ok(());
+    };
+    let without = without_block(&text);
+    if without == text {
+        return Ok(());
+    }
+    files::edit(&path, &without)
+}
+
+fn exclude_file(repo: &Repo) -> PathBuf {
+    repo.common_dir().join("info/exclude")
+}
+
+fn block() -> String {
+    format!("{BEGIN}\n{}\n{END}\n", EXCLUDED.join("\n"))
+}
+
+/// Cuts everything between our marks out; a first mark without a last one is left to people.
+fn without_block(text: &[u8]) -> Vec<u8> {
+    let mut kept = text.to_vec();
+    let begin = format!("{BEGIN}\n");
+    let end = format!("{END}\n");
+    while let Some(start) = find(&kept, begin.as_bytes()) {
+        let Some(length) = find(&kept[start..], end.as_bytes()) else {
+            break;
+        };
+        kept.drain(start..start + length + end.len());
+    }
+    kept
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_is_cut_out_and_nothing_else() {
+        let text = format!("a\n{}b\n", block());
+        assert_eq!(without_block(text.as_bytes()), b"a\nb\n");
+        assert_eq!(
+            without_block(b"a\n# >>> git-orch\nb"),
+            b"a\n# >>> git-orch\nb"
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! A coder's worktree: made, reused from task to task, parked, removed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::leftovers::{
+    PLAIN, as_path, changes, end_operations, keep_loose, save_changes, save_leftovers, uncommitted,
+};
+use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
+use super::{Assignment, settings, view};
+use crate::error::UserError;
+use crate::git::worktree::{
+    Head, Holder, Linked, NewWorktree, checked_out_elsewhere, cone_patterns, is_locked, read_head,
+};
+use crate::git::{Git, Oid, Repo, files};
+use crate::model::AgentId;
+
+/// Makes or reuses the coder's worktree, clean and on the task's branch, and returns its path.
+///
+/// The branch is continued where it exists and cut from the base where not. What was left uncommitted in the
+/// worktree is saved first. Killed at any moment, it can be called again.
+///
+/// # Errors
+///
+/// The branch is checked out in a worktree that is not ours, or Git or the disk refuse.
+pub fn prepare(repo: &Repo, assignment: &Assignment) -> Result<PathBuf> {
+    prepare_cone(repo, assignment, &[])
+}
+
+/// As [`prepare`], with some directories of the repository only.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Result<PathBuf> {
+    view::exclude_add(repo)?;
+    let place = Place::of(repo, assignment.agent);
+    let _own = place.lock(repo)?;
+    cut_branch(repo, &assignment.branch, assignment.base)?;
+    let mut usable = place.mend(repo)?;
+    if usable && save(repo, &place, assignment).is_err() {
+        // What cannot be saved as a commit is kept as it is, out of the way.
+        place.set_aside(repo)?;
+        usable = false;
+    }
+    free_branch(repo, &place, &assignment.branch)?;
+    {
+        let alone = repo.lock_worktrees()?;
+        let agent = assignment.agent;
+        settings::write(repo, &alone, agent, Some(assignment), !cone.is_empty())?;
+    }
+    if usable {
+        switch(repo, &place, &assignment.branch, cone)?;
+    } else {
+        repo.add_worktree(&NewWorktree {
+            name: &place.name,
+            dir: &place.dir,
+            head: &Head::Branch(assignment.branch.clone()),
+            cone,
+        })?;
+    }
+    Ok(place.dir)
+}
+
+/// Detaches HEAD of a coder's worktree, so that its branch is free; its files stay as they are.
+///
+/// # Errors
+///
+/// The worktree cannot be written.
+pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
+    let place = Place::of(repo, agent);
+    let _own = place.lock(repo)?;
+    if !place.is_linked() {
+        return Ok(());
+    }
+    let alone = repo.lock_worktrees()?;
+    repo.detach_worktree(&alone, &place.linked())?;
+    let is_sparse = place.patterns().exists();
+    settings::write(repo, &alone, agent, None, is_sparse)
+}
+
+/// Removes all coders' worktrees, and empties the trash of what nobody misses.
+///
+/// # Errors
+///
+/// One of them holds uncommitted files or commits that no branch reaches, is in use, or was locked by a
+/// person: then none is removed.
+pub fn remove_all(repo: &Repo) -> Result<()> {
+    let mut found = Vec::new();
+    for linked in repo.linked_worktrees()? {
+        let Some(agent) = coder_of(&linked) else {
+            continue;
+        };
+        let place = Place::of(repo, agent);
+        let Some(own) = place.try_lock(repo)? else {
+            return Err(UserError::new(format!(
+                "the worktree of coder {agent} is being prepared by another process"
+            ))
+            .into());
+        };
+        // Somebody else's worktree that happens to be called like one of ours.
+        if place.dir != linked.dir && linked.dir.exists() {
+            continue;
+        }
+        found.push((place, own));
+    }
+    for (place, _) in &found {
+        require_no_work(repo, place)?;
+    }
+    for (place, _own) in &found {
+        let to = trash_slot(repo, &format!("{GONE}{}", place.agent))?;
+        keep_loose(repo, &place.agent.to_string(), &place.admin)?;
+        let alone = repo.lock_worktrees()?;
+        repo.remove_worktree(&alone, &place.linked(), &to)?;
+        settings::remove(repo, &alone, place.agent)?;
+    }
+    empty_trash(repo)?;
+    // Whatever else lies there is not ours to delete.
+    let _ = fs::remove_dir(trash_dir(repo));
+    let _ = fs::remove_dir(worktrees_dir(repo));
+    Ok(())
+}
+
+/// Deletes removed worktrees from the trash; to be called when nothing else waits, since deleting many files
+/// slows the file system down for minutes (facts.md 12b). Files that were set aside stay.
+///
+/// # Errors
+///
+/// Something cannot be deleted.
+pub fn empty_trash(repo: &Repo) -> Result<()> {
+    let trash = trash_dir(repo);
+    let Ok(entries) = fs::read_dir(&trash) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let path = entry.context("cannot read the trash")?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(GONE) {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot delete {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates the branch at its base unless it exists.
+fn cut_branch(repo: &Repo, branch: &str, base: Oid) -> Result<()> {
+    let name = format!("refs/heads/{branch}");
+    if repo.read_ref(&name)?.is_some() {
+        return Ok(());
+    }
+    // Lost, somebody else created it in this moment: it is continued.
+    repo.swap_refs(&[(&name, None, Some(base))], "orch: cut from base")
+        .map(drop)
+}
+
+/// Saves what is in a worktree, so that it may be changed.
+fn save(repo: &Repo, place: &Place, assignment: &Assignment) -> Result<()> {
+    let reason = format!(
+        "left in the worktree before {} attempt {}",
+        assignment.task, assignment.attempt
+    );
+    let found = changes(&place.dir)?;
+    let saved = save_changes(repo, &place.dir, &found, &reason)?;
+    end_operations(&place.admin)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    if saved.is_some() {
+        git(place)
+            .args(["clean", "-d", "--force", "--quiet"])
+            .run()?;
+    }
+    set_untracked_aside(repo, place)
+}
+
+/// Moves what is untracked to the trash; a commit could not hold it, or it was ignored until just now.
+fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
+    let mut to = None;
+    for change in changes(&place.dir)? {
+        if change.is_untracked() {
+            let slot = match to.take() {
+                Some(slot) => slot,
+                None => trash_slot(repo, &place.agent.to_string())?,
+            };
+            place.set_path_aside(as_path(&change.path), &slot)?;
+            to = Some(slot);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches.
+fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<()> {
+    let old_view = place.dir.join(view::VIEW);
+    if old_view.is_dir() {
+        fs::remove_dir_all(&old_view).context("cannot remove the view of the task before")?;
+    }
+    let patterns = match cone {
+        [] => None,
+        cone => Some(cone_patterns(cone).into_bytes()),
+    };
+    let old_patterns = files::read_if_exists(&place.patterns())?;
+    let mut sparse: &[&str] = &[];
+    if patterns.is_some() || old_patterns.is_some() {
+        sparse = match cone {
+            [] => &[
+                "-c",
+                "core.sparseCheckout=true",
+                "-c",
+                "core.sparseCheckoutCone=false",
+            ],
+            _ => &[
+                "-c",
+                "core.sparseCheckout=true",
+                "-c",
+                "core.sparseCheckoutCone=true",
+            ],
+        };
+    }
+    if patterns != old_patterns {
+        let everything = || b"/*\n".to_vec();
+        files::edit(
+            &place.patterns(),
+            &patterns.clone().unwrap_or_else(everything),
+        )?;
+    }
+    git(place)
+        .args(sparse)
+        .args(["checkout", "--force", "--quiet", "--no-guess"])
+        .args(["--ignore-other-worktrees", branch, "--"])
+        .run()
+        .with_context(|| format!("cannot switch {} to {branch}", place.dir.display()))?;
+    if patterns != old_patterns {
+        git(place)
+            .args(sparse)
+            .args(["sparse-checkout", "reapply"])
+            .run()
+            .context("cannot change the directories that are checked out")?;
+    }
+    if patterns.is_none() && old_patterns.is_some() {
+        fs::remove_file(place.patterns()).context("cannot remove the patterns of a cone")?;
+    }
+    set_untracked_aside(repo, place)
+}
+
+/// Detaches the branch wherever one of our other worktrees has it checked out.
+fn free_branch(repo: &Repo, place: &Place, branch: &str) -> Result<()> {
+    let alone = repo.lock_worktrees()?;
+    for holder in repo.branch_holders(branch)? {
+        match &holder {
+            Holder::Linked(linked) if linked.name == place.name => {}
+            Holder::Linked(linked) => match coder_of(linked) {
+                Some(agent) => {
+                    let other = Place::of(repo, agent);
+                    other.remove_dead_locks()?;
+                    if !linked.reserved.is_empty() && other.is_linked() {
+                        save_leftovers(repo, &other.dir, "unfinished when its branch was needed")?;
+                        end_operations(&linked.admin)?;
+                    }
+                    repo.detach_worktree(&alone, linked)?;
+                }
+                None => return Err(checked_out_elsewhere(branch, &holder).into()),
+            },
+            Holder::Main(_) => return Err(checked_out_elsewhere(branch, &holder).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Returns whose worktree it is, by its name.
+fn coder_of(linked: &Linked) -> Option<AgentId> {
+    linked.name.strip_prefix("orch-")?.parse().ok()
+}
+
+fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
+    let agent = place.agent;
+    if is_locked(&place.admin) {
+        return Err(
+            UserError::new(format!("the worktree of coder {agent} is locked"))
+                .hint(format!("git worktree unlock '{}'", place.dir.display()))
+                .into(),
+        );
+    }
+    if !place.is_linked() {
+        return Ok(());
+    }
+    let left = uncommitted(&place.dir)?;
+    if let Some(first) = left.first() {
+        let more = match left.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        return Err(UserError::new(format!(
+            "coder {agent} has uncommitted work in {}: `{}`{more}",
+            place.dir.display(),
+            first.trim()
+        ))
+        .hint(format!(
+            "git -C '{}' stash --include-untracked",
+            place.dir.display()
+        ))
+        .into());
+    }
+    if let Head::Detached(commit) = read_head(&place.admin) {
+        let reached = repo
+            .git()
+            .args(["for-each-ref", "--count=1", "--format=%(refname)"])
+            .args(["--contains", &commit.to_string()])
+            .args(["refs/heads", "refs/remotes", "refs/tags"])
+            .read()?;
+        if reached.is_empty() {
+            return Err(UserError::new(format!(
+                "coder {agent} has commits in {} that no branch reaches",
+                place.dir.display()
+            ))
+            .hint(format!("git branch kept-{agent} {commit}"))
+            .into());
+        }
+    }
+    require_no_modules(place)
+}
+
+/// Repositories of submodules live in the worktree's administrative directory, commits and all.
+fn require_no_modules(place: &Place) -> Result<()> {
+    let modules = place.admin.join("modules");
+    if !modules.is_dir() {
+        return Ok(());
+    }
+    let error = format!(
+        "coder {} has initialised submodules in {}, which may hold commits",
+        place.agent,
+        place.dir.display()
+    );
+    Err(UserError::new(error)
+        .hint(format!(
+            "git worktree remove --force '{}'",
+            place.dir.display()
+        ))
+        .into())
+}
+
+/// Returns a `git` in a coder's worktree that runs no hooks.
+fn git(place: &Place) -> Git {
+    Git::new(&place.dir).args(PLAIN)
+}
