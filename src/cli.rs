@@ -40,12 +40,14 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each command's help stands at its arguments")]
 pub enum Command {
     Init(commands::init::InitArgs),
+    Plan(commands::plan::PlanArgs),
     Dispatch(commands::dispatch::DispatchArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
+        Command::Plan(args) => commands::plan::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
     }
 }

@@ -3,5 +3,6 @@
 mod ctx;
 pub mod dispatch;
 pub mod init;
+pub mod plan;
 
 pub use ctx::Ctx;

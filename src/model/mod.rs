@@ -6,10 +6,11 @@ pub mod choose;
 pub mod event;
 pub mod ids;
 pub mod op;
+pub mod scope;
 pub mod spec;
 pub mod state;
 
-pub use apply::{Decision, Refusal, RefusalKind};
+pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{Board, Gate, PhaseState, Settings, Task, Tested};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
