@@ -46,6 +46,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each command's help stands at its arguments")]
 pub enum Command {
     Init(commands::init::InitArgs),
+    Plan(commands::plan::PlanArgs),
     Dispatch(commands::dispatch::DispatchArgs),
     Status(commands::status::StatusArgs),
     Log(commands::log::LogArgs),
@@ -68,6 +69,7 @@ pub enum Command {
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
+        Command::Plan(args) => commands::plan::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
         Command::Status(args) => commands::status::run(ctx, args),
         Command::Log(args) => commands::log::run(ctx, args),

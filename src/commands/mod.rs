@@ -22,5 +22,6 @@ pub mod renew;
 pub mod start;
 pub mod submit;
 pub mod unblock;
+pub mod plan;
 
 pub use ctx::Ctx;

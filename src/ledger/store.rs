@@ -490,6 +490,16 @@ impl Ledger {
                     files::render_over::<files::TaskFile>(old.as_deref(), &text),
                 );
             }
+            Edit::PutOrder(id, order) => {
+                let place = Place::Task(task_place(id)?);
+                let old = over(&place)?;
+                let spec = self.spec(id)?;
+                let text = files::render_task(&spec, *order);
+                put(
+                    &place,
+                    files::render_over::<files::TaskFile>(old.as_deref(), &text),
+                );
+            }
             Edit::RemoveTask(id) => {
                 let place = task_place(id)?;
                 root.put(&Place::Task(place.clone()).path(), None);

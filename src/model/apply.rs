@@ -7,6 +7,8 @@ mod claims;
 mod outcome;
 mod plan;
 
+pub use plan::PlanDifference;
+
 use super::board::{Board, FORMAT, Task};
 use super::event::{Event, EventKind};
 use super::ids::TaskId;
@@ -148,6 +150,11 @@ impl Board {
                     row.status = old.status;
                 }
                 self.tasks.insert(spec.id.clone(), row);
+            }
+            Edit::PutOrder(task, order) => {
+                if let Some(task) = self.tasks.get_mut(task) {
+                    task.order = *order;
+                }
             }
             Edit::RemoveTask(task) => {
                 self.tasks.remove(task);

@@ -6,11 +6,12 @@ pub mod choose;
 pub mod event;
 pub mod ids;
 pub mod op;
+pub mod scope;
 pub mod spec;
 pub mod state;
 pub mod train;
 
-pub use apply::{Decision, Refusal, RefusalKind};
+pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{Board, Gate, PhaseState, Settings, Task, Tested};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};

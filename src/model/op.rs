@@ -160,6 +160,8 @@ pub enum Edit {
         /// Whether its files lie in the second level of directories.
         sharded: bool,
     },
+    /// Write a task's position in the plan, and nothing else of its specification.
+    PutOrder(TaskId, u32),
     /// Remove a task and its status.
     RemoveTask(TaskId),
     /// Write a task's status.

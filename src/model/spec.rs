@@ -180,7 +180,7 @@ pub struct TeamSpec {
     /// Number, unique in the plan.
     pub id: TeamId,
     /// Name for people.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Number of coders.
     #[serde(default = "default_coders")]

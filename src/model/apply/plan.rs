@@ -1,88 +1,245 @@
 //! The plan's way onto the ledger, added tasks, and dispatch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::board::{Gate, Settings};
-use crate::model::ids::{TaskId, TeamId};
+use crate::model::ids::{PhaseName, TaskId, TeamId};
 use crate::model::op::{Intent, PlanChange};
-use crate::model::spec::{Plan, TaskSpec};
+use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 
 /// Entries of a directory beyond which its files get a second level (design.md 2).
 const SHARD_BEYOND: usize = 100;
 
+/// What a plan changes among the tasks of a board.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanDifference {
+    /// Tasks that the board does not have.
+    pub added: Vec<TaskId>,
+    /// Tasks that nobody has begun and that the plan says otherwise.
+    pub changed: Vec<TaskId>,
+    /// Tasks that nobody has begun and that the plan does not have.
+    pub removed: Vec<TaskId>,
+    /// Tasks that stay as they are although the plan says otherwise or does not have them, since work on
+    /// them began.
+    pub kept: Vec<TaskId>,
+}
+
 impl Board {
-    pub(super) fn apply_plan(&self, _intent: &Intent, change: &PlanChange) -> Decision {
-        let plan = &change.plan;
-        let mut edits = self.settings_edits(plan);
-        let kept: BTreeSet<&TaskId> = plan.tasks.iter().map(|task| &task.id).collect();
-        let (mut added, mut changed, mut removed, mut left) = (0, 0, 0, Vec::new());
-        for old in self.tasks.values().filter(|old| !kept.contains(&old.id)) {
-            if is_untouched(old) {
-                removed += 1;
-                edits.push(Edit::RemoveTask(old.id.clone()));
+    /// Returns what a plan changes among the tasks.
+    pub fn compare_plan(&self, change: &PlanChange) -> PlanDifference {
+        let planned: BTreeSet<&TaskId> = change.plan.tasks.iter().map(|task| &task.id).collect();
+        let mut found = PlanDifference::default();
+        for (spec, digest) in change.plan.tasks.iter().zip(&change.digests) {
+            let list = match self.tasks.get(&spec.id) {
+                None => &mut found.added,
+                Some(old) if old.digest == *digest => continue,
+                Some(old) if is_untouched(old) => &mut found.changed,
+                Some(_) => &mut found.kept,
+            };
+            list.push(spec.id.clone());
+        }
+        let mut left: Vec<&Task> = self.tasks.values().collect();
+        left.retain(|task| !planned.contains(&task.id));
+        left.sort_by_key(|task| task.order);
+        for task in left {
+            let list = if is_untouched(task) {
+                &mut found.removed
             } else {
-                left.push(&old.id);
-            }
+                &mut found.kept
+            };
+            list.push(task.id.clone());
         }
-        for (order, (spec, digest)) in plan.tasks.iter().zip(&change.digests).enumerate() {
-            let order = u32::try_from(order).unwrap_or(u32::MAX);
-            let old = self.tasks.get(&spec.id);
-            match old {
-                Some(old) if old.digest == *digest && old.order == order => continue,
-                Some(old) if old.digest != *digest && !is_untouched(old) => {
-                    left.push(&old.id);
-                    continue;
-                }
-                Some(_) => changed += 1,
-                None => added += 1,
-            }
-            // A task that moved to another team leaves its old files behind otherwise.
-            if old.is_some_and(|old| old.team != spec.team) {
-                edits.push(Edit::RemoveTask(spec.id.clone()));
-            }
-            let sharded = old.map_or_else(|| shards(plan, spec.team), |old| old.sharded);
-            let spec = Box::new(spec.clone());
-            edits.push(Edit::PutTask {
-                spec,
-                order,
-                digest: *digest,
-                sharded,
-            });
+        found
+    }
+
+    /// Returns the board as it will be with a plan applied.
+    pub fn preview_plan(&self, change: &PlanChange) -> Self {
+        let difference = self.compare_plan(change);
+        let mut next = self.clone();
+        for edit in self.plan_edits(change, &difference) {
+            next.absorb(&edit);
         }
-        let gone = self
-            .teams
-            .keys()
-            .filter(|id| !plan.teams.iter().any(|team| team.id == **id));
-        for team in gone {
-            if !self
-                .tasks
-                .values()
-                .any(|task| task.team == *team && !is_untouched(task))
-            {
-                edits.push(Edit::RemoveTeam(*team));
-            }
-        }
+        next
+    }
+
+    fn plan_edits(&self, change: &PlanChange, difference: &PlanDifference) -> Vec<Edit> {
+        let plan = self.with_begun(&change.plan, &difference.kept);
+        let mut edits = self.settings_edits(&plan);
+        let removed = difference.removed.iter().cloned();
+        edits.extend(removed.map(Edit::RemoveTask));
+        edits.extend(self.task_edits(change, difference));
+        let gone = self.teams.keys();
+        let gone = gone.filter(|id| plan.teams.iter().all(|team| team.id != **id));
+        edits.extend(gone.copied().map(Edit::RemoveTeam));
+        edits
+    }
+
+    pub(super) fn apply_plan(&self, intent: &Intent, change: &PlanChange) -> Decision {
+        let difference = self.compare_plan(change);
+        let mut edits = self.plan_edits(change, &difference);
+        edits.extend(self.fall_back(intent, &edits));
         if edits.is_empty() {
             return Ok(None);
         }
+        let PlanDifference {
+            added,
+            changed,
+            removed,
+            kept,
+        } = difference;
         let mut event = Event::new(
             EventKind::Plan,
             format!(
-                "{}: {added} tasks added, {changed} changed, {removed} removed",
-                plan.run.name
+                "{}: {} tasks added, {} changed, {} removed",
+                change.plan.run.name,
+                added.len(),
+                changed.len(),
+                removed.len()
             ),
         );
-        event.teams = plan.teams.iter().map(|team| team.id).collect();
-        if !left.is_empty() {
-            let ids: Vec<String> = left.iter().map(ToString::to_string).collect();
+        event.teams = change.plan.teams.iter().map(|team| team.id).collect();
+        if !kept.is_empty() {
+            let ids: Vec<String> = kept.iter().map(ToString::to_string).collect();
             event.body = format!(
                 "Kept as they are, since work on them began: {}",
                 ids.join(", ")
             );
         }
         Ok(Some(Change { edits, event }))
+    }
+
+    /// Returns the edits of tasks that the plan has, and the places of those that stay without it: behind
+    /// all others, in the order they had.
+    fn task_edits(&self, change: &PlanChange, difference: &PlanDifference) -> Vec<Edit> {
+        let plan = &change.plan;
+        let mut per_team: BTreeMap<TeamId, usize> = BTreeMap::new();
+        for task in &plan.tasks {
+            *per_team.entry(task.team).or_insert(0) += 1;
+        }
+        let planned: BTreeSet<&TaskId> = plan.tasks.iter().map(|task| &task.id).collect();
+        let (mut edits, mut order) = (Vec::new(), 0);
+        for (spec, digest) in plan.tasks.iter().zip(&change.digests) {
+            let old = self.tasks.get(&spec.id);
+            match old {
+                Some(old) if old.digest == *digest || !is_untouched(old) => {
+                    if old.order != order {
+                        edits.push(Edit::PutOrder(old.id.clone(), order));
+                    }
+                }
+                _ => {
+                    // A task that moved to another team leaves its old files behind otherwise.
+                    if old.is_some_and(|old| old.team != spec.team) {
+                        edits.push(Edit::RemoveTask(spec.id.clone()));
+                    }
+                    let shards = per_team.get(&spec.team).is_some_and(|n| *n > SHARD_BEYOND);
+                    edits.push(Edit::PutTask {
+                        spec: Box::new(spec.clone()),
+                        order,
+                        digest: *digest,
+                        sharded: old.map_or(shards, |old| old.sharded),
+                    });
+                }
+            }
+            order += 1;
+        }
+        for id in difference.kept.iter().filter(|id| !planned.contains(id)) {
+            if self.tasks.get(id).is_some_and(|old| old.order != order) {
+                edits.push(Edit::PutOrder(id.clone(), order));
+            }
+            order += 1;
+        }
+        edits
+    }
+
+    /// Returns the plan with the teams, phases and profiles that begun tasks still need.
+    fn with_begun(&self, plan: &Plan, kept: &[TaskId]) -> Plan {
+        let mut plan = plan.clone();
+        for task in kept.iter().filter_map(|id| self.tasks.get(id)) {
+            self.keep_team(&mut plan, task.team);
+            self.keep_phase(&mut plan, task);
+            let of_team = plan.teams.iter().find(|team| team.id == task.team);
+            let of_team = of_team.and_then(|team| team.agent.clone());
+            let name = task.agent.clone().or(of_team);
+            if let Some(name) = name
+                && !plan.agents.contains_key(&name)
+                && let Some(profile) = self.settings.agents.get(&name)
+            {
+                plan.agents.insert(name, profile.clone());
+            }
+        }
+        plan
+    }
+
+    fn keep_team(&self, plan: &mut Plan, id: TeamId) {
+        // Hand-written parents may run in a circle; each team is added once.
+        let mut next = Some(id);
+        while let Some(id) = next {
+            if plan.teams.iter().any(|team| team.id == id) {
+                return;
+            }
+            let Some(team) = self.teams.get(&id) else {
+                return;
+            };
+            plan.teams.push(team.clone());
+            next = team.parent;
+        }
+    }
+
+    fn keep_phase(&self, plan: &mut Plan, task: &Task) {
+        let Some(old) = self.phase_of(task) else {
+            return;
+        };
+        let opens_elsewhere = plan
+            .phases
+            .iter()
+            .any(|phase| phase.teams.contains(&task.team));
+        if task.phase.is_none() && opens_elsewhere {
+            return;
+        }
+        if let Some(phase) = plan.phases.iter_mut().find(|phase| phase.name == old.name) {
+            if !phase.teams.contains(&task.team) {
+                phase.teams.push(task.team);
+            }
+            return;
+        }
+        let names: BTreeSet<PhaseName> = plan.phases.iter().map(|p| p.name.clone()).collect();
+        let after = old.after.iter().filter(|name| names.contains(name));
+        plan.phases.push(PhaseSpec {
+            name: old.name.clone(),
+            teams: vec![task.team],
+            after: after.cloned().collect(),
+        });
+    }
+
+    /// Returns the edits that take back what was made ready and what the changed plan does not allow to
+    /// start any more.
+    fn fall_back(&self, intent: &Intent, edits: &[Edit]) -> Vec<Edit> {
+        let is_ready =
+            |task: &&Task| task.status.state == State::Ready && task.status.attempt.0 == 0;
+        if edits.is_empty() || !self.tasks.values().any(|task| is_ready(&task)) {
+            return Vec::new();
+        }
+        let mut next = self.clone();
+        for edit in edits {
+            next.absorb(edit);
+        }
+        let states = next.phase_states(Gate::Submitted);
+        next.tasks
+            .values()
+            .filter(is_ready)
+            .filter(|task| next.waits_for(task).is_some() || !next.may_start_phase(task, &states))
+            .map(|task| {
+                let status = Status {
+                    state: State::Pending,
+                    since: intent.time,
+                    op: Some(intent.id.clone()),
+                    ..task.status.clone()
+                };
+                Edit::PutStatus(task.id.clone(), Box::new(status))
+            })
+            .collect()
     }
 
     fn settings_edits(&self, plan: &Plan) -> Vec<Edit> {
@@ -215,8 +372,4 @@ fn is_untouched(task: &Task) -> bool {
             task.status.state,
             State::Pending | State::Ready | State::Cancelled
         )
-}
-
-fn shards(plan: &Plan, team: TeamId) -> bool {
-    plan.tasks.iter().filter(|task| task.team == team).count() > SHARD_BEYOND
 }

@@ -1,0 +1,169 @@
+use globset::{GlobBuilder, GlobMatcher};
+use proptest::prelude::*;
+
+use super::*;
+
+fn scope(globs: &[&str]) -> Vec<String> {
+    globs.iter().map(|glob| (*glob).to_owned()).collect()
+}
+
+#[test]
+fn a_scope_covers_paths_as_people_expect() {
+    let cases = [
+        ("src/auth", "src/auth", true),
+        ("src/auth", "src/auth/a/b.rs", true),
+        ("src/auth/", "src/auth/a", true),
+        ("src/auth/", "src/auth", false),
+        ("src/auth", "src/authority", false),
+        ("src/auth/**", "src/auth/a/b.rs", true),
+        ("src/auth/**", "src/auth", false),
+        ("src/*", "src/a.rs", true),
+        ("src/*", "src/a/b.rs", false),
+        ("**/*.sql", "a.sql", true),
+        ("**/*.sql", "db/x/a.sql", true),
+        ("src/**/mod.rs", "src/mod.rs", true),
+        ("src/{a,b/c}/*.rs", "src/b/c/x.rs", true),
+        ("src/{a,b/c}/*.rs", "src/c/x.rs", false),
+        ("v[0-9]?.txt", "v1a.txt", true),
+        ("v[!0-9].txt", "v1.txt", false),
+        ("v[]a].txt", "v].txt", true),
+        ("a\\*b", "a*b", true),
+        ("a\\*b", "axb", false),
+        ("été/**", "été/x", true),
+    ];
+    for (glob, path, expected) in cases {
+        assert_eq!(covers(&scope(&[glob]), path), expected, "{glob} on {path}");
+    }
+    assert!(covers(&[], "anything"));
+}
+
+#[test]
+fn overlaps_are_found_and_only_they() {
+    let cases = [
+        ("src/**", "src/auth/**", true),
+        ("src/auth", "src/auth/schema.sql", true),
+        ("src/auth/**", "src/users/**", false),
+        ("src/*", "src/auth/**", false),
+        ("src/*.rs", "src/a*", true),
+        ("src/*.rs", "src/*.sql", false),
+        ("**/*.sql", "src/auth/**", true),
+        ("**/*.sql", "src/*.rs", false),
+        ("a*b*c", "*bb*", true),
+        ("[a-f]x", "[g-z]x", false),
+        ("[!a-f]x", "[a-g]x", true),
+        ("{a,b}/**", "{b,c}/x", true),
+        ("{a,b}/**", "{c,d}/x", false),
+        ("a/**/z", "a/z", true),
+        ("**/a/**", "**/b/**", true),
+        ("?", "??", false),
+    ];
+    for (a, b, expected) in cases {
+        let found = overlap(&scope(&[a]), &scope(&[b])).is_some();
+        assert_eq!(found, expected, "{a} and {b}");
+        assert_eq!(
+            overlap(&scope(&[b]), &scope(&[a])).is_some(),
+            expected,
+            "{b} and {a}"
+        );
+    }
+    let (a, b) = (scope(&["x", "src/a"]), scope(&["y", "src/**"]));
+    let pair = overlap(&a, &b);
+    assert_eq!(pair, Some(("src/a", "src/**")));
+}
+
+#[test]
+fn what_is_no_glob_is_told() {
+    for bad in [
+        "",
+        " ",
+        "/src",
+        "a//b",
+        "../x",
+        "a/../b",
+        "./a",
+        "[a",
+        "{a",
+        "a}",
+        "[z-a]",
+        "!x",
+        "src\\auth",
+        "a\u{7}",
+    ] {
+        assert!(Glob::parse(bad).is_err(), "{bad:?}");
+    }
+    let nested = "{".repeat(600) + &"}".repeat(600);
+    assert!(Glob::parse(&nested).is_err());
+    assert!(Glob::parse(&"{a,b}".repeat(20)).is_err());
+}
+
+/// What globset says; it has no directories that stand for all below, so these are spelt out.
+fn oracle(glob: &str) -> Vec<GlobMatcher> {
+    let build = |text: &str| {
+        let mut builder = GlobBuilder::new(text);
+        builder
+            .literal_separator(true)
+            .build()
+            .unwrap()
+            .compile_matcher()
+    };
+    let mut all = vec![build(glob)];
+    if !glob.contains(['*', '?', '[']) {
+        all.push(build(&format!("{glob}/**")));
+    }
+    all
+}
+
+fn part() -> impl Strategy<Value = String> {
+    let token = prop_oneof![
+        4 => Just("a"), 3 => Just("b"), 2 => Just("*"), 1 => Just("?"), 1 => Just("[a-b]"),
+        1 => Just("[!a]"), 1 => Just("{a,b}"), 1 => Just("{ab,c}"),
+    ];
+    let plain = proptest::collection::vec(token, 1..4).prop_map(|tokens| {
+        let text = tokens.concat();
+        // Two stars beside others mean something else to globset.
+        let text = text.replace("***", "*").replace("**", "*");
+        if text.is_empty() {
+            String::from("a")
+        } else {
+            text
+        }
+    });
+    prop_oneof![4 => plain, 1 => Just(String::from("**"))]
+}
+
+fn glob() -> impl Strategy<Value = String> {
+    proptest::collection::vec(part(), 1..4).prop_map(|parts| parts.join("/"))
+}
+
+fn path() -> impl Strategy<Value = String> {
+    "[abc]{1,3}(/[abc]{1,3}){0,3}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn matching_agrees_with_globset(glob in glob(), path in path()) {
+        let expected = oracle(&glob).iter().any(|matcher| matcher.is_match(&path));
+        prop_assert_eq!(covers(std::slice::from_ref(&glob), &path), expected, "{} on {}", glob, path);
+    }
+
+    #[test]
+    fn a_path_that_matches_both_is_an_overlap(a in glob(), b in glob(), path in path()) {
+        let both = [&a, &b].iter().all(|glob| oracle(glob).iter().any(|matcher| matcher.is_match(&path)));
+        if both {
+            prop_assert!(overlap(std::slice::from_ref(&a), std::slice::from_ref(&b)).is_some(), "{} and {} at {}", a, b, path);
+            let (x, y) = (literal_prefix(&a), literal_prefix(&b));
+            prop_assert!(x.starts_with(y) || y.starts_with(x));
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_odd(a in ".{0,40}", b in "[a/*?\\[\\]{},!\\\\^-]{0,24}") {
+        for text in [&a, &b] {
+            if let Ok(glob) = Glob::parse(text) {
+                let _ = glob.matches("a/b");
+                prop_assert!(overlapping(&glob, &glob) || !glob.matches("a"));
+            }
+        }
+    }
+}
