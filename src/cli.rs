@@ -48,12 +48,6 @@ pub enum Command {
     Init(commands::init::InitArgs),
     Plan(commands::plan::PlanArgs),
     Dispatch(commands::dispatch::DispatchArgs),
-    Status(commands::status::StatusArgs),
-    Log(commands::log::LogArgs),
-    Completions(commands::completions::CompletionsArgs),
-    Man(commands::man::ManArgs),
-    #[command(hide = true)]
-    Hook(commands::hook::HookArgs),
     Claim(commands::claim::ClaimArgs),
     Start(commands::start::StartArgs),
     Renew(commands::renew::RenewArgs),
@@ -64,6 +58,12 @@ pub enum Command {
     Submit(commands::submit::SubmitArgs),
     Escalate(commands::escalate::EscalateArgs),
     Cancel(commands::cancel::CancelArgs),
+    Status(commands::status::StatusArgs),
+    Log(commands::log::LogArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
+    #[command(hide = true)]
+    Hook(commands::hook::HookArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
@@ -71,11 +71,6 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Plan(args) => commands::plan::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
-        Command::Status(args) => commands::status::run(ctx, args),
-        Command::Log(args) => commands::log::run(ctx, args),
-        Command::Completions(args) => commands::completions::run(ctx, args),
-        Command::Man(args) => commands::man::run(ctx, args),
-        Command::Hook(args) => commands::hook::run(ctx, args),
         Command::Claim(args) => commands::claim::run(ctx, args),
         Command::Start(args) => commands::start::run(ctx, args),
         Command::Renew(args) => commands::renew::run(ctx, args),
@@ -86,6 +81,11 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Submit(args) => commands::submit::run(ctx, args),
         Command::Escalate(args) => commands::escalate::run(ctx, args),
         Command::Cancel(args) => commands::cancel::run(ctx, args),
+        Command::Status(args) => commands::status::run(ctx, args),
+        Command::Log(args) => commands::log::run(ctx, args),
+        Command::Completions(args) => commands::completions::run(ctx, args),
+        Command::Man(args) => commands::man::run(ctx, args),
+        Command::Hook(args) => commands::hook::run(ctx, args),
     }
 }
 

@@ -13,8 +13,8 @@
 mod cli;
 mod common;
 mod ledger;
-mod merge;
 mod log;
-mod status;
+mod merge;
 mod sim;
+mod status;
 mod worktrees;

@@ -1,27 +1,24 @@
 //! A file per subcommand: its arguments (whose docs are the help) and `run`.
 
-pub mod completions;
-mod ctx;
-pub mod dispatch;
-pub mod hook;
-pub mod init;
-pub mod log;
-pub mod man;
-pub mod status;
 pub mod block;
 pub mod cancel;
 pub mod claim;
+pub mod completions;
 mod ctx;
 pub mod dispatch;
 pub mod escalate;
 pub mod fail;
 mod held;
+pub mod hook;
 pub mod init;
+pub mod log;
+pub mod man;
+pub mod plan;
 pub mod release;
 pub mod renew;
 pub mod start;
+pub mod status;
 pub mod submit;
 pub mod unblock;
-pub mod plan;
 
 pub use ctx::Ctx;
