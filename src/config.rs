@@ -22,26 +22,24 @@ pub fn ledger_ref(repo: &Repo) -> String {
     format!("refs/heads/{branch}")
 }
 
-/// Returns the agent that this process speaks for: `ORCH_AGENT`, or the worktree's `orch.agent`.
+/// Returns the agent that this process speaks for: the one whose worktree it runs in, or `ORCH_AGENT`.
 pub fn agent(repo: &Repo) -> Option<AgentId> {
-    let text = text("ORCH_AGENT").or_else(|| repo.config("orch.agent"))?;
-    text.parse().ok()
+    coder(repo, "orch.agent", "ORCH_AGENT")?.parse().ok()
 }
 
-/// Returns the task that this process works on: `ORCH_TASK`, or the worktree's `orch.task`.
+/// Returns the task that this process works on: the one of the coder's worktree, or `ORCH_TASK`.
 pub fn task(repo: &Repo) -> Option<TaskId> {
-    text("ORCH_TASK")
-        .or_else(|| repo.config("orch.task"))?
-        .parse()
-        .ok()
+    coder(repo, "orch.task", "ORCH_TASK")?.parse().ok()
 }
 
-/// Returns the attempt that this process quotes: `ORCH_ATTEMPT`, or the worktree's `orch.attempt`.
+/// Returns the attempt that this process quotes: the one of the coder's worktree, or `ORCH_ATTEMPT`.
 pub fn attempt(repo: &Repo) -> Option<Attempt> {
-    text("ORCH_ATTEMPT")
-        .or_else(|| repo.config("orch.attempt"))?
-        .parse()
-        .ok()
+    coder(repo, "orch.attempt", "ORCH_ATTEMPT")?.parse().ok()
+}
+
+/// The worktree goes first: an agent's environment may be another's by mistake, its directory may not.
+fn coder(repo: &Repo, key: &str, variable: &str) -> Option<String> {
+    repo.config(key).or_else(|| text(variable))
 }
 
 /// Returns this machine's name: `orch.machine`, or the host's name.
