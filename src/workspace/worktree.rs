@@ -85,8 +85,8 @@ pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
 ///
 /// # Errors
 ///
-/// One of them holds uncommitted files or commits that no branch reaches, is in use, or was locked by a
-/// person: then none is removed.
+/// One of them holds uncommitted files or commits that no branch reaches, or was locked by a person:
+/// then none is removed.
 pub fn remove_all(repo: &Repo) -> Result<()> {
     let mut found = Vec::new();
     for linked in repo.linked_worktrees()? {
@@ -94,12 +94,7 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
             continue;
         };
         let place = Place::of(repo, agent);
-        let Some(own) = place.try_lock(repo)? else {
-            return Err(UserError::new(format!(
-                "the worktree of coder {agent} is being prepared by another process"
-            ))
-            .into());
-        };
+        let own = place.lock(repo)?;
         // Somebody else's worktree that happens to be called like one of ours.
         if place.dir != linked.dir && linked.dir.exists() {
             continue;
