@@ -55,7 +55,7 @@ impl Repo {
         }
     }
 
-    fn from_gix(gix: gix::Repository) -> Result<Self> {
+    fn from_gix(mut gix: gix::Repository) -> Result<Self> {
         let storage = gix.config_snapshot().string("extensions.refStorage");
         if let Some(storage) = storage.filter(|name| *name != "files") {
             return Err(UserError::new(format!(

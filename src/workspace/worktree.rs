@@ -46,11 +46,7 @@ pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Re
         usable = false;
     }
     free_branch(repo, &place, &assignment.branch)?;
-    {
-        let alone = repo.lock_worktrees()?;
-        let agent = assignment.agent;
-        settings::write(repo, &alone, agent, Some(assignment), !cone.is_empty())?;
-    }
+    settings::write(repo, assignment.agent, Some(assignment), !cone.is_empty())?;
     if usable {
         switch(repo, &place, &assignment.branch, cone)?;
     } else {
@@ -78,7 +74,7 @@ pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
     let alone = repo.lock_worktrees()?;
     repo.detach_worktree(&alone, &place.linked())?;
     let is_sparse = place.patterns().exists();
-    settings::write(repo, &alone, agent, None, is_sparse)
+    settings::write(repo, agent, None, is_sparse)
 }
 
 /// Removes all coders' worktrees, and empties the trash of what nobody misses.
@@ -109,7 +105,7 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
         keep_loose(repo, &place.agent.to_string(), &place.admin)?;
         let alone = repo.lock_worktrees()?;
         repo.remove_worktree(&alone, &place.linked(), &to)?;
-        settings::remove(repo, &alone, place.agent)?;
+        settings::remove(repo, place.agent)?;
     }
     empty_trash(repo)?;
     // Whatever else lies there is not ours to delete.
