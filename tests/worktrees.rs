@@ -890,13 +890,13 @@ fn a_process_killed_while_preparing_is_carried_on() {
     let git = open(&repo);
     let mut work = assignment(&repo, "1.1", "task-1.1");
     let admin = repo.path().join(".git/worktrees/orch-1.1");
-    for round in 0..10 {
+    for round in 0..6 {
         // Each round ends it at another moment: later and later after its first visible step.
         let mut child = child_command(&repo, "1.1").spawn().unwrap();
         while !admin.exists() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
-        for _ in 0..round * 4 {
+        for _ in 0..round * 6 {
             let _ = fs::read_dir(&admin).map(Iterator::count);
         }
         child.kill().unwrap();

@@ -55,7 +55,7 @@ impl Repo {
         }
     }
 
-    fn from_gix(gix: gix::Repository) -> Result<Self> {
+    fn from_gix(mut gix: gix::Repository) -> Result<Self> {
         let storage = gix.config_snapshot().string("extensions.refStorage");
         if let Some(storage) = storage.filter(|name| *name != "files") {
             return Err(UserError::new(format!(
@@ -68,9 +68,11 @@ impl Repo {
             path.canonicalize()
                 .with_context(|| format!("cannot resolve {}", path.display()))
         };
+        let (git_dir, common_dir) = (absolute(gix.git_dir())?, absolute(gix.common_dir())?);
+        include_own_config(&mut gix, &git_dir, &common_dir);
         Ok(Self {
-            git_dir: absolute(gix.git_dir())?,
-            common_dir: absolute(gix.common_dir())?,
+            git_dir,
+            common_dir,
             work_dir: gix.workdir().map(absolute).transpose()?,
             gix,
             trees: RefCell::default(),
@@ -177,5 +179,23 @@ impl Repo {
     pub fn head_branch(&self) -> Option<String> {
         let name = self.gix.head_name().ok()??;
         Some(name.shorten().to_string())
+    }
+}
+
+/// Adds what Git includes in a coder's worktree and gix does not: it compares the pattern of an `includeIf`
+/// with the common directory instead of the worktree's own.
+fn include_own_config(gix: &mut gix::Repository, git_dir: &Path, common_dir: &Path) {
+    let name = git_dir.file_name().unwrap_or_default().to_string_lossy();
+    let Some(coder) = name.strip_prefix("orch-").filter(|_| git_dir != common_dir) else {
+        return;
+    };
+    let path = common_dir.join(format!("orch/worktrees/{coder}.gitconfig"));
+    // Without the file it is no worktree of a coder's; a broken file is what git complains about.
+    let Ok(own) = gix::config::File::from_path_no_includes(path, gix::config::Source::Local) else {
+        return;
+    };
+    let mut config = gix.config_snapshot_mut();
+    if config.append(own).is_ok() {
+        let _ = config.commit();
     }
 }

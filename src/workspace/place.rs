@@ -52,11 +52,6 @@ impl Place {
         Lock::wait(&self.lock_file(repo))
     }
 
-    /// Takes the same lock if it is free.
-    pub(super) fn try_lock(&self, repo: &Repo) -> Result<Option<Lock>> {
-        Lock::take(&self.lock_file(repo))
-    }
-
     fn lock_file(&self, repo: &Repo) -> PathBuf {
         repo.orch_dir()
             .join(format!("worktrees/{}.lock", self.agent))

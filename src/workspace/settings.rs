@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use super::Assignment;
 use crate::config;
 use crate::git::Repo;
-use crate::git::files::{self, Lock};
+use crate::git::config_file::{edit, quote};
+use crate::git::files;
 use crate::model::AgentId;
 
 /// Returns the name under which Git knows a coder's worktree.
@@ -31,7 +32,6 @@ pub fn identity(repo: &Repo, agent: AgentId) -> (String, String) {
 /// Writes a coder's configuration whole; without an assignment it names no task.
 pub(super) fn write(
     repo: &Repo,
-    alone: &Lock,
     agent: AgentId,
     assignment: Option<&Assignment>,
     is_sparse: bool,
@@ -55,18 +55,13 @@ pub(super) fn write(
         }
     }
     files::edit(&file(repo, agent), text.as_bytes())?;
-    add_include(repo, alone, agent)
+    add_include(repo, agent)
 }
 
 /// Removes a coder's configuration.
-pub(super) fn remove(repo: &Repo, _alone: &Lock, agent: AgentId) -> Result<()> {
-    let path = shared_file(repo);
-    if let Some(text) = files::read_if_exists(&path)? {
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let without = text.replace(&include(agent), "");
-        if without != text {
-            files::edit(&path, without.as_bytes())?;
-        }
+pub(super) fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
+    if repo.orch_dir().join("worktree.gitconfig").exists() {
+        edit_shared(repo, |text| text.replace(&include(agent), ""))?;
     }
     match std::fs::remove_file(file(repo, agent)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -76,19 +71,33 @@ pub(super) fn remove(repo: &Repo, _alone: &Lock, agent: AgentId) -> Result<()> {
     }
 }
 
-fn add_include(repo: &Repo, _alone: &Lock, agent: AgentId) -> Result<()> {
-    let path = shared_file(repo);
-    let text = files::read_if_exists(&path)?.unwrap_or_default();
-    let mut text = String::from_utf8_lossy(&text).into_owned();
+/// Changes the file that all coders' worktrees share, under the lock that the hooks' installer takes too.
+fn edit_shared(repo: &Repo, change: impl FnOnce(String) -> String) -> Result<()> {
+    let path = repo.orch_dir().join("worktree.gitconfig");
+    let scratch = repo.orch_dir().join("worktree.new");
+    edit(&path, &scratch, |old| {
+        let new = change(String::from_utf8_lossy(old).into_owned()).into_bytes();
+        (new != old).then_some(new)
+    })
+    .map(drop)
+}
+
+fn add_include(repo: &Repo, agent: AgentId) -> Result<()> {
     let include = include(agent);
-    if text.contains(&include) {
+    let path = repo.orch_dir().join("worktree.gitconfig");
+    let text = files::read_if_exists(&path)?.unwrap_or_default();
+    if String::from_utf8_lossy(&text).contains(&include) {
         return Ok(());
     }
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(&include);
-    files::edit(&path, text.as_bytes())
+    edit_shared(repo, |mut text| {
+        if !text.contains(&include) {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&include);
+        }
+        text
+    })
 }
 
 /// A pattern without a final slash matches this directory alone: `orch-1.2`, not `orch-1.20`.
@@ -97,25 +106,10 @@ fn include(agent: AgentId) -> String {
     format!("[includeIf \"gitdir:**/worktrees/{name}\"]\n\tpath = worktrees/{agent}.gitconfig\n")
 }
 
-fn shared_file(repo: &Repo) -> PathBuf {
-    repo.orch_dir().join("worktree.gitconfig")
-}
-
 fn file(repo: &Repo, agent: AgentId) -> PathBuf {
     repo.orch_dir().join(format!("worktrees/{agent}.gitconfig"))
 }
 
-/// Quotes a value for a configuration file.
 fn quoted(value: &str) -> String {
-    let mut text = String::from("\"");
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            '\n' => text.push_str("\\n"),
-            '\t' => text.push_str("\\t"),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text
+    String::from_utf8_lossy(&quote(value.as_bytes())).into_owned()
 }

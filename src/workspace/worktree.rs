@@ -46,11 +46,7 @@ pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Re
         usable = false;
     }
     free_branch(repo, &place, &assignment.branch)?;
-    {
-        let alone = repo.lock_worktrees()?;
-        let agent = assignment.agent;
-        settings::write(repo, &alone, agent, Some(assignment), !cone.is_empty())?;
-    }
+    settings::write(repo, assignment.agent, Some(assignment), !cone.is_empty())?;
     if usable {
         switch(repo, &place, &assignment.branch, cone)?;
     } else {
@@ -78,15 +74,15 @@ pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
     let alone = repo.lock_worktrees()?;
     repo.detach_worktree(&alone, &place.linked())?;
     let is_sparse = place.patterns().exists();
-    settings::write(repo, &alone, agent, None, is_sparse)
+    settings::write(repo, agent, None, is_sparse)
 }
 
 /// Removes all coders' worktrees, and empties the trash of what nobody misses.
 ///
 /// # Errors
 ///
-/// One of them holds uncommitted files or commits that no branch reaches, is in use, or was locked by a
-/// person: then none is removed.
+/// One of them holds uncommitted files or commits that no branch reaches, or was locked by a person:
+/// then none is removed.
 pub fn remove_all(repo: &Repo) -> Result<()> {
     let mut found = Vec::new();
     for linked in repo.linked_worktrees()? {
@@ -94,12 +90,7 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
             continue;
         };
         let place = Place::of(repo, agent);
-        let Some(own) = place.try_lock(repo)? else {
-            return Err(UserError::new(format!(
-                "the worktree of coder {agent} is being prepared by another process"
-            ))
-            .into());
-        };
+        let own = place.lock(repo)?;
         // Somebody else's worktree that happens to be called like one of ours.
         if place.dir != linked.dir && linked.dir.exists() {
             continue;
@@ -114,7 +105,7 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
         keep_loose(repo, &place.agent.to_string(), &place.admin)?;
         let alone = repo.lock_worktrees()?;
         repo.remove_worktree(&alone, &place.linked(), &to)?;
-        settings::remove(repo, &alone, place.agent)?;
+        settings::remove(repo, place.agent)?;
     }
     empty_trash(repo)?;
     // Whatever else lies there is not ours to delete.
