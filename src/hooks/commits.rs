@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use super::message::{self, Parts};
 use super::scope::Scope;
 use super::seat::Seat;
+use crate::config;
 use crate::error::UserError;
-use crate::git::{Repo, files};
+use crate::git::{Git, Repo, files};
 use crate::ledger::layout;
 use crate::model::Actor;
 use crate::model::event::commit_tags;
@@ -150,13 +151,23 @@ fn load_run(dir: &Path) -> Option<String> {
 /// Returns what begins a comment in a message; `None` where Git keeps such lines as text, since no editor
 /// is opened.
 fn comments(dir: &Path, message: &[u8]) -> Result<Option<String>> {
-    if !crate::config::hook_opens_editor() {
+    if !config::hook_opens_editor() {
         return Ok(None);
     }
-    let repo = Repo::discover(dir)?;
-    let word = repo
-        .config("core.commentString")
-        .or_else(|| repo.config("core.commentChar"));
+    // Asked in the environment of the hook: `git -c core.commentChar=…` counts.
+    let output = Git::new(dir)
+        .keep_env(config::environment())
+        .args([
+            "config",
+            "-z",
+            "--get-regexp",
+            r"^core\.comment(char|string)$",
+        ])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.split('\0').rfind(|entry| !entry.is_empty());
+    let word = last.and_then(|entry| entry.split_once('\n'));
+    let word = word.map(|(_, value)| value.to_owned());
     Ok(Some(match word.as_deref() {
         None | Some("") => String::from("#"),
         // Git has chosen one that begins no line of the text, and ends the message with comments.
