@@ -5,6 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use git_orch::git::Repo;
+use git_orch::model::Attempt;
+use git_orch::workspace::{self, Assignment};
+
 use crate::common::{TestRepo, write_file};
 
 /// A repository with hooks in place, and coder 1.2 in a worktree of its own on task `auth`.
@@ -20,20 +24,17 @@ impl Coder {
 
     fn in_repo(repo: TestRepo, scope: &[&str]) -> Self {
         let repo = repo.init();
-        let dir = repo.outside().join("orch-1.2");
-        let branch = "orch/team-1/auth";
-        repo.git(["worktree", "add", "-q", "-b", branch, dir.to_str().unwrap()]);
+        let handle = Repo::discover(repo.path()).unwrap();
+        let assignment = Assignment {
+            agent: "1.2".parse().unwrap(),
+            task: "auth".parse().unwrap(),
+            attempt: Attempt(2),
+            branch: String::from("orch/team-1/auth"),
+            base: handle.resolve_commit("main").unwrap(),
+            run: String::from("billing"),
+        };
+        let dir = workspace::prepare(&handle, &assignment).unwrap();
         let orch = repo.path().join(".git/orch");
-        let include =
-            "[includeIf \"gitdir:**/worktrees/orch-1.2\"]\n\tpath = worktrees/1.2.gitconfig\n";
-        let shared = orch.join("worktree.gitconfig");
-        let text = std::fs::read_to_string(&shared).unwrap();
-        write_file(&shared, &format!("{text}{include}"));
-        write_file(
-            &orch.join("worktrees/1.2.gitconfig"),
-            "[user]\n\tname = AGENT-1.2\n\temail = agent-1.2@test.invalid\n\
-             [orch]\n\tagent = 1.2\n\ttask = auth\n\tattempt = 2\n\trun = billing\n",
-        );
         write_file(
             &orch.join("worktrees/1.2.task.toml"),
             &format!("id = \"auth\"\nteam = 1\ntitle = \"x\"\nscope = {scope:?}\n"),
@@ -302,9 +303,8 @@ fn an_agent_moves_its_own_branch_only() {
 #[test]
 fn between_tasks_an_agent_commits_nothing() {
     let coder = Coder::new(&[]);
-    let config = coder.repo.path().join(".git/orch/worktrees/1.2.gitconfig");
-    write_file(&config, "[orch]\n\tagent = 1.2\n");
-    coder.git(&["switch", "-q", "--detach"]);
+    let handle = Repo::discover(coder.repo.path()).unwrap();
+    workspace::park(&handle, "1.2".parse().unwrap()).unwrap();
     coder.write("a", "1");
     let error = coder.refused(&["commit", "-q", "-m", "x"]);
     assert!(error.contains("works on no task"), "{error}");

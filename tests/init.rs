@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use git_orch::git::Repo;
+use git_orch::model::Attempt;
+use git_orch::workspace::{self, Assignment};
+
 use crate::common::{TestRepo, write_file};
 
 /// Everything of the user's that `init` might touch.
@@ -400,4 +404,40 @@ fn undo_carries_on_where_it_was_killed() {
     assert!(!repo.path().join(".git/orch").exists());
     let config = std::fs::read_to_string(repo.path().join(".git/config")).unwrap();
     assert!(!config.contains("orch"), "{config}");
+}
+
+#[test]
+fn undo_takes_coders_worktrees_away_unless_they_hold_work() {
+    let repo = TestRepo::new();
+    let exclude = repo.path().join(".git/info/exclude");
+    std::fs::write(&exclude, "mine").unwrap();
+    let before = look(&repo, repo.path(), true);
+    let repo = repo.init();
+    let handle = Repo::discover(repo.path()).unwrap();
+    let assignment = Assignment {
+        agent: "1.2".parse().unwrap(),
+        task: "auth".parse().unwrap(),
+        attempt: Attempt(1),
+        branch: String::from("orch/team-1/auth"),
+        base: handle.resolve_commit("main").unwrap(),
+        run: String::new(),
+    };
+    let dir = workspace::prepare(&handle, &assignment).unwrap();
+    write_file(&dir.join("work"), "x");
+    let error = repo.orch(["init", "--undo"]).fails(1);
+    assert!(error.contains("coder 1.2 has uncommitted work"), "{error}");
+    assert!(dir.join("work").exists());
+    // Setting up again while coders are at work keeps what makes their worktrees theirs.
+    repo.orch(["init"]).ok();
+    let path = repo.path().display().to_string();
+    assert_eq!(repo.git_in(&dir, ["config", "orch.agent"]), "1.2");
+    assert_eq!(
+        repo.git_in(&dir, ["config", "core.hooksPath"]),
+        format!("{path}/.git/orch/hooks")
+    );
+    std::fs::remove_file(dir.join("work")).unwrap();
+    repo.orch(["init", "--undo"]).ok();
+    assert!(!dir.exists());
+    assert!(!repo.outside().join("repo.orch").exists());
+    assert_eq!(look(&repo, repo.path(), true), before, "undo left a trace");
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::message::{self, Parts};
-use super::scope::Scope;
 use super::seat::Seat;
 use crate::config;
 use crate::error::UserError;
@@ -14,6 +13,7 @@ use crate::git::{Git, Repo, files};
 use crate::ledger::layout;
 use crate::model::Actor;
 use crate::model::event::commit_tags;
+use crate::model::scope::covers;
 
 /// The tree without entries, for a first commit.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -41,10 +41,9 @@ pub fn check_staged(seat: &Seat, dir: &Path) -> Result<()> {
     let Some(spec) = seat.load_spec()? else {
         return Ok(());
     };
-    let scope = Scope::new(&spec.scope);
     let outside: Vec<&Vec<u8>> = rest
         .into_iter()
-        .filter(|path| !scope.allows(path))
+        .filter(|path| !covers(&spec.scope, &show(path)))
         .collect();
     let Some(first) = outside.first() else {
         return Ok(());
