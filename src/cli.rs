@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{self, Ctx};
-use crate::error::{Exit, UserError};
+use crate::error::{Exit, user_error};
 use crate::ui::{ColorChoice, Ui};
 
 /// Run fleets of coding agents on a Git repository
@@ -109,10 +109,7 @@ pub fn main() -> ExitCode {
     match run(&ctx, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let user = error
-                .chain()
-                .find_map(|cause| cause.downcast_ref::<UserError>());
-            let exit = user.map_or(Exit::Failed, |user| user.exit);
+            let exit = user_error(&error).map_or(Exit::Failed, |user| user.exit);
             ui.error(&error);
             ExitCode::from(exit as u8)
         }

@@ -54,6 +54,13 @@ impl UserError {
     }
 }
 
+/// Returns what a person can mend, wherever in the chain of causes it stands.
+pub fn user_error(error: &anyhow::Error) -> Option<&UserError> {
+    // As a context it is seen by the error itself only, as a cause by the chain only.
+    let cause = || error.chain().find_map(|cause| cause.downcast_ref());
+    error.downcast_ref().or_else(cause)
+}
+
 impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 use crate::config;
-use crate::error::UserError;
+use crate::error::user_error;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -133,9 +133,7 @@ impl Ui {
     pub fn error(&self, error: &anyhow::Error) {
         let label = self.paint_err(Style::Bad, "error:");
         // A hint's error is what the person must read first, wherever it stands in the chain.
-        let user = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<UserError>());
+        let user = user_error(error);
         let _ = match user {
             Some(user) => writeln!(io::stderr(), "{label} {user}"),
             None => writeln!(io::stderr(), "{label} {error}"),

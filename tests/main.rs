@@ -12,6 +12,9 @@
 
 mod cli;
 mod common;
+mod gate;
+mod hooks;
+mod init;
 mod ledger;
 mod log;
 mod merge;

@@ -96,7 +96,11 @@ impl Repo {
             fs::remove_file(&ours).context("cannot remove a temporary file")?;
             return current.map(|_| Swap::Lost);
         }
-        fs::rename(&lock, &path).with_context(|| format!("cannot move ref {name}"))?;
+        if let Err(error) = fs::rename(&lock, &path) {
+            let _ = fs::remove_file(&lock);
+            let _ = fs::remove_file(&ours);
+            return Err(error).with_context(|| format!("cannot move ref {name}"));
+        }
         // From here on the move has happened: what follows is only tidying and the reflog.
         let _ = fs::remove_file(&ours);
         self.append_reflog(name, old, new, message);

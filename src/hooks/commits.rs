@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::message::{self, Parts};
-use super::scope::Scope;
 use super::seat::Seat;
+use crate::config;
 use crate::error::UserError;
-use crate::git::{Repo, files};
+use crate::git::{Git, Repo, files};
 use crate::ledger::layout;
 use crate::model::Actor;
 use crate::model::event::commit_tags;
+use crate::model::scope::covers;
 
 /// The tree without entries, for a first commit.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -40,10 +41,9 @@ pub fn check_staged(seat: &Seat, dir: &Path) -> Result<()> {
     let Some(spec) = seat.load_spec()? else {
         return Ok(());
     };
-    let scope = Scope::new(&spec.scope);
     let outside: Vec<&Vec<u8>> = rest
         .into_iter()
-        .filter(|path| !scope.allows(path))
+        .filter(|path| !covers(&spec.scope, &show(path)))
         .collect();
     let Some(first) = outside.first() else {
         return Ok(());
@@ -150,13 +150,23 @@ fn load_run(dir: &Path) -> Option<String> {
 /// Returns what begins a comment in a message; `None` where Git keeps such lines as text, since no editor
 /// is opened.
 fn comments(dir: &Path, message: &[u8]) -> Result<Option<String>> {
-    if !crate::config::hook_opens_editor() {
+    if !config::hook_opens_editor() {
         return Ok(None);
     }
-    let repo = Repo::discover(dir)?;
-    let word = repo
-        .config("core.commentString")
-        .or_else(|| repo.config("core.commentChar"));
+    // Asked in the environment of the hook: `git -c core.commentChar=…` counts.
+    let output = Git::new(dir)
+        .keep_env(config::environment())
+        .args([
+            "config",
+            "-z",
+            "--get-regexp",
+            r"^core\.comment(char|string)$",
+        ])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.split('\0').rfind(|entry| !entry.is_empty());
+    let word = last.and_then(|entry| entry.split_once('\n'));
+    let word = word.map(|(_, value)| value.to_owned());
     Ok(Some(match word.as_deref() {
         None | Some("") => String::from("#"),
         // Git has chosen one that begins no line of the text, and ends the message with comments.

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result};
 
 use super::commits::is_ours;
 use super::message::Parts;
-use super::scope::Scope;
 use crate::git::objects::find_entry;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::layout;
 use crate::model::event::commit_tags;
+use crate::model::scope::covers;
 use crate::model::{AgentId, TaskId, TeamId};
 
 /// A task's branch, and what is known of its surroundings.
@@ -99,7 +99,6 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     let commits = added(repo, &[branch.head], branch)?;
     let paths = changed_paths(repo, &commits)?;
     let unmerged = unmerged_of_others(repo, branch)?;
-    let scope = Scope::new(branch.scope);
     let mut findings = Vec::new();
     for commit in &commits {
         let data = repo.read_commit(*commit)?;
@@ -110,7 +109,7 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
             paths: paths.get(commit).map(Vec::as_slice).unwrap_or_default(),
             is_unmerged: unmerged.contains(commit),
         };
-        judge(branch, &scope, &seen, &mut findings);
+        judge(branch, &seen, &mut findings);
     }
     if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch)? {
         findings.push(Finding {
@@ -137,7 +136,7 @@ struct Seen<'a> {
     is_unmerged: bool,
 }
 
-fn judge(branch: &Branch<'_>, scope: &Scope, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
+fn judge(branch: &Branch<'_>, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
     let mut find = |rule, what: String, help: String| {
         findings.push(Finding {
             commit: seen.id,
@@ -180,7 +179,7 @@ fn judge(branch: &Branch<'_>, scope: &Scope, seen: &Seen<'_>, findings: &mut Vec
     }
     let outside: Vec<_> = rest
         .into_iter()
-        .filter(|path| !scope.allows(path))
+        .filter(|path| !covers(branch.scope, &String::from_utf8_lossy(path)))
         .collect();
     if !outside.is_empty() {
         find(

@@ -3,7 +3,7 @@
 //! * [`install`] puts the scripts of `hooks/` in place, for coders' worktrees only.
 //! * [`run`] is what a script calls; it looks at raw files first, since most hooks have nothing to say.
 //! * [`previous`] runs the hooks that were there before ours.
-//! * [`message`], [`scope`] and [`references`] say what is right; [`gate`] checks it again from the commits,
+//! * [`message`], [`commits`] and [`references`] say what is right; [`gate`] checks it again from the commits,
 //!   since hooks can be skipped.
 
 pub mod commits;
@@ -13,7 +13,6 @@ pub mod message;
 pub mod previous;
 pub mod references;
 pub mod run;
-pub mod scope;
 pub mod seat;
 
 pub use install::{install, is_installed, uninstall};

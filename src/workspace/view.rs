@@ -2,9 +2,10 @@
 //!
 //! `<common>/info/exclude` keeps them out of commits, in every worktree.
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::git::Repo;
 use crate::git::files;
@@ -13,6 +14,8 @@ use crate::git::files;
 pub const VIEW: &str = ".orchestration";
 
 const BEGIN: &str = "# >>> git-orch";
+/// The same where the line above had no line break, so that it gets none when the block goes.
+const BEGIN_UNENDED: &str = "# >>> git-orch.";
 const END: &str = "# <<< git-orch";
 
 /// What is kept out: our view, and the worktrees that agents make for themselves (facts.md 25).
@@ -48,8 +51,12 @@ pub fn show_task(dir: &Path, files: &[(&str, String)]) -> Result<()> {
 ///
 /// The file cannot be written.
 pub fn exclude_add(repo: &Repo) -> Result<()> {
-    let block = block();
-    let up_to_date = |text: &[u8]| find(text, block.as_bytes()).is_some();
+    let blocks = [block(BEGIN), block(BEGIN_UNENDED)];
+    let up_to_date = |text: &[u8]| {
+        blocks
+            .iter()
+            .any(|block| find(text, block.as_bytes()).is_some())
+    };
     let path = exclude_file(repo);
     if files::read_if_exists(&path)?.is_some_and(|text| up_to_date(&text)) {
         return Ok(());
@@ -60,10 +67,11 @@ pub fn exclude_add(repo: &Repo) -> Result<()> {
         return Ok(());
     }
     let mut text = without_block(&text);
-    if !text.is_empty() && !text.ends_with(b"\n") {
+    let ended = text.is_empty() || text.ends_with(b"\n");
+    if !ended {
         text.push(b'\n');
     }
-    text.extend(block.bytes());
+    text.extend(blocks[usize::from(!ended)].bytes());
     files::edit(&path, &text)
 }
 
@@ -82,27 +90,34 @@ pub fn exclude_remove(repo: &Repo) -> Result<()> {
     if without == text {
         return Ok(());
     }
-    files::edit(&path, &without)
+    if !without.is_empty() {
+        return files::edit(&path, &without);
+    }
+    // Nobody needs an empty file; nor the directory, if it held nothing else.
+    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    let _ = fs::remove_dir(repo.common_dir().join("info"));
+    Ok(())
 }
 
 fn exclude_file(repo: &Repo) -> PathBuf {
     repo.common_dir().join("info/exclude")
 }
 
-fn block() -> String {
-    format!("{BEGIN}\n{}\n{END}\n", EXCLUDED.join("\n"))
+fn block(begin: &str) -> String {
+    format!("{begin}\n{}\n{END}\n", EXCLUDED.join("\n"))
 }
 
 /// Cuts everything between our marks out; a first mark without a last one is left to people.
 fn without_block(text: &[u8]) -> Vec<u8> {
     let mut kept = text.to_vec();
-    let begin = format!("{BEGIN}\n");
     let end = format!("{END}\n");
-    while let Some(start) = find(&kept, begin.as_bytes()) {
-        let Some(length) = find(&kept[start..], end.as_bytes()) else {
-            break;
-        };
-        kept.drain(start..start + length + end.len());
+    for begin in [format!("\n{BEGIN_UNENDED}\n"), format!("{BEGIN}\n")] {
+        while let Some(start) = find(&kept, begin.as_bytes()) {
+            let Some(length) = find(&kept[start..], end.as_bytes()) else {
+                break;
+            };
+            kept.drain(start..start + length + end.len());
+        }
     }
     kept
 }
@@ -117,8 +132,10 @@ mod tests {
 
     #[test]
     fn the_block_is_cut_out_and_nothing_else() {
-        let text = format!("a\n{}b\n", block());
+        let text = format!("a\n{}b\n", block(BEGIN));
         assert_eq!(without_block(text.as_bytes()), b"a\nb\n");
+        let text = format!("a\n{}", block(BEGIN_UNENDED));
+        assert_eq!(without_block(text.as_bytes()), b"a");
         assert_eq!(
             without_block(b"a\n# >>> git-orch\nb"),
             b"a\n# >>> git-orch\nb"

@@ -22,8 +22,13 @@ pub struct TestRepo {
 impl TestRepo {
     /// An empty repository without commits.
     pub fn empty() -> Self {
+        Self::empty_called("repo")
+    }
+
+    /// An empty repository in a directory of that name.
+    pub fn empty_called(name: &str) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let path = temp.path().canonicalize().unwrap().join("repo");
+        let path = temp.path().canonicalize().unwrap().join(name);
         std::fs::create_dir_all(temp.path().join("home")).unwrap();
         std::fs::create_dir_all(&path).unwrap();
         let repo = Self { temp, path };

@@ -11,7 +11,7 @@ use crate::git::files::Lock;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::{config, hooks};
+use crate::{config, hooks, workspace};
 
 /// How many branches a refusal names.
 const MOST_SHOWN: usize = 8;
@@ -42,8 +42,10 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     refuse_checked_out(repo, &refs)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
+    workspace::remove_all(repo)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
+    workspace::exclude_remove(repo)?;
     fs::remove_dir_all(repo.orch_dir())
         .with_context(|| format!("cannot remove {}", repo.orch_dir().display()))?;
     drop(alone);
