@@ -41,12 +41,14 @@ pub struct Cli {
 pub enum Command {
     Init(commands::init::InitArgs),
     Dispatch(commands::dispatch::DispatchArgs),
+    Assemble(commands::assemble::AssembleArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
+        Command::Assemble(args) => commands::assemble::run(ctx, args),
     }
 }
 
