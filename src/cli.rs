@@ -64,6 +64,7 @@ pub enum Command {
     Man(commands::man::ManArgs),
     #[command(hide = true)]
     Hook(commands::hook::HookArgs),
+    Assemble(commands::assemble::AssembleArgs),
 }
 
 fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
@@ -86,6 +87,7 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),
+        Command::Assemble(args) => commands::assemble::run(ctx, args),
     }
 }
 

@@ -1,1 +1,28 @@
-//! Brings branches together: merged in order, tested, landed.
+//! Brings branches together: merged in memory, tested as merged, landed by compare-and-swap.
+//!
+//! The target only ever moves to a commit whose tree passed the test command, and what lands is what merging
+//! and testing one at a time in the given order would have accepted. [`crate::model::train`] decides what is
+//! tried next; this module merges, tests and moves refs.
+//!
+//! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * `engine` is what both share: merge, test, guard, land, next.
+//! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
+//!   killed process began.
+//! * `bench` is the worktree that tests run in; `verdicts` remembers what they said.
+//!
+//! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
+
+mod bench;
+pub mod branches;
+mod engine;
+mod findings;
+mod guard;
+pub mod landing;
+pub mod lock;
+pub mod plan;
+pub mod report;
+mod verdicts;
+
+pub use branches::assemble_branches;
+pub use plan::{assemble, test_commit};
+pub use report::{Options, Progress, Report, Row, Silent, Watch};

@@ -4,6 +4,7 @@ pub mod block;
 pub mod cancel;
 pub mod claim;
 pub mod completions;
+pub mod assemble;
 mod ctx;
 pub mod dispatch;
 pub mod escalate;

@@ -46,6 +46,19 @@ pub struct RangeCommit {
     pub tasks: Vec<String>,
 }
 
+/// A commit that touched certain paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchingCommit {
+    /// The commit.
+    pub id: Oid,
+    /// Its subject.
+    pub subject: String,
+    /// Values of its `Orch-Task` trailers.
+    pub tasks: Vec<String>,
+    /// Which of the paths it touched.
+    pub paths: Vec<String>,
+}
+
 impl Repo {
     /// Returns whether a commit is another's ancestor, or the same.
     ///
@@ -202,6 +215,54 @@ impl Repo {
                 Ok(RangeCommit {
                     id: Oid::from_hex(id.as_bytes())?,
                     tasks: parts.map(|task| task.trim().to_owned()).collect(),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Repo {
+    /// Returns the first-parent commits that `tip` has and `without` has not, which touched some paths,
+    /// newest first.
+    ///
+    /// # Errors
+    ///
+    /// A commit is missing.
+    pub fn touching(
+        &self,
+        without: Oid,
+        tip: Oid,
+        paths: &[&str],
+        most: usize,
+    ) -> Result<Vec<TouchingCommit>> {
+        let text = self
+            .git()
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .args(["log", "-z", "--first-parent", "--no-show-signature", "--no-notes"])
+            .args(["--name-only", "--no-renames", "-m", &format!("-{most}")])
+            .arg("--format=%x01%H%x09%s%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)%x02")
+            .args([&tip.to_string(), &format!("^{without}"), "--"])
+            .args(paths)
+            .read_bytes()?;
+        let text = String::from_utf8_lossy(&text);
+        let commits = text.split('\u{1}').skip(1);
+        commits
+            .map(|entry| {
+                let (head, names) = entry.split_once('\u{2}').unwrap_or((entry, ""));
+                let mut parts = head.split('\t');
+                let id = parts.next().unwrap_or_default();
+                let names = names
+                    .split('\0')
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty());
+                Ok(TouchingCommit {
+                    id: Oid::from_hex(id.as_bytes())?,
+                    subject: parts.next().unwrap_or_default().to_owned(),
+                    tasks: parts
+                        .filter(|task| !task.is_empty())
+                        .map(ToOwned::to_owned)
+                        .collect(),
+                    paths: names.map(ToOwned::to_owned).collect(),
                 })
             })
             .collect()
