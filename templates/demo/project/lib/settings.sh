@@ -1,0 +1,2 @@
+# The shop's settings, one a line.
+currency=EUR

@@ -1,0 +1,2 @@
+. lib/settings.sh
+[ "$currency" = EUR ]
