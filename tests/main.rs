@@ -20,4 +20,5 @@ mod log;
 mod merge;
 mod sim;
 mod status;
+mod verbs;
 mod worktrees;
