@@ -1,10 +1,10 @@
 //! A file per subcommand: its arguments (whose docs are the help) and `run`.
 
+pub mod assemble;
 pub mod block;
 pub mod cancel;
 pub mod claim;
 pub mod completions;
-pub mod assemble;
 mod ctx;
 pub mod dispatch;
 pub mod escalate;
