@@ -105,7 +105,7 @@ pub fn render_findings(
         let label = paint(finding.severity, &format!("{}:", finding.severity.as_str()));
         let key = match finding.key.as_str() {
             "" => String::new(),
-            key => format!(" ({key})"),
+            key => format!(" ({})", printable(key)),
         };
         let number = finding.line.to_string();
         let gutter = " ".repeat(number.len());
@@ -116,24 +116,26 @@ pub fn render_findings(
             .take(finding.column - 1)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
-        let source: String = source
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .take(400)
-            .collect();
+        let source: String = printable(source).chars().take(400).collect();
         let marks = "^".repeat(finding.width.min(120));
         let place = format!("{file}:{}:{}", finding.line, finding.column);
         format!(
             "{label} {}\n{gutter}--> {place}{key}\n{gutter} |\n{number} | {source}\n{gutter} | \
              {indent}{marks}\n{gutter} = help: {}\n",
-            finding.message, finding.help
+            printable(&finding.message),
+            printable(&finding.help)
         )
     });
     blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// Replaces what a terminal would act upon: control characters, and marks that turn the direction of text.
+fn printable(text: &str) -> String {
+    let acts = |c: char| {
+        (c.is_control() && c != '\t')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| if acts(c) { '\u{fffd}' } else { c })
+        .collect()
 }

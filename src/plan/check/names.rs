@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::fields::Notes;
 use super::super::finding::{Severity, nearest};
 use super::super::read::{NO_TEAM, Unsure};
-use crate::model::{PhaseSpec, Plan, TaskId, TeamId};
+use crate::model::{PhaseName, PhaseSpec, Plan, TaskId, TeamId};
 
 const ERROR: Severity = Severity::Error;
 
@@ -215,11 +215,12 @@ fn task_phases(plan: &Plan, unsure: Unsure, notes: &mut Notes<'_>) {
         let team = task.team;
         let phases = of_team.get(&team).map_or(&[][..], Vec::as_slice);
         let names = || phases.iter().map(|phase| phase.name.0.as_str());
+        let is_unknown = |name: &PhaseName| plan.phases.iter().all(|phase| phase.name != *name);
         match &task.phase {
-            Some(name) if plan.phases.iter().all(|phase| phase.name != *name) => {
-                if !unsure.phases {
-                    require_phase(plan, &name.0, &format!("tasks[{i}].phase"), notes);
-                }
+            // The name may be that of a phase that could not be read.
+            Some(name) if is_unknown(name) && unsure.phases => {}
+            Some(name) if is_unknown(name) => {
+                require_phase(plan, &name.0, &format!("tasks[{i}].phase"), notes);
             }
             Some(name) if team != NO_TEAM && names().all(|other| other != name.0) => {
                 let message = format!("team {team} does not work in phase `{name}`");
