@@ -82,12 +82,19 @@ fn floor(text: &str, offset: usize) -> usize {
 /// Returns the nearest of some names, if one is near enough to be meant.
 pub(super) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
+    let length = lower.chars().count();
     among
         .into_iter()
-        .map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
-        .filter(|(likeness, _)| *likeness > 0.78)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, other)| other)
+        .filter_map(|other| {
+            let candidate = other.to_lowercase();
+            let slips = strsim::osa_distance(&lower, &candidate);
+            let likeness = strsim::jaro_winkler(&lower, &candidate);
+            // A third of the letters may be slips, and a longer name may be cut short.
+            let is_near = slips < length && slips <= length.div_ceil(3);
+            (is_near || likeness > 0.85).then_some((slips, likeness, other))
+        })
+        .min_by(|(a, x, _), (b, y, _)| a.cmp(b).then(y.total_cmp(x)))
+        .map(|(_, _, other)| other)
 }
 
 /// Renders findings as compilers do: message, place, source line with a mark, help.

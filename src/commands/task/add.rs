@@ -108,7 +108,7 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
     }
     Err(
         UserError::new("others keep adding tasks; no number could be had")
-            .hint("git orch task add --id <id> …")
+            .hint("git orch task list")
             .into(),
     )
 }
