@@ -20,6 +20,7 @@ pub mod renew;
 pub mod start;
 pub mod status;
 pub mod submit;
+pub mod task;
 pub mod unblock;
 
 pub use ctx::Ctx;

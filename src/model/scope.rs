@@ -2,8 +2,9 @@
 //!
 //! `*` and `?` stay within one part of a path, `**` as a whole part stands for any number of parts,
 //! `[a-z]` and `[!a-z]` for one character, `{a,b}` for alternatives, `\` takes the next character as it
-//! is. A glob whose characters all stand for themselves, braces aside, names a file or a directory, and a
-//! directory means everything below; so does a final `/`. An empty scope means anywhere.
+//! is. What matches a directory means everything below it. An empty scope means anywhere.
+//!
+//! `hooks::scope` decides in the same terms what a coder may change; a test holds the two together.
 
 mod glob;
 mod overlap;

@@ -82,12 +82,19 @@ fn floor(text: &str, offset: usize) -> usize {
 /// Returns the nearest of some names, if one is near enough to be meant.
 pub(super) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
+    let length = lower.chars().count();
     among
         .into_iter()
-        .map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
-        .filter(|(likeness, _)| *likeness > 0.78)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, other)| other)
+        .filter_map(|other| {
+            let candidate = other.to_lowercase();
+            let slips = strsim::osa_distance(&lower, &candidate);
+            let likeness = strsim::jaro_winkler(&lower, &candidate);
+            // A third of the letters may be slips, and a longer name may be cut short.
+            let is_near = slips < length && slips <= length.div_ceil(3);
+            (is_near || likeness > 0.85).then_some((slips, likeness, other))
+        })
+        .min_by(|(a, x, _), (b, y, _)| a.cmp(b).then(y.total_cmp(x)))
+        .map(|(_, _, other)| other)
 }
 
 /// Renders findings as compilers do: message, place, source line with a mark, help.
@@ -105,7 +112,7 @@ pub fn render_findings(
         let label = paint(finding.severity, &format!("{}:", finding.severity.as_str()));
         let key = match finding.key.as_str() {
             "" => String::new(),
-            key => format!(" ({key})"),
+            key => format!(" ({})", printable(key)),
         };
         let number = finding.line.to_string();
         let gutter = " ".repeat(number.len());
@@ -116,24 +123,26 @@ pub fn render_findings(
             .take(finding.column - 1)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
-        let source: String = source
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .take(400)
-            .collect();
+        let source: String = printable(source).chars().take(400).collect();
         let marks = "^".repeat(finding.width.min(120));
         let place = format!("{file}:{}:{}", finding.line, finding.column);
         format!(
             "{label} {}\n{gutter}--> {place}{key}\n{gutter} |\n{number} | {source}\n{gutter} | \
              {indent}{marks}\n{gutter} = help: {}\n",
-            finding.message, finding.help
+            printable(&finding.message),
+            printable(&finding.help)
         )
     });
     blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// Replaces what a terminal would act upon: control characters, and marks that turn the direction of text.
+fn printable(text: &str) -> String {
+    let acts = |c: char| {
+        (c.is_control() && c != '\t')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| if acts(c) { '\u{fffd}' } else { c })
+        .collect()
 }

@@ -10,6 +10,8 @@ mod read;
 mod read_task;
 mod render;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use check::{check_added, check_text};
 pub use finding::{Finding, Severity, render_findings};

@@ -199,35 +199,7 @@ fn read_profile(mut fields: Fields<'_, '_, '_>) -> Profile {
         ),
         _ => {}
     }
-    let env = fields.table("env", |mut fields| {
-        let mut env = BTreeMap::new();
-        let keys: Vec<_> = fields.keys().collect();
-        for (name, _) in keys {
-            let Some(value) = fields.take_any(name) else {
-                continue;
-            };
-            match value.get_ref() {
-                DeValue::String(text) if !text.contains('\0') => {
-                    env.insert(name.to_owned(), text.to_string());
-                }
-                _ => fields.error(
-                    value,
-                    name,
-                    format!("the variable `{name}` must be a string"),
-                    format!("write `{name} = \"…\"`"),
-                ),
-            }
-            if name.is_empty() || name.contains(['=', '\0']) {
-                fields.error(
-                    value,
-                    name,
-                    format!("`{}` is no name of a variable", name.escape_default()),
-                    "use letters, digits and `_`",
-                );
-            }
-        }
-        env
-    });
+    let env = fields.table("env", read_env);
     let profile = Profile {
         command,
         preset: preset.map(str::to_owned),
@@ -254,6 +226,36 @@ fn read_profile(mut fields: Fields<'_, '_, '_>) -> Profile {
     };
     fields.finish();
     profile
+}
+
+fn read_env(mut fields: Fields<'_, '_, '_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let keys: Vec<_> = fields.keys().collect();
+    for (name, _) in keys {
+        let Some(value) = fields.take_any(name) else {
+            continue;
+        };
+        match value.get_ref() {
+            DeValue::String(text) if !text.contains('\0') => {
+                env.insert(name.to_owned(), text.to_string());
+            }
+            _ => fields.error(
+                value,
+                name,
+                format!("the variable `{name}` must be a string"),
+                format!("write `{name} = \"…\"`"),
+            ),
+        }
+        if name.is_empty() || name.contains(['=', '\0']) {
+            fields.error(
+                value,
+                name,
+                format!("`{}` is no name of a variable", name.escape_default()),
+                "use letters, digits and `_`",
+            );
+        }
+    }
+    env
 }
 
 fn read_command(fields: &mut Fields<'_, '_, '_>) -> Option<Command> {
@@ -336,12 +338,16 @@ fn read_team(mut fields: Fields<'_, '_, '_>) -> TeamSpec {
     team
 }
 
-/// Reads the text of one task, for `task add --file`.
+/// Reads the text of one task that is to be added; id and team are those given where it names none.
 ///
 /// # Errors
 ///
 /// Returns everything that is wrong with it.
-pub fn read_task(text: &str, next_id: &TaskId) -> Result<TaskSpec, Vec<Finding>> {
+pub fn read_task(
+    text: &str,
+    next_id: &TaskId,
+    only_team: Option<TeamId>,
+) -> Result<TaskSpec, Vec<Finding>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut notes = Notes::new(text);
     let Some(table) = parse(text, &mut notes) else {
@@ -349,7 +355,7 @@ pub fn read_task(text: &str, next_id: &TaskId) -> Result<TaskSpec, Vec<Finding>>
     };
     let mut fields = Fields::new(&mut notes, &table, 0..0, String::new(), String::new());
     fields.default_id = Some(next_id.clone());
-    let task = read_task_fields(fields, 0, None);
+    let task = read_task_fields(fields, 0, only_team);
     let findings = notes.finish();
     let is_wrong = findings
         .iter()

@@ -373,3 +373,6 @@ fn is_untouched(task: &Task) -> bool {
             State::Pending | State::Ready | State::Cancelled
         )
 }
+
+#[cfg(test)]
+mod tests;

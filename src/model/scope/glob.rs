@@ -19,6 +19,8 @@ pub(super) enum Part {
     Any,
     /// One part of a path.
     One(Vec<Token>),
+    /// A directory whose name looks like a file's; another glob must name it to lead below it.
+    Dir(Vec<Token>),
 }
 
 /// What stands for characters within one part of a path.
@@ -63,7 +65,7 @@ impl Glob {
         }
         let mut alternatives = Vec::new();
         for plain in expand(text)? {
-            alternatives.push(parse_parts(&plain)?);
+            alternatives.extend(with_below(parse_parts(&plain)?, plain.ends_with('/')));
         }
         Ok(Self { alternatives })
     }
@@ -202,10 +204,8 @@ fn split_choices(inner: &str) -> Vec<&str> {
 /// Parses a glob without braces.
 fn parse_parts(text: &str) -> Result<Vec<Part>, Wrong> {
     let wrong = |what: &str, help: &str| Err((what.to_owned(), help.to_owned()));
-    let (body, is_dir) = match text.strip_suffix('/') {
-        Some(body) => (body, true),
-        None => (text, false),
-    };
+    // A final `/` says what holds anyway: everything below belongs to it.
+    let body = text.strip_suffix('/').unwrap_or(text);
     let mut parts = Vec::new();
     for part in body.split('/') {
         match part {
@@ -220,21 +220,40 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, Wrong> {
             part => parts.push(Part::One(parse_tokens(part)?)),
         }
     }
-    let is_literal = parts.iter().all(|part| match part {
-        Part::Any => false,
-        Part::One(tokens) => tokens.iter().all(|token| matches!(token, Token::Char(_))),
-    });
-    if is_literal && !is_dir {
-        parts.push(Part::Any);
-    } else if is_dir || parts.last() == Some(&Part::Any) {
-        // Something must follow a directory.
-        if parts.last() == Some(&Part::Any) {
-            parts.pop();
-        }
-        parts.push(Part::One(vec![Token::Star]));
-        parts.push(Part::Any);
-    }
     Ok(parts)
+}
+
+/// Adds that a directory means everything below it.
+///
+/// `src/*.rs` and `**/*.sql` are told apart although a directory may be named `a.rs`: what looks like a
+/// file's name is one, unless another glob leads through it by name or a final `/` says otherwise.
+fn with_below(mut parts: Vec<Part>, is_dir: bool) -> Vec<Vec<Part>> {
+    match parts.pop() {
+        Some(Part::One(tokens)) if !is_dir && looks_like_file(&tokens) => {
+            let mut below = parts.clone();
+            below.push(Part::Dir(tokens.clone()));
+            below.push(Part::Any);
+            parts.push(Part::One(tokens));
+            vec![parts, below]
+        }
+        // `a/**` is everything below `a`, not `a` itself.
+        Some(Part::Any) | None => {
+            parts.push(Part::One(vec![Token::Star]));
+            parts.push(Part::Any);
+            vec![parts]
+        }
+        Some(last) => {
+            parts.push(last);
+            parts.push(Part::Any);
+            vec![parts]
+        }
+    }
+}
+
+/// Returns whether whatever matches has a dot behind its first character.
+fn looks_like_file(tokens: &[Token]) -> bool {
+    let mut rest = tokens.iter().skip(1);
+    rest.any(|token| *token == Token::Char('.'))
 }
 
 fn parse_tokens(part: &str) -> Result<Vec<Token>, Wrong> {

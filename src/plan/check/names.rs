@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::fields::Notes;
 use super::super::finding::{Severity, nearest};
 use super::super::read::{NO_TEAM, Unsure};
-use crate::model::{PhaseSpec, Plan, TaskId, TeamId};
+use crate::model::{PhaseName, PhaseSpec, Plan, TaskId, TeamId};
+
+/// The most unknown tasks for which the nearest name is looked for.
+const MOST_SUGGESTED: usize = 50;
 
 const ERROR: Severity = Severity::Error;
 
@@ -72,9 +75,11 @@ fn suggest<'a>(near: Option<&str>, all: impl Iterator<Item = &'a str>) -> String
     match near {
         Some(near) => format!("write `{near}`"),
         None => {
-            let all: Vec<String> = all.take(9).map(|name| format!("`{name}`")).collect();
-            let more = if all.len() == 9 { ", …" } else { "" };
-            format!("write one of {}{more}", all[..all.len().min(8)].join(", "))
+            let all: BTreeSet<&str> = all.collect();
+            let names: Vec<String> = all.iter().take(8).map(|name| format!("`{name}`")).collect();
+            let more = if all.len() > 8 { ", …" } else { "" };
+            let one_of = if all.len() == 1 { "" } else { "one of " };
+            format!("write {one_of}{}{more}", names.join(", "))
         }
     }
 }
@@ -186,6 +191,7 @@ fn task_ids(plan: &Plan, notes: &mut Notes<'_>) {
 
 fn dependencies(plan: &Plan, notes: &mut Notes<'_>) {
     let ids: BTreeSet<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    let mut suggested = 0;
     for (i, task) in plan.tasks.iter().enumerate() {
         for (j, dependency) in task.after.iter().enumerate() {
             let on = dependency.task.as_str();
@@ -194,7 +200,10 @@ fn dependencies(plan: &Plan, notes: &mut Notes<'_>) {
                 let message = format!("task `{on}` comes after itself");
                 notes.at(ERROR, &key, message, "take it out");
             } else if !ids.contains(on) {
-                let help = match nearest(on, ids.iter().copied()) {
+                // Comparing every name with every other takes too long where all are wrong.
+                suggested += 1;
+                let among = ids.iter().copied().filter(|_| suggested <= MOST_SUGGESTED);
+                let help = match nearest(on, among) {
                     Some(near) => format!("write `{near}`"),
                     None => format!("add a task `{on}`, or take it out"),
                 };
@@ -215,11 +224,12 @@ fn task_phases(plan: &Plan, unsure: Unsure, notes: &mut Notes<'_>) {
         let team = task.team;
         let phases = of_team.get(&team).map_or(&[][..], Vec::as_slice);
         let names = || phases.iter().map(|phase| phase.name.0.as_str());
+        let is_unknown = |name: &PhaseName| plan.phases.iter().all(|phase| phase.name != *name);
         match &task.phase {
-            Some(name) if plan.phases.iter().all(|phase| phase.name != *name) => {
-                if !unsure.phases {
-                    require_phase(plan, &name.0, &format!("tasks[{i}].phase"), notes);
-                }
+            // The name may be that of a phase that could not be read.
+            Some(name) if is_unknown(name) && unsure.phases => {}
+            Some(name) if is_unknown(name) => {
+                require_phase(plan, &name.0, &format!("tasks[{i}].phase"), notes);
             }
             Some(name) if team != NO_TEAM && names().all(|other| other != name.0) => {
                 let message = format!("team {team} does not work in phase `{name}`");
