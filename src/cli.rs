@@ -47,6 +47,7 @@ pub struct Cli {
 pub enum Command {
     Init(commands::init::InitArgs),
     Plan(commands::plan::PlanArgs),
+    Run(commands::run::RunArgs),
     Dispatch(commands::dispatch::DispatchArgs),
     Claim(commands::claim::ClaimArgs),
     Start(commands::start::StartArgs),
@@ -71,6 +72,7 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Plan(args) => commands::plan::run(ctx, args),
+        Command::Run(args) => commands::run::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
         Command::Claim(args) => commands::claim::run(ctx, args),
         Command::Start(args) => commands::start::run(ctx, args),
