@@ -13,6 +13,12 @@ pub enum Exit {
     NothingToDo = 3,
     /// Someone else holds it, or the attempt is stale.
     Lost = 4,
+    /// The terminal went away (128 + SIGHUP).
+    HungUp = 129,
+    /// A person interrupted it (128 + SIGINT).
+    Interrupted = 130,
+    /// It was asked to end (128 + SIGTERM).
+    Terminated = 143,
 }
 
 /// An error that a person can mend: what is wrong and which commands help.

@@ -1,5 +1,7 @@
 //! The only writer to the terminal. stdout is the answer, stderr the story of getting it.
 
+pub mod progress;
+
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;

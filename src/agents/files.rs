@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::git::Repo;
 use crate::model::{Attempt, TaskId};
+use crate::workspace::attempt_dir;
 
 /// The directory of one attempt, which outlives the worktree's next task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +16,8 @@ impl AttemptFiles {
     /// Returns the place of an attempt's files, which need not exist.
     pub fn new(repo: &Repo, task: &TaskId, attempt: Attempt) -> Self {
         Self {
-            dir: Self::of_task(repo, task).join(attempt.to_string()),
+            dir: attempt_dir(repo, task, attempt),
         }
-    }
-
-    /// Returns the directory of all attempts at a task.
-    pub fn of_task(repo: &Repo, task: &TaskId) -> PathBuf {
-        repo.orch_dir().join("attempts").join(task.as_str())
     }
 
     /// Returns the directory.

@@ -17,6 +17,7 @@ pub mod man;
 pub mod plan;
 pub mod release;
 pub mod renew;
+pub mod run;
 pub mod start;
 pub mod status;
 pub mod submit;

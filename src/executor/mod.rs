@@ -1,3 +1,87 @@
-//! Claims tasks and runs agents.
+//! Claims tasks and runs agents (design.md 5).
+//!
+//! [`run`] is one asynchronous loop on one thread. It feeds what happens to the pure `step`, carries out what
+//! that answers, and is the only one to write to the ledger; making worktrees, running agents and checking
+//! their work goes on beside it. Killed at any moment, the next run finds on the ledger and in the attempts'
+//! directories what was going on (`recover`), and carries on.
 
+mod assemble;
+mod attempt;
+mod drive;
+
+mod preview;
+mod recover;
+mod report;
+mod signals;
 mod step;
+
+use std::path::PathBuf;
+
+use crate::model::{AgentId, Attempt, Board, TaskId, TeamId};
+
+pub use drive::run;
+
+pub use preview::{Planned, Preview, preview};
+pub use report::{Gap, Report, Waiting};
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Bring together what was submitted, as often as it lets further tasks start.
+    pub assemble: bool,
+    /// Most agents at once; as many as there are coders where the plan says nothing either.
+    pub jobs: Option<usize>,
+    /// Teams whose coders work; all where empty.
+    pub teams: Vec<TeamId>,
+}
+
+/// Something to tell the person who watches.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// An agent got a task.
+    Claimed(AgentId, TaskId, Attempt),
+    /// Its work was checked and handed in.
+    Submitted(AgentId, TaskId, String),
+    /// Its attempt failed: why, and where the log is.
+    Failed(AgentId, TaskId, String, PathBuf),
+    /// The claim was given back.
+    Released(AgentId, TaskId, String),
+    /// Tasks were made ready or given up: the subject of the ledger's commit.
+    Dispatched(String),
+    /// Something else.
+    Note(String),
+    /// Something that a person should look at.
+    Warning(String),
+}
+
+impl std::fmt::Display for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Claimed(agent, task, attempt) => {
+                write!(f, "[{agent}] claimed {task} (attempt {attempt})")
+            }
+            Self::Submitted(agent, task, summary) => {
+                write!(f, "[{agent}] submitted {task}: {summary}")
+            }
+            Self::Failed(agent, task, reason, log) => {
+                write!(
+                    f,
+                    "[{agent}] failed {task}: {reason}; log: {}",
+                    log.display()
+                )
+            }
+            Self::Released(agent, task, reason) => {
+                write!(f, "[{agent}] released {task}: {reason}")
+            }
+            Self::Dispatched(text) | Self::Note(text) | Self::Warning(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Whoever watches a run.
+pub trait Watch {
+    /// Is told what happened.
+    fn tell(&mut self, news: &News);
+    /// Is shown the board whenever it has changed.
+    fn show(&mut self, board: &Board);
+}

@@ -6,13 +6,9 @@ use super::ids::AgentId;
 use super::state::State;
 
 impl Board {
-    /// Returns the task that an agent should claim next: by priority, then work it tried before, then
-    /// declared order.
-    ///
-    /// # Errors
-    ///
-    /// Returns why there is nothing for it.
-    pub fn choose(&self, agent: AgentId) -> Result<&Task, Refusal> {
+    /// Returns the ready tasks of an agent's team, best first: by priority, then work it tried before,
+    /// then declared order.
+    pub fn candidates(&self, agent: AgentId) -> Vec<&Task> {
         let ready = self
             .tasks
             .values()
@@ -20,8 +16,17 @@ impl Board {
         let mut candidates: Vec<&Task> = ready.collect();
         candidates
             .sort_by_key(|task| (-task.priority, task.status.agent != Some(agent), task.order));
+        candidates
+    }
+
+    /// Returns the task that an agent should claim next: the first candidate that it may have.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is nothing for it.
+    pub fn choose(&self, agent: AgentId) -> Result<&Task, Refusal> {
         let mut refused = None;
-        for task in candidates {
+        for task in self.candidates(agent) {
             match self.may_claim(task, agent) {
                 Ok(()) => return Ok(task),
                 Err(refusal) => refused = Some(refusal),

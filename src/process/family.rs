@@ -20,18 +20,21 @@ type Identity = (i32, u64);
 /// know all who might have started it. Held while a child is started, so that nobody takes a child that
 /// is not entered yet for an orphan.
 pub(super) struct Families {
-    /// Pid of each child and its mark.
-    children: BTreeMap<i32, String>,
+    /// Pid of each child, its mark, and what the process table said of it.
+    children: BTreeMap<i32, (String, Option<Row>)>,
     /// Descendants that were seen, and the mark of the child that they descended from.
     seen: BTreeMap<Identity, String>,
     /// When [`Families::observe`] last looked.
     observed: Option<Instant>,
+    /// Whether this process is about to end.
+    closing: bool,
 }
 
 static FAMILIES: Mutex<Families> = Mutex::new(Families {
     children: BTreeMap::new(),
     seen: BTreeMap::new(),
     observed: None,
+    closing: false,
 });
 
 /// How often descendants are looked at.
@@ -45,13 +48,37 @@ pub(super) fn families() -> MutexGuard<'static, Families> {
 
 impl Families {
     /// Enters a child that was started under this lock.
-    pub(super) fn enter(&mut self, pid: i32, mark: &str) {
-        self.children.insert(pid, mark.to_owned());
+    pub(super) fn enter(&mut self, pid: i32, mark: &str) -> Option<Row> {
+        let row = proc::row(pid);
+        self.children.insert(pid, (mark.to_owned(), row));
+        row
+    }
+
+    /// Returns whether this process is about to end: no child is started, and no end of one is told.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Says that this process is about to end.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Returns all children that run and all that belongs to them.
+    pub(super) fn everyone(&self) -> Vec<Row> {
+        let mut everyone: Vec<Row> = self.children.values().filter_map(|(_, row)| *row).collect();
+        for (mark, row) in self.children.values() {
+            everyone.extend(self.members(mark, row.as_ref()));
+        }
+        everyone.retain(|row| {
+            proc::row(row.pid).is_some_and(|now| now.start == row.start && !now.zombie)
+        });
+        everyone
     }
 
     /// Forgets a child whose family has ended.
     pub(super) fn leave(&mut self, pid: i32, mark: &str) {
-        if self.children.get(&pid).is_some_and(|of| of == mark) {
+        if self.children.get(&pid).is_some_and(|(of, _)| of == mark) {
             self.children.remove(&pid);
         }
         self.seen.retain(|_, of| of != mark);
@@ -72,7 +99,7 @@ impl Families {
     /// Notes the same whenever it was last done.
     pub(super) fn observe_now(&mut self) {
         let rows = proc::rows();
-        for (pid, mark) in &self.children {
+        for (pid, (mark, _)) in &self.children {
             for row in descendants(&rows, &HashSet::from([*pid])) {
                 self.seen.insert(row.identity(), mark.clone());
             }

@@ -19,7 +19,7 @@ mod sweep;
 mod tests;
 
 pub use supervise::{run, run_async, run_until};
-pub use sweep::sweep;
+pub use sweep::{close, kill_all, sweep};
 
 pub mod inherit;
 

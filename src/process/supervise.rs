@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -78,6 +78,10 @@ pub async fn run_until(
     let watch = watch.await;
     let leftovers = watched.end_rest().await;
     drain(&mut pipe, &mut output).await;
+    if families().is_closing() {
+        // An end that closing brought about is no verdict on anything, and nobody may act upon it.
+        pending::<()>().await;
+    }
     let ending = watch?;
     Ok(Ended {
         ending,
@@ -127,13 +131,16 @@ enum Happened {
 impl Watched {
     fn start(spec: &Spec) -> Result<(Self, pipe::Receiver)> {
         let mut families = families();
+        if families.is_closing() {
+            bail!("nothing is started any more");
+        }
         let (child, reader) = command::spawn(spec)?;
         let pid = child.id().context("the child has no pid")?.cast_signed();
-        families.enter(pid, &spec.mark);
+        let row = families.enter(pid, &spec.mark);
         let watched = Self {
             child,
             pid,
-            row: proc::row(pid),
+            row,
             mark: spec.mark.clone(),
         };
         drop(families);

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use super::family::families;
 use super::proc::{self, Row};
+use crate::clock;
 
 /// Time that left-behind processes get to end themselves after a polite signal.
 const GRACE: Duration = Duration::from_millis(500);
@@ -39,6 +40,28 @@ pub fn sweep(mark: &str) -> Result<usize> {
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Ends all children of this process at once, with all that they started.
+pub fn kill_all() {
+    let begun = clock::monotonic();
+    loop {
+        let everyone = families().everyone();
+        if everyone.is_empty() || clock::monotonic().duration_since(begun) > GIVE_UP {
+            return;
+        }
+        for row in &everyone {
+            proc::signal(row, Signal::KILL);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Ends all children of this process because it is about to end itself: nobody learns how they ended, since
+/// being killed says nothing about them, and no further child is started.
+pub fn close() {
+    families().close();
+    kill_all();
 }
 
 /// Ends all that belongs to a mark, politely at first, and returns how many there were.

@@ -103,10 +103,20 @@ pub fn assign(
     .into())
 }
 
+/// Prepares the worktree of a claim, shows the coder its task there, and returns its path.
+///
+/// # Errors
+///
+/// As [`prepare`], or the task is gone from the ledger.
+pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
+    let dir = prepare(ledger.repo(), assignment)?;
+    show(ledger, assignment, &dir)?;
+    Ok(dir)
+}
+
 /// Prepares the worktree of a claim; gives the claim back where that fails.
 fn ready_worktree(ledger: &mut Ledger, actor: Actor, assignment: &Assignment) -> Result<PathBuf> {
-    let made = prepare(ledger.repo(), assignment)
-        .and_then(|dir| show(ledger, assignment, &dir).map(|()| dir));
+    let made = ready(ledger, assignment);
     if let Err(error) = &made {
         let Assignment {
             agent,

@@ -1,0 +1,303 @@
+//! `git orch run`: the main job on this machine.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::Ctx;
+use crate::config;
+use crate::error::{Exit, UserError};
+use crate::executor::{self, News, Options, Preview, Report, Watch};
+use crate::ledger::Ledger;
+use crate::model::{Actor, Board, Command, State, TeamId};
+use crate::ui::Style;
+use crate::ui::progress::{Gauge, Progress};
+
+/// Run the plan's agents on this machine
+///
+/// Makes ready what may start, gives every free coder its next task in a worktree of its own, runs the
+/// profile's command there, checks what it delivered and submits it. An attempt that fails is tried once more
+/// with what went wrong attached, then recorded as a gap. Ctrl-C stops politely, twice at once; running it
+/// again carries on where it was. Exits with 1 where tasks are left over or given up, and with 3 where there
+/// is nothing to do.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// Assemble what was submitted, so that later phases build on merged and tested work
+    #[arg(long)]
+    assemble: bool,
+    /// Run at most this many agents at once [default: the plan's `jobs`, or one for each coder]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// Work for this team only; may be given more than once
+    #[arg(long = "team", value_name = "TEAM")]
+    teams: Vec<TeamId>,
+    /// Print what would be done, and do nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Tell in plain lines, without progress bars
+    #[arg(long)]
+    no_progress: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// There is no run, another executor runs here, tasks are left over, or there is nothing to do.
+pub fn run(ctx: &Ctx, args: RunArgs) -> Result<()> {
+    let repo = ctx.repo()?;
+    if let Some(agent) = config::agent(&repo) {
+        return Err(UserError::new(format!(
+            "agent {agent} may not run other agents: only a person may"
+        ))
+        .into());
+    }
+    let ledger = Ledger::open(repo, Actor::Executor)?;
+    require_teams(ledger.board(), &args.teams)?;
+    let options = Options {
+        assemble: args.assemble,
+        jobs: args.jobs.map(|jobs| jobs as usize),
+        teams: args.teams,
+    };
+    if args.dry_run {
+        let preview = executor::preview(&ledger, &options)?;
+        return answer_preview(ctx, &preview);
+    }
+    let mut screen = Screen {
+        progress: Progress::new(ctx.ui, !args.no_progress),
+        teams: options.teams.clone(),
+    };
+    let report = executor::run(ledger, &options, &mut screen)?;
+    screen.progress.clear();
+    if ctx.ui.is_json() {
+        ctx.ui.json(&report);
+    } else {
+        ctx.ui.answer(&summary(ctx, &report));
+    }
+    verdict(&report, &options)
+}
+
+fn require_teams(board: &Board, teams: &[TeamId]) -> Result<()> {
+    if board.settings.run.is_none() {
+        return Err(UserError::new("there is no plan to run")
+            .hint("git orch plan apply plan.toml")
+            .into());
+    }
+    match teams.iter().find(|team| !board.teams.contains_key(team)) {
+        None => Ok(()),
+        Some(team) => {
+            let there: Vec<String> = board.teams.keys().map(ToString::to_string).collect();
+            Err(UserError::new(format!(
+                "there is no team {team}; there are {}",
+                there.join(", ")
+            ))
+            .hint("git orch status")
+            .into())
+        }
+    }
+}
+
+/// Turns what a run came to into how the command ends.
+fn verdict(report: &Report, options: &Options) -> Result<()> {
+    let again = if options.assemble {
+        "git orch run --assemble"
+    } else {
+        "git orch run"
+    };
+    if let Some(signal) = report.signal {
+        let exit = match signal {
+            1 => Exit::HungUp,
+            2 => Exit::Interrupted,
+            _ => Exit::Terminated,
+        };
+        return Err(UserError::new("the run was stopped")
+            .hint(again)
+            .exit(exit)
+            .into());
+    }
+    if report.is_complete() {
+        if report.begun == 0 && !report.assembled {
+            let next = next_command(report);
+            return Err(UserError::new("there is nothing to do")
+                .hint(next)
+                .exit(Exit::NothingToDo)
+                .into());
+        }
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    if !report.gaps.is_empty() {
+        parts.push(format!("{} given up", count(report.gaps.len())));
+    }
+    if !report.waiting.is_empty() {
+        parts.push(format!("{} left over", count(report.waiting.len())));
+    }
+    Err(UserError::new(parts.join(", "))
+        .hint("git orch status")
+        .into())
+}
+
+fn count(tasks: usize) -> String {
+    let plural = if tasks == 1 { "task" } else { "tasks" };
+    format!("{tasks} {plural}")
+}
+
+/// Returns the command that goes on from here.
+fn next_command(report: &Report) -> &'static str {
+    if !report.submitted.is_empty() {
+        "git orch assemble"
+    } else if !report.merged.is_empty() {
+        "git orch approve"
+    } else {
+        "git orch status"
+    }
+}
+
+fn summary(ctx: &Ctx, report: &Report) -> String {
+    let mut text = String::new();
+    let paint = |style, word: &str| ctx.ui.paint(style, word);
+    for gap in &report.gaps {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{} {}: {}\n    log: {}",
+            paint(Style::Bad, "gap"),
+            gap.task,
+            gap.reason,
+            gap.log.display()
+        );
+    }
+    for waiting in &report.waiting {
+        let _ = writeln!(
+            text,
+            "{} {}: {}",
+            paint(Style::Warning, waiting.state.as_str()),
+            waiting.task,
+            waiting.reason
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{} merged, {} submitted, {} given up, {} left over in {:.1} s",
+        report.merged.len(),
+        report.submitted.len(),
+        report.gaps.len(),
+        report.waiting.len(),
+        report.seconds
+    );
+    if report.signal.is_none() {
+        let _ = writeln!(text, "next: {}", next_command(report));
+    }
+    text
+}
+
+fn answer_preview(ctx: &Ctx, preview: &Preview) -> Result<()> {
+    if ctx.ui.is_json() {
+        ctx.ui.json(preview);
+    } else {
+        ctx.ui.answer(&preview_text(preview));
+    }
+    if preview.planned.is_empty() && preview.gaps.is_empty() {
+        return Err(UserError::new("there is nothing to do")
+            .hint("git orch status")
+            .exit(Exit::NothingToDo)
+            .into());
+    }
+    Ok(())
+}
+
+fn preview_text(preview: &Preview) -> String {
+    let mut text = String::new();
+    let list = |tasks: &[crate::model::TaskId]| {
+        let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+        ids.join(", ")
+    };
+    // Writing to a String cannot fail.
+    if !preview.dispatched.is_empty() {
+        let _ = writeln!(text, "would make ready: {}", list(&preview.dispatched));
+    }
+    if !preview.gaps.is_empty() {
+        let _ = writeln!(text, "would give up: {}", list(&preview.gaps));
+    }
+    for planned in &preview.planned {
+        let command = match &planned.command {
+            Ok(Command::Shell(script)) => format!("sh -c {script:?}"),
+            Ok(Command::Argv(words)) => format!("{words:?}"),
+            Err(problem) => format!("none: {problem}"),
+        };
+        let _ = writeln!(
+            text,
+            "[{}] would claim {} (attempt {}, {})\n    branch:   {}\n    worktree: {}\n    command:  {}\n    \
+             prompt:   {} lines, to {}",
+            planned.agent,
+            planned.task,
+            planned.attempt,
+            planned.model,
+            planned.branch,
+            planned.worktree.display(),
+            command,
+            planned.prompt.lines().count(),
+            planned.files.join("prompt.md").display()
+        );
+    }
+    text
+}
+
+/// Shows a run to the person who watches.
+struct Screen {
+    progress: Progress,
+    teams: Vec<TeamId>,
+}
+
+impl Watch for Screen {
+    fn tell(&mut self, news: &News) {
+        let text = news.to_string();
+        match news {
+            News::Warning(_) => self.progress.warn(&text),
+            _ => self.progress.line(&text),
+        }
+    }
+
+    fn show(&mut self, board: &Board) {
+        let mut gauges = Vec::new();
+        for team in board.teams.values() {
+            if self.teams.is_empty() || self.teams.contains(&team.id) {
+                let name = match team.name.as_str() {
+                    "" => format!("team {}", team.id),
+                    name => format!("{} {name}", team.id),
+                };
+                gauges.push(gauge(board, name, |of| of == team.id));
+            }
+        }
+        let teams = &self.teams;
+        let all = |of| teams.is_empty() || teams.contains(&of);
+        gauges.push(gauge(board, String::from("total"), all));
+        self.progress.show(&gauges);
+    }
+}
+
+fn gauge(board: &Board, name: String, is_of: impl Fn(TeamId) -> bool) -> Gauge {
+    let states: Vec<State> = board
+        .tasks
+        .values()
+        .filter(|task| is_of(task.team) && task.status.state != State::Cancelled)
+        .map(|task| task.status.state)
+        .collect();
+    let number = |test: fn(State) -> bool| states.iter().filter(|state| test(**state)).count();
+    let parts = [
+        (number(State::is_held), "at work"),
+        (number(|state| state == State::Merged), "merged"),
+        (number(|state| state == State::Gap), "given up"),
+    ];
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    Gauge {
+        name,
+        length: states.len() as u64,
+        position: number(|state| state.is_done() || state == State::Gap) as u64,
+        message: told.join(", "),
+    }
+}

@@ -1,0 +1,297 @@
+//! One attempt's life outside the ledger: its files, its agent, its verdict.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::agents::{self, AttemptFiles, Briefing, Work};
+use crate::clock;
+use crate::git::{Repo, files::replace};
+use crate::ledger::Ledger;
+use crate::model::{
+    Actor, AgentId, Attempt, Board, Claim, CommitBy, Handoff, MachineId, Refusal, TaskId, event,
+};
+use crate::process::{self, Ended};
+use crate::workspace::{self, Assignment, Verdict};
+
+/// A claim of ours and where its files lie.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) assignment: Assignment,
+    pub(super) files: AttemptFiles,
+    /// By which its processes are found.
+    pub(super) mark: String,
+    /// Who commits what its agent leaves.
+    pub(super) commit: CommitBy,
+    /// The task's title, for commits in the agent's name.
+    pub(super) title: String,
+}
+
+impl Held {
+    /// Returns the claim as words about the task quote it.
+    pub(super) fn claim(&self) -> Claim {
+        Claim {
+            task: self.assignment.task.clone(),
+            agent: self.assignment.agent,
+            attempt: self.assignment.attempt,
+        }
+    }
+
+    /// Returns the coder's worktree, if there is one.
+    pub(super) fn worktree(&self, repo: &Repo) -> Option<PathBuf> {
+        let dir = repo.worktrees_dir().join(self.assignment.agent.to_string());
+        dir.join(".git").exists().then_some(dir)
+    }
+}
+
+/// Claims the next task for an agent, or returns the refusals of all that it might have had.
+pub(super) fn claim(
+    ledger: &mut Ledger,
+    agent: AgentId,
+) -> Result<Result<Held, Vec<(TaskId, Refusal)>>> {
+    ledger.refresh()?;
+    let candidates: Vec<TaskId> = ledger
+        .board()
+        .candidates(agent)
+        .into_iter()
+        .map(|task| task.id.clone())
+        .collect();
+    let mut refused = Vec::new();
+    for task in candidates {
+        match claim_task(ledger, agent, &task)? {
+            Ok(held) => return Ok(Ok(held)),
+            Err(refusal) => refused.push((task, refusal)),
+        }
+    }
+    Ok(Err(refused))
+}
+
+/// Claims a task. The attempt's directory with its mark is there before the claim is, so that the claim of
+/// a killed run is known by it.
+fn claim_task(ledger: &mut Ledger, agent: AgentId, task: &TaskId) -> Result<Result<Held, Refusal>> {
+    let next = match ledger.board().require_task(task) {
+        Ok(row) => match ledger.board().may_claim(row, agent) {
+            Ok(()) => Attempt(row.status.attempt.0 + 1),
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let files = AttemptFiles::new(ledger.repo(), task, next);
+    let mark = clock::new_op_id().0;
+    replace(&files.mark(), mark.as_bytes())?;
+    let assigned = workspace::assign(ledger, Actor::Executor, Some(task), agent, false);
+    if !matches!(assigned, Ok(Ok(_))) {
+        // Without a claim the mark would pass another's attempt off as ours.
+        let _ = fs::remove_file(files.mark());
+        let _ = fs::remove_dir(files.dir());
+    }
+    match assigned? {
+        Ok(assigned) => held(ledger, assigned.assignment, mark).map(Ok),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+/// Returns what is known of a claim that holds.
+pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Result<Held> {
+    let board = ledger.board();
+    let task = board
+        .tasks
+        .get(&assignment.task)
+        .with_context(|| format!("task {} is gone", assignment.task))?;
+    let files = AttemptFiles::new(ledger.repo(), &assignment.task, assignment.attempt);
+    // Somebody's claim in between makes ours a later attempt than was expected.
+    if !files.mark().exists() {
+        replace(&files.mark(), mark.as_bytes())?;
+    }
+    Ok(Held {
+        files,
+        mark,
+        commit: board.profile_of(task).1.commit,
+        title: task.title.clone(),
+        assignment,
+    })
+}
+
+/// Returns whether the ledger still says that the claim holds and its agent works.
+pub(super) fn is_working(board: &Board, held: &Held) -> bool {
+    use crate::model::State::{Claimed, InProgress};
+    let status = board
+        .tasks
+        .get(&held.assignment.task)
+        .map(|task| &task.status);
+    status.is_some_and(|status| {
+        status.agent == Some(held.assignment.agent)
+            && status.attempt == held.assignment.attempt
+            && matches!(status.state, Claimed | InProgress)
+    })
+}
+
+/// Writes the prompt and returns how to run the agent.
+pub(super) fn brief(ledger: &Ledger, held: &Held, worktree: &Path) -> Result<process::Spec> {
+    let briefing = Briefing::load(ledger, work(&held.assignment, worktree))?;
+    let command = agents::command_line(&briefing)?;
+    let prompt = agents::render(&briefing)?;
+    replace(&held.files.prompt(), prompt.as_bytes())?;
+    if let Some(findings) = &briefing.findings {
+        replace(&held.files.findings(), findings.as_bytes())?;
+    }
+    let run = ledger.board().run();
+    let Briefing { spec, profile, .. } = &briefing;
+    let idle = spec.idle_timeout.or(profile.idle_timeout);
+    Ok(process::Spec {
+        command,
+        dir: worktree.to_owned(),
+        env: agents::environment(&briefing, ledger.machine()),
+        stdin: None,
+        log: held.files.log(),
+        wall: spec.timeout.or(profile.timeout).unwrap_or(run.timeout),
+        idle: Some(idle.unwrap_or(run.idle_timeout)),
+        mark: held.mark.clone(),
+    })
+}
+
+/// Returns the work of an assignment as agents are told it.
+fn work(assignment: &Assignment, worktree: &Path) -> Work {
+    Work {
+        task: assignment.task.clone(),
+        agent: assignment.agent,
+        attempt: assignment.attempt,
+        branch: assignment.branch.clone(),
+        worktree: worktree.to_owned(),
+    }
+}
+
+/// Judges an attempt whose agent ended by itself: is it done, and does its work hold (C3).
+pub(super) fn judge(
+    ledger: &Ledger,
+    held: &Held,
+    worktree: &Path,
+    ended: &Ended,
+) -> Result<Verdict> {
+    let task = &held.assignment.task;
+    let row = ledger
+        .board()
+        .require_task(task)
+        .map_err(crate::error::UserError::from)?;
+    let sign = ledger.board().profile_of(row).1.done;
+    let result = agents::read_result(&held.files.result(), task);
+    let said = match &result {
+        Ok(result) => agents::judge(sign, ended, result.as_ref()),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let subject = match said {
+        Ok(()) => held.title.clone(),
+        Err(_) => unfinished(&held.title),
+    };
+    let saved = save_work(ledger.repo(), held, worktree, &subject);
+    if let Err(reason) = said {
+        return Ok(Verdict::Failed {
+            findings: findings(&reason, &ended.tail),
+            reason,
+        });
+    }
+    if let Err(error) = saved {
+        let reason = event::one_line(&format!("{error:#}"));
+        return Ok(Verdict::Failed {
+            findings: findings(&reason, &ended.tail),
+            reason,
+        });
+    }
+    let verdict = workspace::verify(ledger, &held.assignment, worktree, &held.files.log())?;
+    Ok(match (verdict, result) {
+        (Verdict::Passed { head, handoff }, Ok(Some(said))) => Verdict::Passed {
+            head,
+            handoff: with_words_of(handoff, said),
+        },
+        (verdict, _) => verdict,
+    })
+}
+
+/// Commits what the agent has left uncommitted, where its profile leaves that to us.
+fn save_work(repo: &Repo, held: &Held, worktree: &Path, subject: &str) -> Result<()> {
+    if held.commit == CommitBy::Executor {
+        workspace::commit_leftovers(repo, worktree, &held.assignment, subject)?;
+    }
+    Ok(())
+}
+
+/// Keeps the work of an attempt that is broken off: on its branch, or under a recovery ref, which is
+/// returned.
+pub(super) fn keep_work(repo: &Repo, held: &Held, why: &str) -> Result<Option<String>> {
+    let Some(worktree) = held.worktree(repo) else {
+        return Ok(None);
+    };
+    let subject = unfinished(&held.title);
+    if held.commit == CommitBy::Executor
+        && workspace::commit_leftovers(repo, &worktree, &held.assignment, &subject).is_ok()
+    {
+        return Ok(None);
+    }
+    workspace::save_leftovers(repo, &worktree, why)
+}
+
+fn unfinished(title: &str) -> String {
+    format!("unfinished: {title}")
+}
+
+/// Adds what the agent says of its work to what was found out about it.
+fn with_words_of(found: Handoff, said: Handoff) -> Handoff {
+    let Handoff {
+        summary,
+        next_steps,
+        ..
+    } = said;
+    Handoff {
+        summary: if summary.trim().is_empty() {
+            found.summary.clone()
+        } else {
+            event::one_line(&summary)
+        },
+        next_steps,
+        ..found
+    }
+}
+
+/// Returns what the next attempt is told: the reason, and what the agent printed last.
+pub(super) fn findings(reason: &str, tail: &str) -> String {
+    let tail = tail.trim_end();
+    if tail.is_empty() {
+        return format!("{reason}; it printed nothing");
+    }
+    let lines: Vec<&str> = tail.lines().collect();
+    let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
+    format!("{reason}; it printed last:\n{}", last.join("\n"))
+}
+
+/// Most lines of an agent's output that go into the ledger; the log has them all.
+const MOST_LINES: usize = 40;
+
+/// Returns the claims that a run on this machine has left on the board, with the marks of their processes.
+pub(super) fn left_behind(
+    repo: &Repo,
+    board: &Board,
+    machine: &MachineId,
+) -> Result<Vec<(TaskId, Claim, String)>> {
+    use crate::model::State::{Claimed, InProgress};
+    let mut found = Vec::new();
+    for task in board.tasks.values() {
+        let status = &task.status;
+        let ours = status.machine.as_ref() == Some(machine);
+        let (true, Claimed | InProgress, Some(agent)) = (ours, status.state, status.agent) else {
+            continue;
+        };
+        let files = AttemptFiles::new(repo, &task.id, status.attempt);
+        // A claim without a mark was made by hand or by the agent itself, and is its own matter.
+        if let Some(mark) = crate::git::files::read_if_exists(&files.mark())? {
+            let claim = Claim {
+                task: task.id.clone(),
+                agent,
+                attempt: status.attempt,
+            };
+            let mark = String::from_utf8(mark).context("the mark is no text")?;
+            found.push((task.id.clone(), claim, mark));
+        }
+    }
+    Ok(found)
+}

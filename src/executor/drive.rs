@@ -1,0 +1,563 @@
+//! The loop: events into the step function, its actions into the world.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::attempt::{self, Held};
+use super::recover::{recover, take_lock};
+use super::signals::Signals;
+use super::step::{Action, Event, Fleet, Outcome};
+use super::{News, Options, Report, Watch};
+use crate::clock;
+use crate::git::Oid;
+use crate::ledger::Ledger;
+use crate::model::{
+    Actor, AgentId, CommitId, Gate, Handoff, Op, RefusalKind, State, TaskId, event,
+};
+use crate::process::{self, Ended, Ending};
+use crate::workspace::{self, Verdict};
+
+/// How often is looked whether others have moved the ledger.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often an operation on the ledger is tried when something is in its way.
+const MOST_TRIES: u32 = 5;
+
+/// Runs agents until nothing is left to do.
+///
+/// # Errors
+///
+/// Another executor runs here, or the ledger can no longer be read or written.
+pub fn run(mut ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
+    let _alone = take_lock(ledger.repo())?;
+    let begun = clock::monotonic();
+    recover(&mut ledger, watch)?;
+    watch.show(ledger.board());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let mut drive = Drive::new(ledger, options, watch);
+    let driven = runtime.block_on(drive.drive());
+    // An assembly that was broken off goes on when it is begun again; nobody waits for it.
+    process::close();
+    runtime.shutdown_background();
+    let mut report = drive.report()?;
+    driven?;
+    report.seconds = clock::monotonic().duration_since(begun).as_secs_f64();
+    Ok(report)
+}
+
+/// An attempt of ours while it lasts.
+struct Live {
+    held: Held,
+    worktree: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    kill: Option<oneshot::Sender<()>>,
+    ended: Option<Ended>,
+    /// How it ends: what is submitted, or what was wrong in a line and in full.
+    verdict: Option<Result<(Oid, Handoff), (String, String)>>,
+}
+
+/// What was going on beside the loop has come to an end.
+enum Done {
+    Ready(AgentId, Result<PathBuf>),
+    Ended(AgentId, Result<Ended>),
+    Judged(AgentId, Result<Verdict>),
+    /// The worktree is saved and parked, and the ledger can be told.
+    Saved(AgentId, Outcome, Result<Option<String>>),
+    Assembled(Result<bool>),
+}
+
+struct Drive<'a> {
+    ledger: Ledger,
+    options: &'a Options,
+    watch: &'a mut dyn Watch,
+    fleet: Fleet,
+    live: BTreeMap<AgentId, Live>,
+    beside: JoinSet<Done>,
+    queue: VecDeque<Event>,
+    /// Why tasks that are ready were not given to anyone.
+    refused: BTreeMap<TaskId, String>,
+    /// The tip of the ledger that we have seen.
+    seen: Option<Oid>,
+    begun: usize,
+    assembled: bool,
+    signal: Option<i32>,
+    fatal: Option<anyhow::Error>,
+}
+
+impl<'a> Drive<'a> {
+    fn new(ledger: Ledger, options: &'a Options, watch: &'a mut dyn Watch) -> Self {
+        let board = ledger.board();
+        let coders: Vec<AgentId> = board
+            .coders()
+            .into_iter()
+            .filter(|agent| options.teams.is_empty() || options.teams.contains(&agent.team))
+            .collect();
+        let planned = board.run().jobs.map(|jobs| jobs as usize);
+        let jobs = options.jobs.or(planned).unwrap_or(coders.len());
+        Self {
+            fleet: Fleet::new(coders, jobs, options.assemble),
+            seen: ledger.tip(),
+            ledger,
+            options,
+            watch,
+            live: BTreeMap::new(),
+            beside: JoinSet::new(),
+            queue: VecDeque::from([Event::Begun]),
+            refused: BTreeMap::new(),
+            begun: 0,
+            assembled: false,
+            signal: None,
+            fatal: None,
+        }
+    }
+
+    async fn drive(&mut self) -> Result<()> {
+        let mut signals = Signals::listen()?;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some(event) = self.queue.pop_front() {
+                for action in self.fleet.step(event) {
+                    if action == Action::Finish {
+                        return self.fatal.take().map_or(Ok(()), Err);
+                    }
+                    self.act(action);
+                }
+            }
+            tokio::select! {
+                Some(done) = self.beside.join_next() => match done {
+                    Ok(done) => self.take(done),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+                signal = signals.next() => {
+                    self.signal.get_or_insert(signal);
+                    let text = if self.fleet.stops() {
+                        "ending everything at once"
+                    } else {
+                        "stopping: agents are asked to end; once more ends them at once"
+                    };
+                    self.watch.tell(&News::Warning(text.to_owned()));
+                    self.queue.push_back(Event::Signalled);
+                }
+                _ = look.tick() => self.look(),
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Dispatch => self.dispatch(),
+            Action::Claim(agent) => self.claim(agent),
+            Action::Prepare(agent) => self.prepare(agent),
+            Action::Start(agent) => self.start(agent),
+            Action::Stop(agent) => {
+                // Nobody listens where the agent has just ended.
+                let stop = self.live.get_mut(&agent).and_then(|live| live.stop.take());
+                let _ = stop.map(|stop| stop.send(()));
+            }
+            Action::Kill(agent) => {
+                match self.live.get_mut(&agent).and_then(|live| live.kill.take()) {
+                    Some(kill) => drop(kill.send(())),
+                    // The checks of its work run, of which only the processes are known.
+                    None => process::kill_all(),
+                }
+            }
+            Action::Judge(agent) => self.judge(agent),
+            Action::Settle(agent, outcome) => self.save(agent, outcome),
+            Action::Assemble => self.assemble(),
+            // The loop ends instead.
+            Action::Finish => {}
+        }
+    }
+
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::Ready(agent, Ok(worktree)) => {
+                if let Some(live) = self.live.get_mut(&agent) {
+                    live.worktree = worktree;
+                }
+                self.queue.push_back(Event::Prepared(agent, true));
+            }
+            Done::Ready(agent, Err(error)) => {
+                self.give_up(
+                    agent,
+                    &error.context("its worktree could not be made ready"),
+                );
+                self.queue.push_back(Event::Prepared(agent, false));
+            }
+            Done::Ended(agent, Ok(ended)) => self.ended(agent, ended),
+            Done::Ended(agent, Err(error)) => {
+                self.give_up(agent, &error);
+                self.queue.push_back(Event::Judged(agent, false));
+            }
+            Done::Judged(agent, verdict) => {
+                let verdict = match verdict {
+                    Ok(Verdict::Passed { head, handoff }) => Ok((head, handoff)),
+                    Ok(Verdict::Failed { reason, findings }) => Err((reason, findings)),
+                    Err(error) => Err(problem(&error.context("its work could not be checked"))),
+                };
+                let passed = verdict.is_ok();
+                if let Some(live) = self.live.get_mut(&agent) {
+                    live.verdict = Some(verdict);
+                }
+                self.queue.push_back(Event::Judged(agent, passed));
+            }
+            Done::Saved(agent, outcome, kept) => self.settle(agent, outcome, kept),
+            Done::Assembled(result) => {
+                let changed = result.unwrap_or_else(|error| {
+                    self.fail(error);
+                    false
+                });
+                self.assembled |= changed;
+                self.seen_all();
+                self.queue.push_back(Event::Assembled(changed));
+            }
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let gate = if self.options.assemble {
+            Gate::Merged
+        } else {
+            Gate::Submitted
+        };
+        match self.transact(&Op::Dispatch(gate)) {
+            Ok(Ok(subject)) => self.watch.tell(&News::Dispatched(subject)),
+            // Nothing new is no news.
+            Ok(Err(_)) => {}
+            Err(error) => self.fail(error),
+        }
+        self.queue.push_back(Event::Dispatched);
+    }
+
+    fn claim(&mut self, agent: AgentId) {
+        match attempt::claim(&mut self.ledger, agent) {
+            Ok(Ok(held)) => {
+                let assignment = &held.assignment;
+                let (task, number) = (assignment.task.clone(), assignment.attempt);
+                self.refused.remove(&task);
+                self.watch.tell(&News::Claimed(agent, task, number));
+                self.begun += 1;
+                let live = Live {
+                    held,
+                    worktree: PathBuf::new(),
+                    stop: None,
+                    kill: None,
+                    ended: None,
+                    verdict: None,
+                };
+                self.live.insert(agent, live);
+                self.queue.push_back(Event::Claimed(agent));
+            }
+            Ok(Err(refused)) => {
+                for (task, refusal) in refused {
+                    let new = self.refused.insert(task.clone(), refusal.message.clone());
+                    // A full wave is how it should be; what a person must mend is told once.
+                    if refusal.kind == RefusalKind::Denied && new.is_none() {
+                        let text = format!("{task} waits: {}", refusal.message);
+                        self.watch.tell(&News::Warning(text));
+                    }
+                }
+                self.queue.push_back(Event::Refused(agent));
+            }
+            Err(error) => {
+                self.fail(error);
+                self.queue.push_back(Event::Refused(agent));
+            }
+        }
+        self.seen_all();
+    }
+
+    fn prepare(&mut self, agent: AgentId) {
+        self.beside(
+            agent,
+            |ledger, held| workspace::ready(ledger, &held.assignment),
+            Done::Ready,
+        );
+    }
+
+    fn start(&mut self, agent: AgentId) {
+        let Some(live) = self.live.get_mut(&agent) else {
+            return;
+        };
+        let spec = attempt::brief(&self.ledger, &live.held, &live.worktree);
+        let (stop, stopped) = oneshot::channel();
+        let (kill, killed) = oneshot::channel();
+        live.stop = Some(stop);
+        live.kill = Some(kill);
+        let claim = live.held.claim();
+        let begun = spec.and_then(|spec| {
+            let started = self.transact(&Op::Start(claim))?;
+            started.map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+            Ok(spec)
+        });
+        let spec = match begun {
+            Ok(spec) => spec,
+            Err(error) => {
+                self.give_up(agent, &error);
+                self.queue.push_back(Event::Judged(agent, false));
+                return;
+            }
+        };
+        self.beside.spawn(async move {
+            // A sender that is gone is no wish to stop.
+            let heard = async |asked: oneshot::Receiver<()>| match asked.await {
+                Ok(()) => {}
+                Err(_) => std::future::pending().await,
+            };
+            let ended = process::run_until(&spec, heard(stopped), heard(killed)).await;
+            Done::Ended(agent, ended)
+        });
+    }
+
+    fn ended(&mut self, agent: AgentId, ended: Ended) {
+        let Some(live) = self.live.get_mut(&agent) else {
+            return;
+        };
+        if ended.leftovers > 0 {
+            let text = format!(
+                "[{agent}] left {} processes behind, which were ended",
+                ended.leftovers
+            );
+            self.watch.tell(&News::Note(text));
+        }
+        (live.stop, live.kill) = (None, None);
+        let stopped = ended.ending == Ending::Stopped;
+        live.ended = Some(ended);
+        self.look();
+        let working = self
+            .live
+            .get(&agent)
+            .is_some_and(|live| attempt::is_working(self.ledger.board(), &live.held));
+        if !working {
+            // It has handed in, failed or blocked its task by itself: there is nothing left to say.
+            self.queue.push_back(Event::Lost(agent));
+        }
+        self.queue.push_back(if stopped {
+            Event::Stopped(agent)
+        } else {
+            Event::Exited(agent)
+        });
+    }
+
+    fn judge(&mut self, agent: AgentId) {
+        let Some(live) = self.live.get(&agent) else {
+            return;
+        };
+        let (worktree, ended) = (live.worktree.clone(), live.ended.clone());
+        self.beside(
+            agent,
+            move |ledger, held| {
+                let ended = ended.context("the agent has not ended")?;
+                attempt::judge(ledger, held, &worktree, &ended)
+            },
+            Done::Judged,
+        );
+    }
+
+    /// Keeps what an attempt that brought nothing has left, and frees its branch.
+    fn save(&mut self, agent: AgentId, outcome: Outcome) {
+        let why = match outcome {
+            Outcome::Submit => None,
+            Outcome::Fail => Some("left by an attempt that failed"),
+            Outcome::Release => Some("left by an attempt that was stopped"),
+            Outcome::Abandon => Some("left by an attempt that lost its claim"),
+        };
+        self.beside(
+            agent,
+            move |ledger, held| {
+                let repo = ledger.repo();
+                let kept = why.map_or(Ok(None), |why| attempt::keep_work(repo, held, why));
+                workspace::park(repo, agent)?;
+                kept
+            },
+            move |agent, kept| Done::Saved(agent, outcome, kept),
+        );
+    }
+
+    fn settle(&mut self, agent: AgentId, outcome: Outcome, kept: Result<Option<String>>) {
+        self.queue.push_back(Event::Settled(agent));
+        let Some(live) = self.live.remove(&agent) else {
+            return;
+        };
+        let (claim, task) = (live.held.claim(), live.held.assignment.task.clone());
+        let log = live.held.files.log();
+        match kept {
+            Ok(Some(kept)) => {
+                let text = format!("[{agent}] what {task} left is kept as {kept}");
+                self.watch.tell(&News::Note(text));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let text = format!("[{agent}] {task}: {error:#}");
+                self.watch.tell(&News::Warning(text));
+            }
+        }
+        let unknown = || (String::from("it ended for no known reason"), String::new());
+        let (op, news) = match (outcome, live.verdict) {
+            (Outcome::Submit, Some(Ok((head, handoff)))) => {
+                let summary = handoff.summary.clone();
+                let head = CommitId(head.to_string());
+                (
+                    Op::Submit(claim, head, Box::new(handoff)),
+                    News::Submitted(agent, task, summary),
+                )
+            }
+            (Outcome::Submit | Outcome::Fail, verdict) => {
+                let (reason, findings) = match verdict {
+                    Some(Err(problem)) => problem,
+                    _ => unknown(),
+                };
+                (
+                    Op::Fail(claim, reason.clone(), Some(findings)),
+                    News::Failed(agent, task, reason, log),
+                )
+            }
+            (Outcome::Release, _) => {
+                let reason = String::from("the run was stopped");
+                (
+                    Op::Release(claim, reason.clone()),
+                    News::Released(agent, task, reason),
+                )
+            }
+            (Outcome::Abandon, _) => return self.tell_abandoned(agent, &task),
+        };
+        match self.transact(&op) {
+            Ok(Ok(_)) => self.watch.tell(&news),
+            // Someone else has ended the claim in this moment, and that stands.
+            Ok(Err(refusal)) => {
+                let text = format!("[{agent}] {}", refusal.message);
+                self.watch.tell(&News::Warning(text));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn tell_abandoned(&mut self, agent: AgentId, task: &TaskId) {
+        let state = self
+            .ledger
+            .board()
+            .tasks
+            .get(task)
+            .map(|task| task.status.state);
+        let text = match state {
+            Some(State::Submitted | State::Accepted | State::Merged) => {
+                format!("[{agent}] handed in {task} itself")
+            }
+            Some(state) => format!("[{agent}] {task} is {state}; its work is kept"),
+            None => format!("[{agent}] {task} is gone; its work is kept"),
+        };
+        self.watch.tell(&News::Note(text));
+    }
+
+    /// Looks at what others have done to the ledger.
+    fn look(&mut self) {
+        // What is in the way of reading goes away by itself, or stops the next transition.
+        if self.ledger.refresh().is_err() || self.ledger.tip() == self.seen {
+            return;
+        }
+        self.seen_all();
+        for (agent, live) in &self.live {
+            let task = self.ledger.board().tasks.get(&live.held.assignment.task);
+            let itself = task.is_some_and(|task| {
+                task.status.attempt == live.held.assignment.attempt
+                    && (task.status.state.is_done() || task.status.state == State::Blocked)
+            });
+            // An agent that has handed in by itself may say goodbye.
+            if !itself && !attempt::is_working(self.ledger.board(), &live.held) {
+                self.queue.push_back(Event::Lost(*agent));
+            }
+        }
+        self.queue.push_back(Event::Moved);
+    }
+
+    fn seen_all(&mut self) {
+        if self.ledger.tip() != self.seen {
+            self.seen = self.ledger.tip();
+            self.watch.show(self.ledger.board());
+        }
+    }
+
+    /// Carries out an operation, again where something was in its way; returns the commit's subject.
+    fn transact(&mut self, op: &Op) -> Result<std::result::Result<String, crate::model::Refusal>> {
+        let mut tries = 1;
+        let done = loop {
+            match self.ledger.try_transact(Actor::Executor, op.clone()) {
+                Err(error) if tries >= MOST_TRIES => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(20) * 2_u32.pow(tries)),
+                Ok(done) => break done,
+            }
+            tries += 1;
+        };
+        self.seen_all();
+        Ok(done.map(|done| done.subject()))
+    }
+
+    fn assemble(&mut self) {
+        let opened = self.reopen();
+        self.beside
+            .spawn_blocking(move || Done::Assembled(opened.and_then(super::assemble::assemble)));
+    }
+
+    fn reopen(&self) -> Result<Ledger> {
+        Ledger::open(self.ledger.repo().reopen()?, Actor::Executor)
+    }
+
+    /// Does work about a held task beside the loop, with a ledger of its own to read.
+    fn beside<T>(
+        &mut self,
+        agent: AgentId,
+        work: impl FnOnce(&Ledger, &Held) -> Result<T> + Send + 'static,
+        told: impl FnOnce(AgentId, Result<T>) -> Done + Send + 'static,
+    ) {
+        let Some(held) = self.live.get(&agent).map(|live| live.held.clone()) else {
+            return;
+        };
+        let opened = self.reopen();
+        self.beside
+            .spawn_blocking(move || told(agent, opened.and_then(|ledger| work(&ledger, &held))));
+    }
+
+    /// Notes why an attempt failed before its agent's work could be judged.
+    fn give_up(&mut self, agent: AgentId, error: &anyhow::Error) {
+        if let Some(live) = self.live.get_mut(&agent) {
+            live.verdict = Some(Err(problem(error)));
+        }
+    }
+
+    /// Stops the run because of an error that no single task is to blame for.
+    fn fail(&mut self, error: anyhow::Error) {
+        if self.fatal.is_none() {
+            self.fatal = Some(error);
+            self.queue.push_back(Event::Signalled);
+        }
+    }
+
+    fn report(&mut self) -> Result<Report> {
+        self.ledger.refresh()?;
+        let mut report = Report::of(self.ledger.repo(), self.ledger.board(), &self.options.teams);
+        for waiting in &mut report.waiting {
+            if let (State::Ready, Some(why)) = (waiting.state, self.refused.get(&waiting.task)) {
+                waiting.reason.clone_from(why);
+            }
+        }
+        report.begun = self.begun;
+        report.assembled = self.assembled;
+        report.signal = self.signal;
+        Ok(report)
+    }
+}
+
+fn problem(error: &anyhow::Error) -> (String, String) {
+    let text = format!("{error:#}");
+    (event::one_line(&text), text)
+}

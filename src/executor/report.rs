@@ -1,0 +1,113 @@
+//! What a run came to.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::git::Repo;
+use crate::model::{Board, State, Task, TaskId, TeamId};
+
+/// What a run came to; the tasks of the teams that it was for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Tasks that are handed in and wait for the assembler.
+    pub submitted: Vec<TaskId>,
+    /// Tasks that are in the integration branch.
+    pub merged: Vec<TaskId>,
+    /// Tasks that were given up.
+    pub gaps: Vec<Gap>,
+    /// Tasks that are neither done nor given up.
+    pub waiting: Vec<Waiting>,
+    /// Wall time.
+    pub seconds: f64,
+    /// Attempts that this run began.
+    #[serde(skip)]
+    pub begun: usize,
+    /// Whether this run changed anything besides.
+    #[serde(skip)]
+    pub assembled: bool,
+    /// The signal that stopped it.
+    #[serde(skip)]
+    pub signal: Option<i32>,
+}
+
+/// A task that was given up.
+#[derive(Debug, Clone, Serialize)]
+pub struct Gap {
+    /// The task.
+    pub task: TaskId,
+    /// Why its last attempt failed.
+    pub reason: String,
+    /// The log of its last attempt.
+    pub log: PathBuf,
+}
+
+/// A task that is neither done nor given up.
+#[derive(Debug, Clone, Serialize)]
+pub struct Waiting {
+    /// The task.
+    pub task: TaskId,
+    /// Its state.
+    pub state: State,
+    /// What it waits for.
+    pub reason: String,
+}
+
+impl Report {
+    /// Sorts the tasks of some teams, all where none is named, by what became of them.
+    pub fn of(repo: &Repo, board: &Board, teams: &[TeamId]) -> Self {
+        let mut report = Self::default();
+        let mut tasks: Vec<&Task> = board
+            .tasks
+            .values()
+            .filter(|task| teams.is_empty() || teams.contains(&task.team))
+            .collect();
+        tasks.sort_by_key(|task| task.order);
+        for task in tasks {
+            let id = task.id.clone();
+            match task.status.state {
+                State::Submitted | State::Accepted => report.submitted.push(id),
+                State::Merged => report.merged.push(id),
+                State::Cancelled => {}
+                State::Gap => report.gaps.push(Gap {
+                    reason: task.status.reason.clone().unwrap_or_default(),
+                    log: log_of(repo, task),
+                    task: id,
+                }),
+                state => report.waiting.push(Waiting {
+                    task: id,
+                    state,
+                    reason: why_waiting(board, task),
+                }),
+            }
+        }
+        report
+    }
+
+    /// Returns whether every task is handed in or merged.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// Returns the log of a task's last attempt.
+fn log_of(repo: &Repo, task: &Task) -> PathBuf {
+    crate::agents::AttemptFiles::new(repo, &task.id, task.status.attempt).log()
+}
+
+fn why_waiting(board: &Board, task: &Task) -> String {
+    if let Some((other, state)) = board.waits_for(task) {
+        return format!("it comes after {other}, which is {state}");
+    }
+    let status = &task.status;
+    let holder = status
+        .agent
+        .map_or_else(String::new, |agent| format!("{agent}: "));
+    match (status.state, &status.reason) {
+        (State::Pending, _) => String::from("its phase is not open"),
+        (State::Blocked, Some(reason)) => format!("{holder}{reason}"),
+        (state, _) if state.is_held() => format!("{holder}works on it"),
+        (_, Some(reason)) => reason.clone(),
+        (_, None) => String::from("no coder is free for it"),
+    }
+}
