@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Oid, Repo};
+use super::{Git, Oid, Repo};
 
 /// A path that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,28 @@ pub struct RangeCommit {
     pub tasks: Vec<String>,
 }
 
+/// A commit that touched certain paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchingCommit {
+    /// The commit.
+    pub id: Oid,
+    /// Its subject.
+    pub subject: String,
+    /// Values of its `Orch-Task` trailers.
+    pub tasks: Vec<String>,
+    /// Which of the paths it touched.
+    pub paths: Vec<String>,
+}
+
 impl Repo {
+    /// Returns a `git` command that sees objects as they are: replacement objects and grafts, by which an
+    /// agent could show other commits than there are, do not count.
+    pub(super) fn true_git(&self) -> Git {
+        self.git()
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
+    }
+
     /// Returns whether a commit is another's ancestor, or the same.
     ///
     /// # Errors
@@ -57,7 +78,7 @@ impl Repo {
             return Ok(true);
         }
         let (ancestor, of) = (ancestor.to_string(), of.to_string());
-        self.git()
+        self.true_git()
             .args(["merge-base", "--is-ancestor", &ancestor, &of])
             .test()
     }
@@ -71,7 +92,7 @@ impl Repo {
     pub fn merge_bases(&self, one: Oid, other: Oid) -> Result<Vec<Oid>> {
         let (one, other) = (one.to_string(), other.to_string());
         let output = self
-            .git()
+            .true_git()
             .args(["merge-base", "--all", &one, &other])
             .output()?;
         match output.status.code() {
@@ -92,7 +113,7 @@ impl Repo {
     pub fn changed_paths(&self, base: Oid, head: Oid) -> Result<Vec<ChangedPath>> {
         let (base, head) = (base.to_string(), head.to_string());
         let bytes = self
-            .git()
+            .true_git()
             .args(["diff-tree", "-r", "-z", "--raw", "--no-renames"])
             .args(["--ignore-submodules=none", &base, &head])
             .read_bytes()?;
@@ -113,7 +134,7 @@ impl Repo {
     pub fn renamed_paths(&self, base: Oid, head: Oid) -> Result<Vec<RenamedPath>> {
         let (base, head) = (base.to_string(), head.to_string());
         let bytes = self
-            .git()
+            .true_git()
             .args(["diff-tree", "-r", "-z", "--name-status", "-M", "-l7000"])
             .args(["--diff-filter=R", &base, &head])
             .read_bytes()?;
@@ -142,7 +163,7 @@ impl Repo {
         }
         let date = format!("@{time} +0000");
         let mut git = self
-            .git()
+            .true_git()
             .args([
                 "-c",
                 "core.fsync=committed",
@@ -173,7 +194,7 @@ impl Repo {
     /// A commit is missing.
     pub fn first_parents(&self, tip: Oid, until: Option<Oid>) -> Result<Vec<Oid>> {
         let mut git = self
-            .git()
+            .true_git()
             .args(["rev-list", "--first-parent", &tip.to_string()]);
         if let Some(until) = until {
             git = git.arg(format!("^{until}"));
@@ -188,7 +209,7 @@ impl Repo {
     /// A commit is missing.
     pub fn range(&self, without: Oid, head: Oid) -> Result<Vec<RangeCommit>> {
         let text = self
-            .git()
+            .true_git()
             .args(["log", "-z", "--no-show-signature", "--no-notes"])
             .arg("--format=%H%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)")
             .args([&head.to_string(), &format!("^{without}")])
@@ -202,6 +223,54 @@ impl Repo {
                 Ok(RangeCommit {
                     id: Oid::from_hex(id.as_bytes())?,
                     tasks: parts.map(|task| task.trim().to_owned()).collect(),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Repo {
+    /// Returns the first-parent commits that `tip` has and `without` has not, which touched some paths,
+    /// newest first.
+    ///
+    /// # Errors
+    ///
+    /// A commit is missing.
+    pub fn touching(
+        &self,
+        without: Oid,
+        tip: Oid,
+        paths: &[&str],
+        most: usize,
+    ) -> Result<Vec<TouchingCommit>> {
+        let text = self
+            .true_git()
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .args(["log", "-z", "--first-parent", "--no-show-signature", "--no-notes"])
+            .args(["--name-only", "--no-renames", "-m", &format!("-{most}")])
+            .arg("--format=%x01%H%x09%s%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)%x02")
+            .args([&tip.to_string(), &format!("^{without}"), "--"])
+            .args(paths)
+            .read_bytes()?;
+        let text = String::from_utf8_lossy(&text);
+        let commits = text.split('\u{1}').skip(1);
+        commits
+            .map(|entry| {
+                let (head, names) = entry.split_once('\u{2}').unwrap_or((entry, ""));
+                let mut parts = head.split('\t');
+                let id = parts.next().unwrap_or_default();
+                let names = names
+                    .split('\0')
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty());
+                Ok(TouchingCommit {
+                    id: Oid::from_hex(id.as_bytes())?,
+                    subject: parts.next().unwrap_or_default().to_owned(),
+                    tasks: parts
+                        .filter(|task| !task.is_empty())
+                        .map(ToOwned::to_owned)
+                        .collect(),
+                    paths: names.map(ToOwned::to_owned).collect(),
                 })
             })
             .collect()

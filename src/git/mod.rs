@@ -14,6 +14,6 @@ pub mod worktree;
 pub use checkout::Checkout;
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;
-pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath};
+pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath, TouchingCommit};
 pub use merge::{ConflictFile, Merge};
 pub use repo::Repo;

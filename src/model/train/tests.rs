@@ -6,8 +6,10 @@ fn id(text: &str) -> TaskId {
     text.parse().unwrap()
 }
 
+type Row<'a> = (&'a str, State, &'a [(&'a str, Coupling)]);
+
 /// A board of tasks with their states and dependencies, in the order given.
-fn board(tasks: &[(&str, State, &[(&str, Coupling)])]) -> Board {
+fn board(tasks: &[Row<'_>]) -> Board {
     let mut board = Board::default();
     for (order, (name, state, after)) in tasks.iter().enumerate() {
         let mut spec = TaskSpec::new(id(name), TeamId(1), format!("Do {name}"));

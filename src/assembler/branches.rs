@@ -1,0 +1,187 @@
+//! A merge queue by itself: ordered branches onto a target, in any repository, without plan or ledger.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::bench::Bench;
+use super::engine::{Engine, Landed, Lane, Ready, author};
+use super::landing::{self, Kind, Move};
+use super::lock::Alone;
+use super::report::{Options, Report, Watch};
+use super::verdicts::Verdicts;
+use crate::error::UserError;
+use crate::git::checkout::short;
+use crate::git::refs::Swap;
+use crate::git::{Oid, Repo};
+use crate::model::event::one_line;
+use crate::model::train::{Car, Outcome, Train, Verdict};
+use crate::{clock, config};
+
+/// Time that one test may take.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Brings branches onto a target branch, in the order given.
+///
+/// # Errors
+///
+/// The target does not exist, is checked out somewhere with changes, or is not for this; another assembler
+/// is at work; the repository cannot be written.
+pub fn assemble_branches(
+    repo: &Repo,
+    onto: &str,
+    branches: &[String],
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<Report> {
+    let begun = clock::monotonic();
+    let target = require_target(repo, onto)?;
+    let Some(test) = options.test.as_deref() else {
+        return Err(UserError::new(format!(
+            "there is no test command, and {} only moves to what passed one",
+            short(&target)
+        ))
+        .hint(format!(
+            "git orch assemble --onto {} --test true {}",
+            short(&target),
+            branches.join(" ")
+        ))
+        .into());
+    };
+    let alone = Alone::take(repo)?;
+    landing::finish_interrupted(repo, &alone)?;
+    repo.require_movable(std::slice::from_ref(&target))?;
+    let mut bench = Bench::new(repo, &alone, TEST_TIMEOUT)?;
+    let lane = Branches {
+        repo,
+        alone: &alone,
+        heads: heads(repo, branches)?,
+        names: branches,
+        target,
+    };
+    let cars = branches.iter().map(|name| Car::new(name.as_str()));
+    let mut engine = Engine {
+        repo,
+        lane,
+        train: Train::new(cars.collect()),
+        test: Some(test),
+        bench: &mut bench,
+        verdicts: Verdicts::new(test),
+        who: author(repo),
+        watch,
+        begun,
+    };
+    let report = engine.run(options.gating);
+    let is_ours = repo.read_ref(&config::ledger_ref(repo))?.is_some();
+    if !is_ours {
+        bench.leave_nothing()?;
+        alone.leave_nothing();
+        // Goes only if it is empty.
+        let _ = std::fs::remove_dir(repo.orch_dir());
+    }
+    report
+}
+
+fn require_target(repo: &Repo, onto: &str) -> Result<String> {
+    let target = if onto.starts_with("refs/heads/") {
+        onto.to_owned()
+    } else {
+        format!("refs/heads/{onto}")
+    };
+    if target == config::ledger_ref(repo) {
+        return Err(UserError::new(format!("{onto} is the ledger: no code goes there")).into());
+    }
+    if repo.read_ref(&target)?.is_none() {
+        return Err(UserError::new(format!("there is no branch {onto} to move"))
+            .hint("git branch --list")
+            .into());
+    }
+    Ok(target)
+}
+
+/// Returns the heads of branches as they are at the start; what is committed later is for the next train.
+fn heads(repo: &Repo, branches: &[String]) -> Result<Vec<Option<Oid>>> {
+    let head = |name: &String| {
+        Ok(match repo.read_ref(&format!("refs/heads/{name}"))? {
+            Some(head) => Some(head),
+            // A remote's branch, a tag or a commit id will do as well.
+            None => repo.resolve_commit(name).ok(),
+        })
+    };
+    branches.iter().map(head).collect()
+}
+
+/// A list of branches on its way.
+struct Branches<'a> {
+    repo: &'a Repo,
+    alone: &'a Alone,
+    target: String,
+    names: &'a [String],
+    heads: Vec<Option<Oid>>,
+}
+
+impl Lane for Branches<'_> {
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready> {
+        let out = |reason: String| Ready::Not(Outcome::out(Verdict::Skipped, reason));
+        let name = &self.names[position];
+        let Some(head) = self.heads[position] else {
+            return Ok(out(format!("there is no branch {name}")));
+        };
+        let first: HashMap<&String, usize> = self
+            .names
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(i, n)| (n, i))
+            .collect();
+        if first.get(name).is_some_and(|first| *first < position) {
+            return Ok(Ready::Not(Outcome::nothing("listed before")));
+        }
+        Ok(if self.repo.is_ancestor(head, tip)? {
+            Ready::In(head)
+        } else {
+            Ready::Go(head)
+        })
+    }
+
+    fn message(&self, position: usize) -> String {
+        let (name, target) = (&self.names[position], short(&self.target));
+        format!("Merge branch '{}' into {target}\n", one_line(name))
+    }
+
+    fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap> {
+        let Some(last) = landed.last() else {
+            return Ok(Swap::Won);
+        };
+        let movement = Move {
+            branch: self.target.clone(),
+            old: Some(tip),
+            new: last.commit,
+        };
+        let names: Vec<&str> = landed
+            .iter()
+            .map(|car| self.names[car.position].as_str())
+            .collect();
+        let message = format!("orch assemble: {}", one_line(&names.join(" ")));
+        landing::land(self.repo, self.alone, &[movement], Kind::Assembly, &message)
+    }
+
+    fn found(&mut self, _position: usize, head: Oid, tip: Oid) -> Result<Outcome> {
+        let target = short(&self.target);
+        Ok(Outcome::nothing(if head == tip {
+            format!("is where {target} is")
+        } else {
+            format!("{target} has all of it already")
+        }))
+    }
+
+    fn sent_back(&mut self, _position: usize, _reason: &str, _findings: &str) -> Result<()> {
+        // There is no coder to send it to: the report tells.
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! Moving branches, with the files of worktrees that have them checked out.
+//!
+//! Order: check that nothing of the user's is in the way, note what is about to happen, move the refs (all
+//! or none, each from its old value), bring the files along, strike the note. A process killed in between is
+//! found out by the note, and [`finish_interrupted`] does the rest; refs are never ahead of a commit that
+//! passed, and files never ahead of refs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use super::lock::Alone;
+use crate::error::UserError;
+use crate::git::checkout::short;
+use crate::git::refs::Swap;
+use crate::git::{Checkout, Oid, Repo, files};
+
+/// One branch's move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Full name of the branch.
+    pub branch: String,
+    /// Where it must be; `None` where it must not exist.
+    pub old: Option<Oid>,
+    /// Where it goes.
+    pub new: Oid,
+}
+
+/// Whether a move is recorded as an approval when it is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Work was brought in.
+    Assembly,
+    /// The base branch was moved, which the ledger records.
+    Approval,
+}
+
+/// What is noted before refs move.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    kind: Kind,
+    moves: Vec<NotedMove>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct NotedMove {
+    branch: String,
+    old: Option<String>,
+    new: String,
+}
+
+/// Moves branches together.
+///
+/// # Errors
+///
+/// A worktree that has one of them checked out has changes, an operation under way or a file in the way:
+/// then nothing has moved. Or its files could not follow: then what to do is told.
+pub fn land(
+    repo: &Repo,
+    _alone: &Alone,
+    moves: &[Move],
+    kind: Kind,
+    message: &str,
+) -> Result<Swap> {
+    let moves: Vec<&Move> = moves.iter().filter(|m| m.old != Some(m.new)).collect();
+    if moves.is_empty() {
+        return Ok(Swap::Won);
+    }
+    let branches: Vec<String> = moves.iter().map(|m| m.branch.clone()).collect();
+    let concerned = repo.require_movable(&branches)?;
+    for (checkout, old, new) in followers(&concerned, &moves) {
+        checkout.require_free(repo, old, new)?;
+    }
+    let noted = !concerned.is_empty() || kind == Kind::Approval;
+    if noted {
+        write_note(repo, kind, &moves)?;
+    }
+    let edits: Vec<(&str, Option<Oid>, Option<Oid>)> = moves
+        .iter()
+        .map(|m| (m.branch.as_str(), m.old, Some(m.new)))
+        .collect();
+    let swap = repo.swap_refs(&edits, message);
+    if !matches!(swap, Ok(Swap::Won)) {
+        strike_note(repo);
+        return swap;
+    }
+    for (checkout, old, new) in followers(&concerned, &moves) {
+        follow(checkout, old, new)?;
+    }
+    // An approval's note stays until the ledger has it.
+    if noted && kind == Kind::Assembly {
+        strike_note(repo);
+    }
+    Ok(Swap::Won)
+}
+
+/// Finishes what a killed process began; returns the approval that the ledger may not have yet. The caller
+/// records it and then calls [`strike_note`].
+///
+/// # Errors
+///
+/// A worktree's files cannot follow its branch: what to do is told.
+pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
+    let Some(note) = files::read_if_exists(&note_path(repo))? else {
+        return Ok(None);
+    };
+    // Written whole, so an unreadable one is of another version: it says nothing that could be acted on.
+    let Some(note) = serde_json::from_slice::<Note>(&note).ok() else {
+        strike_note(repo);
+        return Ok(None);
+    };
+    let mut approved = None;
+    for noted in &note.moves {
+        let planned = noted.read()?;
+        let now = repo.read_ref(&planned.branch)?;
+        let moved = match now {
+            Some(now) => repo.is_ancestor(planned.new, now)?,
+            None => false,
+        };
+        if !moved {
+            continue;
+        }
+        let Some(old) = planned.old else { continue };
+        for checkout in repo.checkouts()? {
+            let concerned = checkout.branch.as_ref() == Some(&planned.branch);
+            if concerned && checkout.is_at(old)? && !checkout.is_at(planned.new)? {
+                follow(&checkout, old, planned.new)?;
+            }
+        }
+        // The base branch stands first in an approval's moves.
+        if note.kind == Kind::Approval && approved.is_none() {
+            approved = Some(planned);
+        }
+    }
+    if approved.is_none() {
+        strike_note(repo);
+    }
+    Ok(approved)
+}
+
+/// Removes the note of a move that is finished.
+pub fn strike_note(repo: &Repo) {
+    // One that stays is found finished by the next run.
+    let _ = std::fs::remove_file(note_path(repo));
+}
+
+fn follow(checkout: &Checkout, old: Oid, new: Oid) -> Result<()> {
+    checkout.follow(old, new).map_err(|error| {
+        let (dir, branch) = (checkout.dir.display(), checkout.branch.as_deref());
+        error.context(
+            UserError::new(format!(
+                "{} has moved, but its files at {dir} could not follow",
+                short(branch.unwrap_or("HEAD"))
+            ))
+            .hint(format!("git -C '{dir}' read-tree -m -u {old} {new}")),
+        )
+    })
+}
+
+/// Returns each worktree with the move that its files follow.
+fn followers<'a>(
+    checkouts: &'a [Checkout],
+    moves: &'a [&'a Move],
+) -> impl Iterator<Item = (&'a Checkout, Oid, Oid)> {
+    checkouts.iter().filter_map(|checkout| {
+        let branch = checkout.branch.as_ref()?;
+        let of = moves.iter().find(|m| m.branch == *branch)?;
+        Some((checkout, of.old?, of.new))
+    })
+}
+
+fn note_path(repo: &Repo) -> PathBuf {
+    repo.orch_dir().join("moving.json")
+}
+
+fn write_note(repo: &Repo, kind: Kind, moves: &[&Move]) -> Result<()> {
+    let moves = moves.iter().map(|m| NotedMove {
+        branch: m.branch.clone(),
+        old: m.old.map(|old| old.to_string()),
+        new: m.new.to_string(),
+    });
+    let note = Note {
+        kind,
+        moves: moves.collect(),
+    };
+    let text = serde_json::to_vec(&note).context("cannot write a note")?;
+    files::replace(&note_path(repo), &text)
+}
+
+impl NotedMove {
+    fn read(&self) -> Result<Move> {
+        let id = |hex: &String| Oid::from_hex(hex.as_bytes());
+        Ok(Move {
+            branch: self.branch.clone(),
+            old: self.old.as_ref().map(id).transpose()?,
+            new: id(&self.new)?,
+        })
+    }
+}

@@ -1,0 +1,395 @@
+//! Bringing in what a plan's coders handed in: coder branch to team branch to integration branch.
+//!
+//! A task is merged onto the integration branch's tip; when the merge passed, the team's branch and the
+//! integration branch move to it together and the ledger records it. Killed between the two, the next
+//! assembly finds the submitted commit in the integration branch and records it then.
+
+use anyhow::{Context as _, Result};
+
+use super::approval;
+use super::bench::Bench;
+use super::engine::{Engine, Landed, Lane, Ready, author};
+use super::landing::{self, Kind, Move};
+use super::lock::Alone;
+use super::report::{Options, Progress, Report, Watch};
+use super::team_branches::{TeamBranches, oid, team_ref};
+use super::verdicts::Verdicts;
+use crate::clock;
+use crate::error::{Exit, UserError};
+use crate::git::refs::Swap;
+use crate::git::{Oid, Repo};
+use crate::hooks::gate::{self, Branch};
+use crate::ledger::Ledger;
+use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
+use crate::model::{Actor, AssemblyRecord, CommitId, Op, State, Task, TaskId, TeamId, Tested};
+
+/// Brings in all work that was handed in, and records the report.
+///
+/// # Errors
+///
+/// There is nothing to do ([`Exit::NothingToDo`]); another assembler is at work; a worktree that has one of
+/// the branches checked out has changes; the repository or the ledger cannot be written.
+pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
+    let begun = clock::monotonic();
+    let repo = ledger.repo().reopen()?;
+    let alone = Alone::take(&repo)?;
+    approval::finish_interrupted(ledger, &repo, &alone)?;
+    ledger.refresh()?;
+    let run = ledger.board().run();
+    let test = options.test.clone().or_else(|| run.test.clone());
+    let branches = TeamBranches::load(ledger, &repo)?;
+    let stray = branches.strayed(&repo)?;
+    let train = Train::of(ledger.board(), &stray);
+    if train.is_empty() && branches.is_settled(ledger, &repo)? {
+        return Err(UserError::new("there is nothing to assemble")
+            .hint("git orch status")
+            .exit(Exit::NothingToDo)
+            .into());
+    }
+    branches.require_movable(&repo)?;
+    branches.bring_up(&repo, &alone)?;
+    let mut bench = Bench::new(&repo, &alone, run.test_timeout)?;
+    let lane = PlanLane {
+        repo: &repo,
+        alone: &alone,
+        ledger,
+        cars: train.cars().to_vec(),
+        integration: branches.integration,
+    };
+    let mut engine = Engine {
+        repo: &repo,
+        lane,
+        train,
+        test: test.as_deref(),
+        bench: &mut bench,
+        verdicts: Verdicts::new(test.as_deref().unwrap_or_default()),
+        who: author(&repo),
+        watch,
+        begun,
+    };
+    let mut report = engine.run(options.gating)?;
+    let now = TeamBranches::load(engine.lane.ledger, &repo)?;
+    let settled = now.is_settled(engine.lane.ledger, &repo)?;
+    let tested = if settled { None } else { engine.confirm_tip()? };
+    report.tests_run = engine.verdicts.run;
+    report.seconds = engine.seconds();
+    let summary = engine.train.summary();
+    let is_red = tested.is_none() && !settled;
+    record(ledger, &report, &summary, tested)?;
+    TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
+    if is_red && report.train.is_empty() {
+        return Err(
+            UserError::new(format!("{INTEGRATION} itself fails the test"))
+                .hint(format!("git log --oneline {INTEGRATION}"))
+                .into(),
+        );
+    }
+    Ok(report)
+}
+
+/// Findings of the gate that a coder is told at once.
+const MOST_FINDINGS: usize = 20;
+
+fn record(
+    ledger: &mut Ledger,
+    report: &Report,
+    summary: &str,
+    tested: Option<Tested>,
+) -> Result<()> {
+    let record = AssemblyRecord {
+        report: report.to_toml()?,
+        summary: summary.to_owned(),
+        tested,
+    };
+    let op = Op::Assembled(Box::new(record));
+    ledger.transact_as(Actor::Assembler, op).map(drop)
+}
+
+impl Engine<'_, PlanLane<'_>> {
+    /// Returns what may be recorded of the integration branch's tip: that it passed, or that the plan has no
+    /// test. Tests it where nothing is known, for example after a commit by hand.
+    fn confirm_tip(&mut self) -> Result<Option<Tested>> {
+        let tip = self.tip()?;
+        let commit = CommitId(tip.to_string());
+        let tree = self.repo.read_commit(tip)?.tree;
+        if self
+            .verdicts
+            .known(self.repo, tree)?
+            .is_some_and(|known| known.is_ok())
+        {
+            return Ok(Some(self.tested(commit)));
+        }
+        Ok(match self.test(tree, tip, INTEGRATION)? {
+            Ok(()) => Some(self.tested(commit)),
+            Err(red) => {
+                let text = format!("{INTEGRATION} itself fails the test: {}", red.why);
+                self.watch.progress(Progress::Note(&text));
+                None
+            }
+        })
+    }
+
+    fn tested(&self, commit: CommitId) -> Tested {
+        Tested {
+            commit,
+            test: self.test.map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// A plan's handed-in work on its way.
+struct PlanLane<'a> {
+    repo: &'a Repo,
+    alone: &'a Alone,
+    ledger: &'a mut Ledger,
+    cars: Vec<Car>,
+    integration: String,
+}
+
+impl PlanLane<'_> {
+    /// Returns a car's task as the ledger has it; `None` for a team's branch.
+    fn task(&self, position: usize) -> Option<&Task> {
+        let id = self.cars[position].task.as_ref()?;
+        self.ledger.board().tasks.get(id)
+    }
+
+    /// Returns the team whose branch moves with a car.
+    fn team(&self, position: usize) -> Option<TeamId> {
+        self.task(position).map(|task| task.team)
+    }
+
+    fn is_waiting(&self, task: &TaskId, head: Oid) -> bool {
+        let status = self.ledger.board().tasks.get(task).map(|t| &t.status);
+        status.is_some_and(|status| {
+            matches!(status.state, State::Submitted | State::Accepted)
+                && status.head.as_ref().and_then(oid) == Some(head)
+        })
+    }
+
+    fn record_merge(&mut self, position: usize, head: Oid, commit: Oid) -> Result<()> {
+        let Some(task) = self.cars[position].task.clone() else {
+            return Ok(());
+        };
+        let id = |oid: Oid| CommitId(oid.to_string());
+        let op = Op::Merge(task, id(head), id(commit));
+        // Refused means that someone has changed the task's state since: the work is in all the same.
+        let _refused = self.ledger.try_transact(Actor::Assembler, op)?;
+        Ok(())
+    }
+
+    /// Checks what a task's branch brings along.
+    fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
+        let range: Vec<(CommitId, Vec<String>)> = self
+            .repo
+            .range(tip, head)?
+            .into_iter()
+            .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
+            .collect();
+        Ok(match carried(self.ledger.board(), &task.id, &range) {
+            None => self.check_gate(task, head, tip)?,
+            Some(other) => {
+                let state = other.status.state;
+                let reason = format!("carries commits of {}, which is {state}", other.id);
+                if matches!(state, State::Gap | State::Cancelled) {
+                    let findings = format!(
+                        "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
+                        task.branch_name()
+                    );
+                    Ready::Bad(reason, findings)
+                } else {
+                    Ready::Not(Outcome::out(Verdict::Skipped, reason))
+                }
+            }
+        })
+    }
+}
+
+impl PlanLane<'_> {
+    /// Checks from the commits themselves what hooks check in a worktree.
+    fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
+        let board = self.ledger.board();
+        let base = format!("refs/heads/{}", board.settings.base);
+        let allowed = [Some(tip), self.repo.read_ref(&base)?];
+        let allowed: Vec<Oid> = allowed.into_iter().flatten().collect();
+        let others: Vec<(TaskId, Oid)> = board
+            .tasks
+            .values()
+            .filter(|other| other.id != task.id && other.status.state != State::Merged)
+            .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
+            .collect();
+        let findings = gate::check(
+            self.repo,
+            &Branch {
+                task: &task.id,
+                team: task.team,
+                scope: &self.ledger.spec(&task.id)?.scope,
+                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
+                head,
+                allowed: &allowed,
+                others: &others,
+            },
+        )?;
+        let Some(first) = findings.first() else {
+            return Ok(Ready::Go(head));
+        };
+        let more = match findings.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let reason = format!(
+            "commit {} {}{more}",
+            first.commit.to_hex_with_len(10),
+            first.what
+        );
+        let lines = findings.iter().take(MOST_FINDINGS);
+        let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
+        let branch = task.branch_name();
+        Ok(Ready::Bad(
+            reason,
+            format!(
+                "{branch} breaks a rule of the gate:\n\n{}",
+                lines.join("\n")
+            ),
+        ))
+    }
+}
+
+impl Lane for PlanLane<'_> {
+    fn target(&self) -> &str {
+        &self.integration
+    }
+
+    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready> {
+        let Some(id) = self.cars[position].task.clone() else {
+            let branch = format!("refs/heads/{}", self.cars[position].branch);
+            let head = self
+                .repo
+                .read_ref(&branch)?
+                .context("a team's branch is gone")?;
+            let is_in = self.repo.is_ancestor(head, tip)?;
+            return Ok(if is_in {
+                Ready::In(head)
+            } else {
+                Ready::Go(head)
+            });
+        };
+        self.ledger.refresh()?;
+        let out = |reason: &str| Ready::Not(Outcome::out(Verdict::Skipped, reason));
+        let Some(task) = self.ledger.board().tasks.get(&id) else {
+            return Ok(out("is no longer in the plan"));
+        };
+        if !matches!(task.status.state, State::Submitted | State::Accepted) {
+            return Ok(out(&format!("is {} by now", task.status.state)));
+        }
+        let Some(head) = task.status.head.as_ref().and_then(oid) else {
+            return Ok(out("the ledger names no commit for it"));
+        };
+        if self.repo.read_commit(head).is_err() {
+            return Ok(out(&format!("its commit {head} is not in this repository")));
+        }
+        if self.repo.is_ancestor(head, tip)? {
+            return Ok(Ready::In(head));
+        }
+        let task = task.clone();
+        self.check_task(&task, head, tip)
+    }
+
+    fn message(&self, position: usize) -> String {
+        match self.task(position) {
+            Some(task) => train::merge_message(self.ledger.board().run_name(), task),
+            None => format!("Merge branch '{}'\n", self.cars[position].branch),
+        }
+    }
+
+    fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap> {
+        let Some(last) = landed.last() else {
+            return Ok(Swap::Won);
+        };
+        self.ledger.refresh()?;
+        for car in landed {
+            if let Some(task) = &self.cars[car.position].task
+                && !self.is_waiting(task, car.head)
+            {
+                // Cancelled or taken back while its test ran.
+                return Ok(Swap::Lost);
+            }
+        }
+        let mut moves = vec![Move {
+            branch: self.integration.clone(),
+            old: Some(tip),
+            new: last.commit,
+        }];
+        let branches = landed.iter().map(|car| match self.team(car.position) {
+            Some(team) => team_ref(team),
+            None => format!("refs/heads/{}", self.cars[car.position].branch),
+        });
+        for branch in branches {
+            let now = self.repo.read_ref(&branch)?;
+            let follows = match now {
+                Some(now) => self.repo.is_ancestor(now, last.commit)?,
+                None => true,
+            };
+            // Whatever was committed there meanwhile is a car of its own next time.
+            if follows && !moves.iter().any(|known| known.branch == branch) {
+                moves.push(Move {
+                    branch,
+                    old: now,
+                    new: last.commit,
+                });
+            }
+        }
+        let message = format!("orch assemble: {}", self.cars[last.position].name());
+        let swap = landing::land(self.repo, self.alone, &moves, Kind::Assembly, &message)?;
+        if swap == Swap::Won {
+            for car in landed {
+                self.record_merge(car.position, car.head, car.commit)?;
+            }
+        }
+        Ok(swap)
+    }
+
+    fn found(&mut self, position: usize, head: Oid, tip: Oid) -> Result<Outcome> {
+        let commit = brought_in_by(self.repo, head, tip)?;
+        self.record_merge(position, head, commit)?;
+        Ok(Outcome::merged(CommitId(commit.to_string())))
+    }
+
+    fn sent_back(&mut self, position: usize, reason: &str, findings: &str) -> Result<()> {
+        let Some(task) = self.task(position) else {
+            return Ok(());
+        };
+        let Some(head) = task.status.head.clone() else {
+            return Ok(());
+        };
+        let op = Op::Reject(
+            task.id.clone(),
+            head,
+            reason.to_owned(),
+            findings.to_owned(),
+        );
+        // Refused means that it was cancelled or taken back: then there is nobody to send it to.
+        let _refused = self.ledger.try_transact(Actor::Assembler, op)?;
+        Ok(())
+    }
+}
+
+/// Returns the oldest commit of the first-parent history that has a commit in it.
+fn brought_in_by(repo: &Repo, head: Oid, tip: Oid) -> Result<Oid> {
+    let line = repo.first_parents(tip, Some(head))?;
+    // Along the line having it in is monotonous: newest first, all that have it come first.
+    let (mut has, mut lacks) = (0, line.len());
+    while lacks - has > 1 {
+        let middle = has + (lacks - has) / 2;
+        if repo.is_ancestor(head, line[middle])? {
+            has = middle;
+        } else {
+            lacks = middle;
+        }
+    }
+    let Some(commit) = line.get(has).copied() else {
+        return Ok(head);
+    };
+    // Brought in by a fast-forward, it stands on the line itself.
+    let on_line = repo.read_commit(commit)?.parents.first() == Some(&head);
+    Ok(if on_line { head } else { commit })
+}

@@ -1,0 +1,158 @@
+//! What is asked of the assembler, what it tells on the way, and its answer (design.md 7).
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::model::TaskId;
+use crate::model::train::{Gating, Train, Verdict};
+
+/// What is asked of an assembly.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Test command instead of the plan's, run by `sh`.
+    pub test: Option<String>,
+    /// How tests are spent.
+    pub gating: Gating,
+}
+
+/// What the assembler came to; the same in the ledger (TOML) and on stdout (JSON).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Branch that was to move.
+    pub target: String,
+    /// Where it was.
+    pub before: String,
+    /// Where it is.
+    pub after: String,
+    /// Test runs that were needed.
+    pub tests_run: u32,
+    /// Test runs that an earlier verdict on the same tree saved.
+    pub tests_cached: u32,
+    /// Wall time.
+    pub seconds: f64,
+    /// The branches in order, and what became of them. Last, as TOML wants its tables.
+    pub train: Vec<Row>,
+}
+
+/// One branch of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The branch.
+    pub branch: String,
+    /// The task whose work it is.
+    #[serde(default)]
+    pub task: Option<TaskId>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The commit that brought it in.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Why, in one line.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether nothing is left to be done about it; not part of the answer.
+    #[serde(skip)]
+    pub settled: bool,
+}
+
+impl Report {
+    /// Returns the rows of a train whose cars are all decided.
+    pub(super) fn rows(train: &Train) -> Vec<Row> {
+        let cars = train.cars().iter().enumerate();
+        cars.filter_map(|(i, _)| row(train, i)).collect()
+    }
+
+    /// Returns how many branches are still to be dealt with.
+    pub fn left(&self) -> usize {
+        self.train.iter().filter(|row| !row.settled).count()
+    }
+
+    /// Returns the number of branches with a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.train
+            .iter()
+            .filter(|row| row.verdict == verdict)
+            .count()
+    }
+
+    /// Returns the fields in the order that JSON readers see them.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "target": self.target,
+            "before": self.before,
+            "after": self.after,
+            "train": self.train,
+            "tests_run": self.tests_run,
+            "tests_cached": self.tests_cached,
+            "seconds": self.seconds,
+        })
+    }
+
+    /// Returns the text kept in the ledger.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).context("cannot write the report")
+    }
+}
+
+/// Returns the row of one car; `None` while it has no verdict.
+pub(super) fn row(train: &Train, position: usize) -> Option<Row> {
+    let car = train.cars().get(position)?;
+    let outcome = train.outcome(position)?;
+    Some(Row {
+        branch: car.branch.clone(),
+        task: car.task.clone(),
+        verdict: outcome.verdict,
+        commit: outcome.commit.as_ref().map(|commit| commit.0.clone()),
+        reason: outcome.reason.clone(),
+        settled: outcome.settled,
+    })
+}
+
+/// One step of an assembly, told as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// So many branches go onto a target.
+    Began {
+        /// The target's short name.
+        target: &'a str,
+        /// Number of branches.
+        branches: usize,
+    },
+    /// A test runs.
+    Testing {
+        /// What is tested: a branch, or the target itself.
+        what: &'a str,
+        /// The command.
+        command: &'a str,
+    },
+    /// A branch is sent back, for these reasons.
+    Found {
+        /// The branch.
+        branch: &'a str,
+        /// Several lines.
+        findings: &'a str,
+    },
+    /// A branch has its verdict.
+    Decided(&'a Row),
+    /// Something that a person should know.
+    Note(&'a str),
+}
+
+/// Whoever watches an assembly.
+pub trait Watch {
+    /// Is told one step.
+    fn progress(&mut self, step: Progress<'_>);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Watch for Silent {
+    // The caller wants the report only.
+    fn progress(&mut self, _step: Progress<'_>) {}
+}

@@ -1,0 +1,190 @@
+//! `git orch assemble`: brings branches together, tested as merged.
+
+use anyhow::Result;
+
+use super::Ctx;
+use crate::assembler::{self, Options, Progress, Report, Watch};
+use crate::config;
+use crate::error::UserError;
+use crate::model::Actor;
+use crate::model::event::shorten;
+use crate::model::train::{Gating, Verdict};
+use crate::ui::{Style, Ui};
+
+/// Bring finished work together, tested as merged
+///
+/// Without branches: everything that the plan's coders handed in goes onto `orch/integration`, with
+/// dependencies first. A branch that conflicts or fails the test is sent back to its coder with the reason;
+/// the rest goes on. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
+/// needed.
+///
+/// Branches only ever move to a commit that passed the test command. Exits with 1 where a branch was left
+/// out, and with 3 where there was nothing to assemble.
+#[derive(Debug, clap::Args)]
+pub struct AssembleArgs {
+    /// Branch that moves
+    #[arg(long, value_name = "BRANCH", requires = "branches")]
+    onto: Option<String>,
+    /// Test command, run by `sh` in a worktree kept for it [default: the plan's]
+    #[arg(long, value_name = "COMMAND")]
+    test: Option<String>,
+    /// Test each branch as it is merged, or all at once and one by one only where that fails
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    gate: GateArg,
+    /// Branches in the order in which they go in
+    #[arg(value_name = "BRANCH", requires = "onto")]
+    branches: Vec<String>,
+}
+
+/// How tests are spent.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum GateArg {
+    /// A test for each branch: every commit that lands has passed
+    #[default]
+    Each,
+    /// One test for all: only the last commit has passed, those before it may not
+    Batch,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// A branch was left out (after the answer), there was nothing to do, or something is in the way.
+pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
+    let mut options = Options {
+        test: args.test,
+        gating: match args.gate {
+            GateArg::Each => Gating::Each,
+            GateArg::Batch => Gating::Batch,
+        },
+    };
+    let mut watch = Lines { ui: ctx.ui };
+    let report = match &args.onto {
+        Some(onto) => {
+            let repo = ctx.repo()?;
+            if let Some(agent) = config::agent(&repo) {
+                return Err(not_for(&agent.to_string()));
+            }
+            let planned = || ctx.ledger().ok()?.board().run().test;
+            options.test = options.test.or_else(planned);
+            assembler::assemble_branches(&repo, onto, &args.branches, &options, &mut watch)?
+        }
+        None => {
+            let mut ledger = ctx.ledger()?;
+            if let Actor::Agent(agent) = ledger.actor()
+                && !agent.is_leader()
+            {
+                return Err(not_for(&agent.to_string()));
+            }
+            assembler::assemble(&mut ledger, &options, &mut watch)?
+        }
+    };
+    answer(ctx, &report, &options);
+    match report.left() {
+        0 => Ok(()),
+        left => {
+            let of = report.train.len();
+            let error = UserError::new(format!("{left} of {of} branches are not in"));
+            Err(error.into())
+        }
+    }
+}
+
+fn not_for(agent: &str) -> anyhow::Error {
+    UserError::new(format!(
+        "agent {agent} may not assemble: a person, the executor or a leader does"
+    ))
+    .into()
+}
+
+fn answer(ctx: &Ctx, report: &Report, options: &Options) {
+    if ctx.ui.is_json() {
+        ctx.ui.json(&report.to_json());
+        return;
+    }
+    let name = |row: &assembler::Row| match &row.task {
+        Some(task) => task.to_string(),
+        None => row.branch.clone(),
+    };
+    let widest = report.train.iter().map(|row| name(row).chars().count());
+    let width = widest.max().unwrap_or(0).min(60);
+    for (i, row) in report.train.iter().enumerate() {
+        let verdict = paint(&ctx.ui, row.verdict);
+        let detail = match (&row.commit, &row.reason) {
+            (Some(commit), None) => shorten(commit, 13).trim_end_matches('…').to_owned(),
+            (_, Some(reason)) => reason.clone(),
+            (None, None) => String::new(),
+        };
+        let line = format!("{:>3}. {:<width$}  {verdict}  {detail}", i + 1, name(row));
+        ctx.ui.answer(line.trim_end());
+    }
+    let brief = |commit: &str| commit.chars().take(12).collect::<String>();
+    let moved = if report.before == report.after {
+        format!("{} stays at {}", report.target, brief(&report.after))
+    } else {
+        let (before, after) = (brief(&report.before), brief(&report.after));
+        format!("{} moved from {before} to {after}", report.target)
+    };
+    let tests = match (report.tests_run, report.tests_cached) {
+        (0, 0) => String::from("no test ran"),
+        (run, cached) => format!("tests: {run} run, {cached} known"),
+    };
+    ctx.ui
+        .answer(&format!("{moved}; {tests}; {:.1} s", report.seconds));
+    let landed = report.count(Verdict::Merged);
+    if landed > 0 && report.tests_run + report.tests_cached == 0 {
+        ctx.ui
+            .warn("nothing was tested: the plan has no `test` under [run]");
+    } else if landed > 1 && options.gating == Gating::Batch && report.tests_run == 1 {
+        ctx.ui
+            .note("tested as a batch: only the last commit has passed, those before it may not");
+    }
+}
+
+/// Sets off a verdict, all of one width.
+fn paint(ui: &Ui, verdict: Verdict) -> String {
+    let style = match verdict {
+        Verdict::Merged => Style::Good,
+        Verdict::Conflict | Verdict::TestFailed | Verdict::GateFailed => Style::Bad,
+        Verdict::Skipped => Style::Warning,
+    };
+    ui.paint(style, &format!("{verdict:<11}"))
+}
+
+/// Tells an assembly line by line.
+#[derive(Debug)]
+pub struct Lines {
+    /// The terminal.
+    pub ui: Ui,
+}
+
+impl Watch for Lines {
+    fn progress(&mut self, step: Progress<'_>) {
+        match step {
+            Progress::Began { target, branches } => {
+                self.ui
+                    .note(&format!("onto {target}: {branches} to bring in"));
+            }
+            Progress::Testing { what, command } => {
+                let command = shorten(command, 60);
+                self.ui.note(&format!("testing {what}: {command}"));
+            }
+            Progress::Found { findings, .. } => {
+                let quoted: Vec<String> = findings.lines().map(|l| format!("  | {l}")).collect();
+                self.ui.note(&quoted.join("\n"));
+            }
+            Progress::Decided(row) => {
+                let reason = row.reason.as_ref().map(|reason| format!(" ({reason})"));
+                let name = row
+                    .task
+                    .as_ref()
+                    .map_or(row.branch.as_str(), |t| t.as_str());
+                let verdict = row.verdict;
+                let reason = reason.unwrap_or_default();
+                self.ui.note(&format!("{name}: {verdict}{reason}"));
+            }
+            Progress::Note(text) => self.ui.note(text),
+        }
+    }
+}
