@@ -5,6 +5,7 @@
 //! tried next; this module merges, tests and moves refs.
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
@@ -12,6 +13,7 @@
 //!
 //! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
 
+pub mod approval;
 mod bench;
 pub mod branches;
 mod engine;
@@ -21,8 +23,10 @@ pub mod landing;
 pub mod lock;
 pub mod plan;
 pub mod report;
+pub mod team_branches;
 mod verdicts;
 
+pub use approval::approve;
 pub use branches::assemble_branches;
-pub use plan::{assemble, test_commit};
+pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, Silent, Watch};

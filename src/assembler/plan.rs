@@ -6,18 +6,21 @@
 
 use anyhow::{Context as _, Result};
 
+use super::approval;
 use super::bench::Bench;
 use super::engine::{Engine, Landed, Lane, Ready, author};
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::report::{Options, Progress, Report, Watch};
+use super::team_branches::{TeamBranches, oid, team_ref};
 use super::verdicts::Verdicts;
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::hooks::gate::{self, Branch};
 use crate::ledger::Ledger;
-use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried, team_branch};
+use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
 use crate::model::{Actor, AssemblyRecord, CommitId, Op, State, Task, TaskId, TeamId, Tested};
 
 /// Brings in all work that was handed in, and records the report.
@@ -30,11 +33,11 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let begun = clock::monotonic();
     let repo = ledger.repo().reopen()?;
     let alone = Alone::take(&repo)?;
-    finish_approval(ledger, &repo, &alone)?;
+    approval::finish_interrupted(ledger, &repo, &alone)?;
     ledger.refresh()?;
     let run = ledger.board().run();
     let test = options.test.clone().or_else(|| run.test.clone());
-    let mut branches = TeamBranches::load(ledger, &repo)?;
+    let branches = TeamBranches::load(ledger, &repo)?;
     let stray = branches.strayed(&repo)?;
     let train = Train::of(ledger.board(), &stray);
     if train.is_empty() && branches.is_settled(ledger, &repo)? {
@@ -51,7 +54,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
         alone: &alone,
         ledger,
         cars: train.cars().to_vec(),
-        integration: branches.integration.clone(),
+        integration: branches.integration,
     };
     let mut engine = Engine {
         repo: &repo,
@@ -65,15 +68,15 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
         begun,
     };
     let mut report = engine.run(options.gating)?;
-    let settled =
-        TeamBranches::load(engine.lane.ledger, &repo)?.is_settled(engine.lane.ledger, &repo)?;
+    let now = TeamBranches::load(engine.lane.ledger, &repo)?;
+    let settled = now.is_settled(engine.lane.ledger, &repo)?;
     let tested = if settled { None } else { engine.confirm_tip()? };
     report.tests_run = engine.verdicts.run;
     report.seconds = engine.seconds();
     let summary = engine.train.summary();
-    TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
     let is_red = tested.is_none() && !settled;
     record(ledger, &report, &summary, tested)?;
+    TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
     if is_red && report.train.is_empty() {
         return Err(
             UserError::new(format!("{INTEGRATION} itself fails the test"))
@@ -84,71 +87,8 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     Ok(report)
 }
 
-/// Runs the test on a commit, for `approve`; green where the tree passed before.
-///
-/// # Errors
-///
-/// The test cannot be run.
-pub fn test_commit(
-    repo: &Repo,
-    alone: &Alone,
-    ledger: &Ledger,
-    commit: Oid,
-    command: &str,
-) -> Result<std::result::Result<(), String>> {
-    let mut verdicts = Verdicts::new(command);
-    let tree = repo.read_commit(commit)?.tree;
-    let said = match verdicts.known(repo, tree)? {
-        Some(known) => known,
-        None => {
-            let timeout = ledger.board().run().test_timeout;
-            let said = Bench::new(repo, alone, timeout)?.test(commit, command)?;
-            verdicts.learn(repo, tree, &said)?;
-            said
-        }
-    };
-    Ok(said.map_err(|red| format!("{}\n{}", red.why, super::findings::clean(&red.output))))
-}
-
-/// Records an approval that a killed process had carried out.
-///
-/// # Errors
-///
-/// Files cannot follow their branch, or the ledger cannot be written.
-pub fn finish_approval(ledger: &mut Ledger, repo: &Repo, alone: &Alone) -> Result<Option<Move>> {
-    let Some(approved) = landing::finish_interrupted(repo, alone)? else {
-        return Ok(None);
-    };
-    record_approval(ledger, &approved)?;
-    landing::strike_note(repo);
-    Ok(Some(approved))
-}
-
-/// Records that the base branch moved.
-///
-/// # Errors
-///
-/// The ledger cannot be written.
-pub fn record_approval(ledger: &mut Ledger, approved: &Move) -> Result<()> {
-    let branch = crate::git::checkout::short(&approved.branch).to_owned();
-    let commit = |id: Oid| CommitId(id.to_string());
-    let from = commit(approved.old.unwrap_or(approved.new));
-    let op = Op::Approve(branch, from, commit(approved.new));
-    ledger.transact_as(Actor::Human, op).map(drop)
-}
-
-/// Returns the full name of the integration branch.
-pub fn integration_ref() -> String {
-    format!("refs/heads/{INTEGRATION}")
-}
-
-fn oid(commit: &CommitId) -> Option<Oid> {
-    Oid::from_hex(commit.0.as_bytes()).ok()
-}
-
-fn team_ref(team: TeamId) -> String {
-    format!("refs/heads/{}", team_branch(team))
-}
+/// Findings of the gate that a coder is told at once.
+const MOST_FINDINGS: usize = 20;
 
 fn record(
     ledger: &mut Ledger,
@@ -163,110 +103,6 @@ fn record(
     };
     let op = Op::Assembled(Box::new(record));
     ledger.transact_as(Actor::Assembler, op).map(drop)
-}
-
-/// Integration and team branches, and where they are.
-struct TeamBranches {
-    integration: String,
-    base: Oid,
-    tip: Option<Oid>,
-    teams: Vec<(TeamId, Option<Oid>)>,
-}
-
-impl TeamBranches {
-    fn load(ledger: &Ledger, repo: &Repo) -> Result<Self> {
-        let base = &ledger.board().settings.base;
-        let base_tip = repo
-            .read_ref(&format!("refs/heads/{base}"))?
-            .ok_or_else(|| {
-                UserError::new(format!("the base branch {base} does not exist"))
-                    .hint("git branch --list")
-            })?;
-        let integration = integration_ref();
-        let teams = ledger.board().teams.keys();
-        Ok(Self {
-            tip: repo.read_ref(&integration)?,
-            integration,
-            base: base_tip,
-            teams: teams
-                .map(|team| Ok((*team, repo.read_ref(&team_ref(*team))?)))
-                .collect::<Result<_>>()?,
-        })
-    }
-
-    /// Returns where the integration branch goes before anything is merged: to the base's tip where it has
-    /// nothing of its own, else it stays.
-    fn start(&self, repo: &Repo) -> Result<Oid> {
-        Ok(match self.tip {
-            Some(tip) if !repo.is_ancestor(tip, self.base)? => tip,
-            Some(_) | None => self.base,
-        })
-    }
-
-    /// Returns the teams whose branch has commits that the integration branch has not.
-    fn strayed(&self, repo: &Repo) -> Result<Vec<TeamId>> {
-        let start = self.start(repo)?;
-        let mut strayed = Vec::new();
-        for (team, tip) in &self.teams {
-            if let Some(tip) = tip
-                && !repo.is_ancestor(*tip, start)?
-            {
-                strayed.push(*team);
-            }
-        }
-        Ok(strayed)
-    }
-
-    /// Returns whether the integration branch holds nothing that is not tested and recorded.
-    fn is_settled(&self, ledger: &Ledger, repo: &Repo) -> Result<bool> {
-        let Some(tip) = self.tip else {
-            return Ok(true);
-        };
-        let is_recorded = |tested: &Tested| oid(&tested.commit) == Some(tip);
-        if ledger.board().tested.as_ref().is_some_and(is_recorded) {
-            return Ok(true);
-        }
-        repo.is_ancestor(tip, self.base)
-    }
-
-    fn require_movable(&self, repo: &Repo) -> Result<()> {
-        let mut names = vec![self.integration.clone()];
-        names.extend(self.teams.iter().map(|(team, _)| team_ref(*team)));
-        repo.require_movable(&names).map(drop)
-    }
-
-    /// Creates what is missing, and fast-forwards what has nothing of its own.
-    fn bring_up(&mut self, repo: &Repo, alone: &Alone) -> Result<()> {
-        let start = self.start(repo)?;
-        let mut moves = vec![Move {
-            branch: self.integration.clone(),
-            old: self.tip,
-            new: start,
-        }];
-        for (team, tip) in &self.teams {
-            let follows = match tip {
-                Some(tip) => repo.is_ancestor(*tip, start)?,
-                None => true,
-            };
-            if follows {
-                moves.push(Move {
-                    branch: team_ref(*team),
-                    old: *tip,
-                    new: start,
-                });
-            }
-        }
-        let swap = landing::land(repo, alone, &moves, Kind::Assembly, "orch assemble: begin")?;
-        if swap == Swap::Lost {
-            return Err(UserError::new(format!(
-                "someone else is moving {INTEGRATION} or a team's branch"
-            ))
-            .hint("git orch assemble")
-            .into());
-        }
-        self.tip = Some(start);
-        Ok(())
-    }
 }
 
 impl Engine<'_, PlanLane<'_>> {
@@ -350,7 +186,7 @@ impl PlanLane<'_> {
             .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
             .collect();
         Ok(match carried(self.ledger.board(), &task.id, &range) {
-            None => Ready::Go(head),
+            None => self.check_gate(task, head, tip)?,
             Some(other) => {
                 let state = other.status.state;
                 let reason = format!("carries commits of {}, which is {state}", other.id);
@@ -365,6 +201,56 @@ impl PlanLane<'_> {
                 }
             }
         })
+    }
+}
+
+impl PlanLane<'_> {
+    /// Checks from the commits themselves what hooks check in a worktree.
+    fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
+        let board = self.ledger.board();
+        let base = format!("refs/heads/{}", board.settings.base);
+        let allowed = [Some(tip), self.repo.read_ref(&base)?];
+        let allowed: Vec<Oid> = allowed.into_iter().flatten().collect();
+        let others: Vec<(TaskId, Oid)> = board
+            .tasks
+            .values()
+            .filter(|other| other.id != task.id && other.status.state != State::Merged)
+            .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
+            .collect();
+        let findings = gate::check(
+            self.repo,
+            &Branch {
+                task: &task.id,
+                team: task.team,
+                scope: &self.ledger.spec(&task.id)?.scope,
+                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
+                head,
+                allowed: &allowed,
+                others: &others,
+            },
+        )?;
+        let Some(first) = findings.first() else {
+            return Ok(Ready::Go(head));
+        };
+        let more = match findings.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let reason = format!(
+            "commit {} {}{more}",
+            first.commit.to_hex_with_len(10),
+            first.what
+        );
+        let lines = findings.iter().take(MOST_FINDINGS);
+        let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
+        let branch = task.branch_name();
+        Ok(Ready::Bad(
+            reason,
+            format!(
+                "{branch} breaks a rule of the gate:\n\n{}",
+                lines.join("\n")
+            ),
+        ))
     }
 }
 
@@ -404,7 +290,8 @@ impl Lane for PlanLane<'_> {
         if self.repo.is_ancestor(head, tip)? {
             return Ok(Ready::In(head));
         }
-        self.check_task(task, head, tip)
+        let task = task.clone();
+        self.check_task(&task, head, tip)
     }
 
     fn message(&self, position: usize) -> String {

@@ -1,5 +1,6 @@
 //! A file per subcommand: its arguments (whose docs are the help) and `run`.
 
+pub mod approve;
 pub mod assemble;
 pub mod block;
 pub mod cancel;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Oid, Repo};
+use super::{Git, Oid, Repo};
 
 /// A path that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,14 @@ pub struct TouchingCommit {
 }
 
 impl Repo {
+    /// Returns a `git` command that sees objects as they are: replacement objects and grafts, by which an
+    /// agent could show other commits than there are, do not count.
+    pub(super) fn true_git(&self) -> Git {
+        self.git()
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
+    }
+
     /// Returns whether a commit is another's ancestor, or the same.
     ///
     /// # Errors
@@ -70,7 +78,7 @@ impl Repo {
             return Ok(true);
         }
         let (ancestor, of) = (ancestor.to_string(), of.to_string());
-        self.git()
+        self.true_git()
             .args(["merge-base", "--is-ancestor", &ancestor, &of])
             .test()
     }
@@ -84,7 +92,7 @@ impl Repo {
     pub fn merge_bases(&self, one: Oid, other: Oid) -> Result<Vec<Oid>> {
         let (one, other) = (one.to_string(), other.to_string());
         let output = self
-            .git()
+            .true_git()
             .args(["merge-base", "--all", &one, &other])
             .output()?;
         match output.status.code() {
@@ -105,7 +113,7 @@ impl Repo {
     pub fn changed_paths(&self, base: Oid, head: Oid) -> Result<Vec<ChangedPath>> {
         let (base, head) = (base.to_string(), head.to_string());
         let bytes = self
-            .git()
+            .true_git()
             .args(["diff-tree", "-r", "-z", "--raw", "--no-renames"])
             .args(["--ignore-submodules=none", &base, &head])
             .read_bytes()?;
@@ -126,7 +134,7 @@ impl Repo {
     pub fn renamed_paths(&self, base: Oid, head: Oid) -> Result<Vec<RenamedPath>> {
         let (base, head) = (base.to_string(), head.to_string());
         let bytes = self
-            .git()
+            .true_git()
             .args(["diff-tree", "-r", "-z", "--name-status", "-M", "-l7000"])
             .args(["--diff-filter=R", &base, &head])
             .read_bytes()?;
@@ -155,7 +163,7 @@ impl Repo {
         }
         let date = format!("@{time} +0000");
         let mut git = self
-            .git()
+            .true_git()
             .args([
                 "-c",
                 "core.fsync=committed",
@@ -186,7 +194,7 @@ impl Repo {
     /// A commit is missing.
     pub fn first_parents(&self, tip: Oid, until: Option<Oid>) -> Result<Vec<Oid>> {
         let mut git = self
-            .git()
+            .true_git()
             .args(["rev-list", "--first-parent", &tip.to_string()]);
         if let Some(until) = until {
             git = git.arg(format!("^{until}"));
@@ -201,7 +209,7 @@ impl Repo {
     /// A commit is missing.
     pub fn range(&self, without: Oid, head: Oid) -> Result<Vec<RangeCommit>> {
         let text = self
-            .git()
+            .true_git()
             .args(["log", "-z", "--no-show-signature", "--no-notes"])
             .arg("--format=%H%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)")
             .args([&head.to_string(), &format!("^{without}")])
@@ -236,7 +244,7 @@ impl Repo {
         most: usize,
     ) -> Result<Vec<TouchingCommit>> {
         let text = self
-            .git()
+            .true_git()
             .env("GIT_LITERAL_PATHSPECS", "1")
             .args(["log", "-z", "--first-parent", "--no-show-signature", "--no-notes"])
             .args(["--name-only", "--no-renames", "-m", &format!("-{most}")])

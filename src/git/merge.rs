@@ -60,7 +60,7 @@ impl Repo {
     ///
     /// Git cannot merge at all, for example because an object is missing.
     pub fn merge_tree(&self, ours: Oid, theirs: Oid) -> Result<Merge> {
-        let mut git = self.git().arg(format!("--attr-source={ours}"));
+        let mut git = self.true_git().arg(format!("--attr-source={ours}"));
         for setting in PINNED {
             git = git.args(["-c", setting]);
         }

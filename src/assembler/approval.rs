@@ -1,0 +1,221 @@
+//! The last step: a person moves the base branch to what was assembled and tested.
+//!
+//! By fast-forward where it can be; where the base branch has moved meanwhile, the integration branch is
+//! merged into it in memory and that is tested again first. The ledger records it; a process killed between
+//! moving and recording leaves a note, and the next run finishes.
+
+use anyhow::Result;
+
+use super::bench::Bench;
+use super::engine::author;
+use super::findings::clean;
+use super::guard;
+use super::landing::{self, Kind, Move};
+use super::lock::Alone;
+use super::report::{Progress, Watch};
+use super::team_branches::{TeamBranches, integration_ref, is_tested};
+use super::verdicts::Verdicts;
+use crate::error::{Exit, UserError};
+use crate::git::checkout::short;
+use crate::git::refs::Swap;
+use crate::git::{Merge, MergeCommit, Oid, Repo};
+use crate::ledger::Ledger;
+use crate::model::event::{EventKind, one_line};
+use crate::model::train::INTEGRATION;
+use crate::model::{Actor, CommitId, Op};
+
+/// How often the base branch may move under us before we give up.
+const MOST_TRIES: u32 = 5;
+
+/// Moves the base branch to the tested integration commit.
+///
+/// # Errors
+///
+/// It is not tested, conflicts with the base branch, or is not for whoever asks; there is nothing to approve;
+/// a worktree that has the base branch checked out has changes or files in the way.
+pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
+    if ledger.actor() != Actor::Human {
+        return Err(UserError::new(format!(
+            "{} may not approve: only a person moves the base branch",
+            ledger.actor()
+        ))
+        .into());
+    }
+    let repo = ledger.repo().reopen()?;
+    let alone = Alone::take(&repo)?;
+    if let Some(finished) = finish_interrupted(ledger, &repo, &alone)? {
+        return Ok(finished);
+    }
+    for _ in 0..MOST_TRIES {
+        ledger.refresh()?;
+        let moves = plan(ledger, &repo, &alone, watch)?;
+        let message = format!("orch approve: {}", ledger.board().run_name());
+        if landing::land(&repo, &alone, &moves, Kind::Approval, &message)? == Swap::Won {
+            let approved = moves[0].clone();
+            record(ledger, &approved)?;
+            landing::strike_note(&repo);
+            return Ok(approved);
+        }
+    }
+    Err(
+        UserError::new("the base branch keeps being moved by someone else")
+            .hint("git orch approve")
+            .into(),
+    )
+}
+
+/// Records an approval that a killed process had carried out.
+///
+/// # Errors
+///
+/// Files cannot follow their branch, or the ledger cannot be written.
+pub(super) fn finish_interrupted(
+    ledger: &mut Ledger,
+    repo: &Repo,
+    alone: &Alone,
+) -> Result<Option<Move>> {
+    let Some(approved) = landing::finish_interrupted(repo, alone)? else {
+        return Ok(None);
+    };
+    ledger.refresh()?;
+    if !is_recorded(ledger, &approved)? {
+        record(ledger, &approved)?;
+    }
+    landing::strike_note(repo);
+    Ok(Some(approved))
+}
+
+/// Returns whether the ledger tells of an approval, looking as far back as one may lie.
+fn is_recorded(ledger: &Ledger, approved: &Move) -> Result<bool> {
+    const FAR_ENOUGH: usize = 1000;
+    let commit = approved.new.to_string();
+    for entry in ledger.history().take(FAR_ENOUGH) {
+        let told = entry?.told;
+        if told.get("Event") == Some(EventKind::Approve.as_str()) {
+            return Ok(told.get("Commit") == Some(commit.as_str()));
+        }
+    }
+    Ok(false)
+}
+
+fn record(ledger: &mut Ledger, approved: &Move) -> Result<()> {
+    let commit = |id: Oid| CommitId(id.to_string());
+    let from = commit(approved.old.unwrap_or(approved.new));
+    let branch = short(&approved.branch).to_owned();
+    // A person has asked for it, whoever finishes it after a crash.
+    let op = Op::Approve(branch, from, commit(approved.new));
+    ledger.transact_as(Actor::Human, op).map(drop)
+}
+
+/// Returns the moves of an approval, the base branch's first.
+fn plan(ledger: &Ledger, repo: &Repo, alone: &Alone, watch: &mut dyn Watch) -> Result<Vec<Move>> {
+    let branches = TeamBranches::load(ledger, repo)?;
+    let base = &ledger.board().settings.base;
+    let nothing = || {
+        UserError::new(format!(
+            "there is nothing to approve: {base} has all of {INTEGRATION}"
+        ))
+        .hint("git orch status")
+        .exit(Exit::NothingToDo)
+    };
+    let tip = branches.tip.ok_or_else(nothing)?;
+    if repo.is_ancestor(tip, branches.base)? {
+        return Err(nothing().into());
+    }
+    if !is_tested(ledger, tip) {
+        return Err(
+            UserError::new(format!("{INTEGRATION} is at a commit that was not tested"))
+                .hint("git orch assemble")
+                .into(),
+        );
+    }
+    let mut moves = vec![Move {
+        branch: format!("refs/heads/{base}"),
+        old: Some(branches.base),
+        new: tip,
+    }];
+    // Refused before a test is run for nothing.
+    repo.require_movable(&[moves[0].branch.clone()])?;
+    if repo.is_ancestor(branches.base, tip)? {
+        return Ok(moves);
+    }
+    let merged = merge(ledger, repo, &branches, tip)?;
+    let tested = ledger.board().tested.as_ref();
+    if let Some(command) = tested.and_then(|tested| tested.test.as_deref()) {
+        watch.progress(Progress::Testing {
+            what: &format!("{base} with {INTEGRATION}"),
+            command,
+        });
+        test(ledger, repo, alone, merged, command)?;
+    }
+    moves[0].new = merged;
+    moves.push(Move {
+        branch: integration_ref(),
+        old: Some(tip),
+        new: merged,
+    });
+    Ok(moves)
+}
+
+/// Merges the integration branch into a base branch that has moved.
+fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Result<Oid> {
+    let base = &ledger.board().settings.base;
+    let conflict = |what: String| {
+        UserError::new(format!(
+            "{base} has moved and conflicts with {INTEGRATION}: {what}"
+        ))
+        .hint(format!(
+            "merge {base} into {INTEGRATION} in a worktree of your own, then `git orch assemble`"
+        ))
+    };
+    let tree = match repo.merge_tree(branches.base, tip)? {
+        Merge::Clean(tree) => tree,
+        Merge::Conflict(files) => {
+            let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            return Err(conflict(names.join(", ")).into());
+        }
+        Merge::Unrelated => return Err(conflict(String::from("no common history")).into()),
+    };
+    let run = one_line(ledger.board().run_name());
+    let commit = repo.write_merge(&MergeCommit {
+        tree,
+        parents: &[branches.base, tip],
+        message: &format!("[ORCH] merge {run} into {base}\n\nOrch-Run: {run}\n"),
+        who: &author(repo),
+    })?;
+    let landing = guard::Landing {
+        tip: branches.base,
+        head: tip,
+        commit,
+        tree,
+    };
+    match guard::check(repo, &landing)? {
+        Ok(()) => Ok(commit),
+        Err(why) => Err(conflict(why).into()),
+    }
+}
+
+/// Tests a commit unless its tree is known to pass.
+fn test(ledger: &Ledger, repo: &Repo, alone: &Alone, commit: Oid, command: &str) -> Result<()> {
+    let mut verdicts = Verdicts::new(command);
+    let tree = repo.read_commit(commit)?.tree;
+    let said = match verdicts.known(repo, tree)? {
+        Some(known) => known,
+        None => {
+            let timeout = ledger.board().run().test_timeout;
+            let said = Bench::new(repo, alone, timeout)?.test(commit, command)?;
+            verdicts.learn(repo, tree, &said)?;
+            said
+        }
+    };
+    let base = &ledger.board().settings.base;
+    said.map_err(|red| {
+        UserError::new(format!(
+            "{base} has moved, and with {INTEGRATION} merged in `{command}` fails: {}\n{}",
+            red.why,
+            clean(&red.output)
+        ))
+        .hint(format!("git log --oneline {INTEGRATION}..{base}"))
+        .into()
+    })
+}
