@@ -6,6 +6,7 @@ pub mod claim;
 pub mod completions;
 pub mod assemble;
 mod ctx;
+pub mod demo;
 pub mod dispatch;
 pub mod escalate;
 pub mod fail;
