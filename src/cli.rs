@@ -64,6 +64,7 @@ pub enum Command {
     Approve(commands::approve::ApproveArgs),
     Status(commands::status::StatusArgs),
     Log(commands::log::LogArgs),
+    Demo(commands::demo::DemoArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
     #[command(hide = true)]
@@ -71,7 +72,12 @@ pub enum Command {
     Assemble(commands::assemble::AssembleArgs),
 }
 
-fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
+/// Runs a command.
+///
+/// # Errors
+///
+/// As the command says.
+pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Plan(args) => commands::plan::run(ctx, args),
@@ -92,6 +98,7 @@ fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Approve(args) => commands::approve::run(ctx, args),
         Command::Status(args) => commands::status::run(ctx, args),
         Command::Log(args) => commands::log::run(ctx, args),
+        Command::Demo(args) => commands::demo::run(ctx, args),
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),

@@ -7,6 +7,7 @@ pub mod cancel;
 pub mod claim;
 pub mod completions;
 mod ctx;
+pub mod demo;
 pub mod dispatch;
 pub mod escalate;
 pub mod fail;
