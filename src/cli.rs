@@ -48,8 +48,8 @@ pub enum Command {
     Init(commands::init::InitArgs),
     Plan(commands::plan::PlanArgs),
     Task(commands::task::TaskArgs),
-    Run(commands::run::RunArgs),
     Dispatch(commands::dispatch::DispatchArgs),
+    Run(commands::run::RunArgs),
     Claim(commands::claim::ClaimArgs),
     Start(commands::start::StartArgs),
     Renew(commands::renew::RenewArgs),
@@ -69,7 +69,6 @@ pub enum Command {
     Man(commands::man::ManArgs),
     #[command(hide = true)]
     Hook(commands::hook::HookArgs),
-    Assemble(commands::assemble::AssembleArgs),
 }
 
 /// Runs a command.
@@ -82,8 +81,8 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Init(args) => commands::init::run(ctx, args),
         Command::Plan(args) => commands::plan::run(ctx, args),
         Command::Task(args) => commands::task::run(ctx, args),
-        Command::Run(args) => commands::run::run(ctx, args),
         Command::Dispatch(args) => commands::dispatch::run(ctx, args),
+        Command::Run(args) => commands::run::run(ctx, args),
         Command::Claim(args) => commands::claim::run(ctx, args),
         Command::Start(args) => commands::start::run(ctx, args),
         Command::Renew(args) => commands::renew::run(ctx, args),
@@ -102,7 +101,6 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),
-        Command::Assemble(args) => commands::assemble::run(ctx, args),
     }
 }
 
