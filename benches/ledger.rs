@@ -1,4 +1,4 @@
-//! One transition against the same change by git plumbing, and `status --json` against `git rev-parse`.
+//! One transition of a long-lived writer against the same change by git plumbing.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,98 +18,85 @@ use common::{command, git, interleaved, orch, report};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
 use git_orch::model::board::Gate;
-use git_orch::model::*;
+use git_orch::model::{
+    Actor, AgentId, Claim, Op, Plan, PlanChange, TaskId, TaskSpec, TeamId, Timestamp,
+};
 
 const TEAMS: u32 = 16;
 
 fn main() {
     for tasks in [1_000, 10_000] {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = temp.path().join("repo");
-        std::fs::create_dir(&dir).unwrap();
-        git(&dir, ["init", "-q", "-b", "main"]);
-        git(&dir, ["commit", "-q", "--allow-empty", "-m", "first"]);
-        orch(&dir, ["init"]);
-        let mut ledger = Ledger::open(Repo::discover(&dir).unwrap(), Actor::Human).unwrap();
-        let plan = plan(tasks);
-        let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-        ledger
-            .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
-            .unwrap();
-        ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
-        git(&dir, ["branch", "rival", "orchestration"]);
-
-        let agent: AgentId = "1.1".parse().unwrap();
-        let mut number = 0;
-        let mut held: Option<Claim> = None;
-        let ours = || match held.take() {
-            Some(claim) => {
-                ledger
-                    .transact(Op::Release(claim, String::from("next")))
-                    .unwrap();
-            }
-            None => {
-                let task: TaskId = format!("task-{:05}", number * TEAMS).parse().unwrap();
-                number += 1;
-                let op = Op::Claim {
-                    task: task.clone(),
-                    agent,
-                    lease_until: Timestamp(0),
-                    base: None,
-                };
-                ledger.transact(op).unwrap();
-                let attempt = ledger.board().tasks[&task].status.attempt;
-                held = Some(Claim {
-                    task,
-                    agent,
-                    attempt,
-                });
-            }
-        };
-        let mut count = 0;
-        let status_dir = "rival:.orchestration/teams/1/status";
-        let listed = git(
-            &dir,
-            ["ls-tree", "-r", "--name-only", "--full-tree", status_dir],
-        );
-        let names: Vec<&str> = listed.lines().collect();
-        let rival = || {
-            count += 1;
-            let name = names[count as usize / 2];
-            plumbing(
-                &dir,
-                &format!(".orchestration/teams/1/status/{name}"),
-                count,
-            );
-        };
-        let (ours, rival) = interleaved(6, 20, ours, rival);
-        report(
-            &format!("transition, {tasks} tasks, vs git plumbing"),
-            ours,
-            rival,
-            1.0 / 15.0,
-        );
-
-        let (ours, rival) = interleaved(
-            60,
-            1,
-            || orch(&dir, ["status", "--json"]),
-            || {
-                let command = command("git", &dir)
-                    .args(["rev-parse", "HEAD"])
-                    .stdout(Stdio::null())
-                    .status();
-                assert!(command.unwrap().success());
-            },
-        );
-        let target = if tasks == 1_000 { 5.0 } else { 25.0 };
-        report(
-            &format!("status --json, {tasks} tasks, vs git rev-parse HEAD"),
-            ours,
-            rival,
-            target,
-        );
+        transitions(tasks);
     }
+}
+
+/// Claims and releases on a ledger of so many tasks, by a long-lived writer and by a script.
+fn transitions(tasks: u32) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("repo");
+    std::fs::create_dir(&dir).unwrap();
+    git(&dir, ["init", "-q", "-b", "main"]);
+    git(&dir, ["commit", "-q", "--allow-empty", "-m", "first"]);
+    orch(&dir, ["init"]);
+    let mut ledger = Ledger::open(Repo::discover(&dir).unwrap(), Actor::Human).unwrap();
+    let plan = plan(tasks);
+    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
+    ledger
+        .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
+        .unwrap();
+    ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
+    git(&dir, ["branch", "rival", "orchestration"]);
+
+    let agent: AgentId = "1.1".parse().unwrap();
+    let mut number = 0;
+    let mut held: Option<Claim> = None;
+    let ours = || match held.take() {
+        Some(claim) => {
+            ledger
+                .transact(Op::Release(claim, String::from("next")))
+                .unwrap();
+        }
+        None => {
+            let task: TaskId = format!("task-{:05}", number * TEAMS).parse().unwrap();
+            number += 1;
+            let op = Op::Claim {
+                task: task.clone(),
+                agent,
+                lease_until: Timestamp(0),
+                base: None,
+            };
+            ledger.transact(op).unwrap();
+            let attempt = ledger.board().tasks[&task].status.attempt;
+            held = Some(Claim {
+                task,
+                agent,
+                attempt,
+            });
+        }
+    };
+    let status_dir = "rival:.orchestration/teams/1/status";
+    let listed = git(
+        &dir,
+        ["ls-tree", "-r", "--name-only", "--full-tree", status_dir],
+    );
+    let names: Vec<&str> = listed.lines().collect();
+    let mut count = 0;
+    let rival = || {
+        count += 1;
+        let name = names[count as usize / 2];
+        plumbing(
+            &dir,
+            &format!(".orchestration/teams/1/status/{name}"),
+            count,
+        );
+    };
+    let (ours, rival) = interleaved(6, 20, ours, rival);
+    report(
+        &format!("transition, {tasks} tasks, vs git plumbing"),
+        ours,
+        rival,
+        1.0 / 15.0,
+    );
 }
 
 fn plan(tasks: u32) -> Plan {

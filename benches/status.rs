@@ -35,7 +35,8 @@ fn main() {
         };
         let rival = || time(Command::new("git").args(["rev-parse", "HEAD"]), &path);
         for _ in 0..3 {
-            (ours(), rival());
+            ours();
+            rival();
         }
         let (mut us, mut them) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

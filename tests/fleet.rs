@@ -11,7 +11,9 @@ fn plan_of_sixteen(out: &Path) -> String {
         "[run]\nname = \"fleet\"\nbase = \"main\"\ntest = \"sh test.sh\"\nidle_timeout = \"3s\"\n",
     );
     for team in 1..=4 {
-        plan.push_str(&format!("[[teams]]\nid = {team}\nname = \"Team {team}\"\ncoders = 4\n"));
+        plan.push_str(&format!(
+            "[[teams]]\nid = {team}\nname = \"Team {team}\"\ncoders = 4\n"
+        ));
     }
     for number in 1..=16 {
         let team = (number - 1) / 4 + 1;
@@ -60,7 +62,12 @@ fn green_project() -> TestRepo {
 }
 
 fn task<'a>(status: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
-    status["tasks"].as_array().unwrap().iter().find(|task| task["id"] == id).unwrap()
+    status["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|task| task["id"] == id)
+        .unwrap()
 }
 
 #[test]
@@ -77,13 +84,23 @@ fn of_sixteen_coders_the_good_ones_land_and_the_bad_ones_are_told() {
     let gaps = ["part-1", "part-3", "part-7"];
     for number in 1..=16 {
         let id = format!("part-{number}");
-        let expected = if gaps.contains(&id.as_str()) { "gap" } else { "merged" };
+        let expected = if gaps.contains(&id.as_str()) {
+            "gap"
+        } else {
+            "merged"
+        };
         assert_eq!(task(&status, &id)["status"], expected, "{id}\n{story}");
     }
     // Base is where it was and green; integration is green and has all that landed.
     assert_eq!(repo.git(["rev-parse", "main"]), base);
     repo.git(["switch", "-q", "--detach", "orch/integration"]);
-    assert!(repo.command("sh", repo.path()).arg("test.sh").status().unwrap().success());
+    assert!(
+        repo.command("sh", repo.path())
+            .arg("test.sh")
+            .status()
+            .unwrap()
+            .success()
+    );
     for number in (1..=16).filter(|number| ![1, 3, 7].contains(number)) {
         let text = std::fs::read_to_string(repo.path().join(format!("parts/{number}.txt")));
         assert_eq!(text.unwrap(), format!("part {number}\n"));
@@ -92,14 +109,27 @@ fn of_sixteen_coders_the_good_ones_land_and_the_bad_ones_are_told() {
     assert_eq!(shared, "from six\n");
 
     // Nothing is lost: what was given up is on its branch.
-    assert_eq!(repo.git(["show", "orch/team-1/part-3:parts/3.txt"]), "part 3");
-    assert_eq!(repo.git(["show", "orch/team-2/part-7:parts/7.txt"]), "broken");
+    assert_eq!(
+        repo.git(["show", "orch/team-1/part-3:parts/3.txt"]),
+        "part 3"
+    );
+    assert_eq!(
+        repo.git(["show", "orch/team-2/part-7:parts/7.txt"]),
+        "broken"
+    );
 
     // Every outcome is in the ledger with its reason.
     let reasons = |kind: &str, id: &str| {
         let events = repo.orch(["log", "--json", id]).json();
-        let of_kind = events.as_array().unwrap().iter().filter(|event| event["event"] == kind);
-        of_kind.map(|event| event["subject"].to_string()).collect::<Vec<_>>().join("\n")
+        let of_kind = events
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["event"] == kind);
+        of_kind
+            .map(|event| event["subject"].to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     for (kind, id, word) in [
         ("fail", "part-1", "silent"),
@@ -109,24 +139,39 @@ fn of_sixteen_coders_the_good_ones_land_and_the_bad_ones_are_told() {
         ("reject", "part-7", "test"),
     ] {
         let told = reasons(kind, id);
-        assert!(told.contains(word), "{id}: {kind} says nothing of `{word}`: {told}");
+        assert!(
+            told.contains(word),
+            "{id}: {kind} says nothing of `{word}`: {told}"
+        );
     }
 
     // No process survives: neither the one that hung nor the one that was left behind.
     let pid = std::fs::read_to_string(out.join("left.pid")).unwrap();
-    assert!(!Path::new("/proc").join(pid.trim()).exists(), "process {pid} survives");
-    assert_eq!(processes_in(&repo.path().with_file_name("repo.orch")), Vec::<PathBuf>::new());
+    assert!(
+        !Path::new("/proc").join(pid.trim()).exists(),
+        "process {pid} survives"
+    );
+    assert_eq!(
+        processes_in(&repo.path().with_file_name("repo.orch")),
+        Vec::<PathBuf>::new()
+    );
 
     // Approving brings it all to the base branch, which nobody has checked out any more.
     repo.orch(["approve"]).ok();
-    assert_eq!(repo.git(["rev-parse", "main^{tree}"]), repo.git(["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(
+        repo.git(["rev-parse", "main^{tree}"]),
+        repo.git(["rev-parse", "HEAD^{tree}"])
+    );
 }
 
 /// Processes whose working directory lies below a directory.
 fn processes_in(dir: &Path) -> Vec<PathBuf> {
     let listing = std::fs::read_dir("/proc").unwrap().flatten();
     let cwd = |entry: std::fs::DirEntry| std::fs::read_link(entry.path().join("cwd")).ok();
-    listing.filter_map(cwd).filter(|cwd| cwd.starts_with(dir)).collect()
+    listing
+        .filter_map(cwd)
+        .filter(|cwd| cwd.starts_with(dir))
+        .collect()
 }
 
 #[test]
@@ -135,7 +180,9 @@ fn a_run_that_is_killed_twenty_times_lands_everything_once() {
     plan.push_str("[[phases]]\nname = \"one\"\nteams = [1]\n");
     plan.push_str("[[phases]]\nname = \"two\"\nteams = [2]\nafter = [\"one\"]\n");
     for team in 1..=2 {
-        plan.push_str(&format!("[[teams]]\nid = {team}\nname = \"T{team}\"\ncoders = 3\n"));
+        plan.push_str(&format!(
+            "[[teams]]\nid = {team}\nname = \"T{team}\"\ncoders = 3\n"
+        ));
     }
     for number in 1..=12 {
         let team = (number - 1) / 6 + 1;
@@ -165,12 +212,20 @@ fn a_run_that_is_killed_twenty_times_lands_everything_once() {
         run.wait().unwrap();
         kills += 1;
     }
-    assert!(kills >= 10, "the work was done after {kills} kills: too little work for this test");
+    assert!(
+        kills >= 10,
+        "the work was done after {kills} kills: too little work for this test"
+    );
     let last = repo.orch(["run", "--assemble"]);
     assert!([0, 3].contains(&last.code()), "{}", last.stderr());
 
     let status = repo.orch(["status", "--json"]).json();
-    let merges = repo.git(["log", "--first-parent", "--format=%s", "main..orch/integration"]);
+    let merges = repo.git([
+        "log",
+        "--first-parent",
+        "--format=%s",
+        "main..orch/integration",
+    ]);
     let told = repo.git(["log", "--format=%s", "--grep=merge part-", "orchestration"]);
     for number in 1..=12 {
         let id = format!("part-{number}");
@@ -178,10 +233,19 @@ fn a_run_that_is_killed_twenty_times_lands_everything_once() {
         let text = repo.git(["show", &format!("orch/integration:parts/{number}.txt")]);
         assert_eq!(text, format!("part {number}"));
         let once = |text: &str| {
-            text.lines().filter(|line| line.contains(&format!("merge {id}:"))).count()
+            text.lines()
+                .filter(|line| line.contains(&format!("merge {id}:")))
+                .count()
         };
-        assert_eq!((once(&merges), once(&told)), (1, 1), "{id}\n{merges}\n{told}");
+        assert_eq!(
+            (once(&merges), once(&told)),
+            (1, 1),
+            "{id}\n{merges}\n{told}"
+        );
     }
     repo.git(["fsck", "--strict"]);
-    assert_eq!(processes_in(&repo.path().with_file_name("repo.orch")), Vec::<PathBuf>::new());
+    assert_eq!(
+        processes_in(&repo.path().with_file_name("repo.orch")),
+        Vec::<PathBuf>::new()
+    );
 }

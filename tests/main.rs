@@ -12,6 +12,7 @@
 
 mod cli;
 mod common;
+mod fleet;
 mod gate;
 mod hooks;
 mod init;

@@ -17,7 +17,7 @@ use crate::error::UserError;
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
 use crate::model::Command;
-use crate::model::spec::format_duration;
+use crate::model::duration::format_duration;
 use crate::process::{self, Ended, Ending, Spec};
 use crate::{clock, config};
 

@@ -23,10 +23,6 @@ pub struct BlockArgs {
 /// # Errors
 ///
 /// The claim does not hold, or the ledger cannot be written.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "commands own their arguments"
-)]
 pub fn run(ctx: &Ctx, args: BlockArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(ledger.repo())?;

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod board;
 pub mod choose;
+pub mod duration;
 pub mod event;
 pub mod ids;
 pub mod op;

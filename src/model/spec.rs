@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::duration;
 use super::ids::{PhaseName, TaskId, TeamId};
 
 /// A whole `plan.toml`.
@@ -48,16 +49,16 @@ pub struct RunSpec {
     /// How often a task is tried again after it failed or was rejected (C3: once).
     pub retries: u32,
     /// Wall time that one attempt may take (C3: 5 minutes).
-    #[serde(with = "duration_text")]
+    #[serde(with = "duration::text")]
     pub timeout: Duration,
     /// Time that an agent may stay silent.
-    #[serde(with = "duration_text")]
+    #[serde(with = "duration::text")]
     pub idle_timeout: Duration,
     /// How long a claim holds without renewal.
-    #[serde(with = "duration_text")]
+    #[serde(with = "duration::text")]
     pub lease: Duration,
     /// Time that one run of `test` may take.
-    #[serde(with = "duration_text")]
+    #[serde(with = "duration::text")]
     pub test_timeout: Duration,
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,10 +118,16 @@ pub struct Profile {
     /// What besides a zero exit status tells that the agent is done.
     pub done: DoneSign,
     /// Wall time instead of the run's.
-    #[serde(skip_serializing_if = "Option::is_none", with = "duration_text_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "duration::text_option"
+    )]
     pub timeout: Option<Duration>,
     /// Silent time instead of the run's.
-    #[serde(skip_serializing_if = "Option::is_none", with = "duration_text_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "duration::text_option"
+    )]
     pub idle_timeout: Option<Duration>,
     /// Variables added to the agent's environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -264,14 +271,14 @@ pub struct TaskSpec {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "duration_text_option"
+        with = "duration::text_option"
     )]
     pub timeout: Option<Duration>,
     /// Silent time instead of the profile's or run's.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "duration_text_option"
+        with = "duration::text_option"
     )]
     pub idle_timeout: Option<Duration>,
     /// Retries instead of the run's.
@@ -471,120 +478,4 @@ pub enum HandoffStatus {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// Parses `90s`, `5m`, `2h`, `1h30m` or a bare number of seconds.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let (mut total, mut number, mut units) = (0u64, String::new(), 0);
-    for c in text.chars() {
-        let factor = match c {
-            '0'..='9' => {
-                number.push(c);
-                continue;
-            }
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
-        number.clear();
-        units += 1;
-    }
-    (units > 0 && number.is_empty()).then(|| Duration::from_secs(total))
-}
-
-/// Formats a duration so that [`parse_duration`] reads it back: whole seconds, largest unit first.
-pub fn format_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let parts = [
-        (seconds / 3600, 'h'),
-        (seconds % 3600 / 60, 'm'),
-        (seconds % 60, 's'),
-    ];
-    let text: String = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
-    if text.is_empty() {
-        String::from("0s")
-    } else {
-        text
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum DurationValue {
-    Seconds(u64),
-    Text(String),
-}
-
-impl DurationValue {
-    fn read<E: serde::de::Error>(self) -> Result<Duration, E> {
-        match self {
-            Self::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
-            Self::Text(text) => parse_duration(&text).ok_or_else(|| {
-                E::custom(format!(
-                    "`{text}` is no duration: write for example \"90s\" or \"5m\""
-                ))
-            }),
-        }
-    }
-}
-
-mod duration_text {
-    use super::{Duration, DurationValue, format_duration};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format_duration(*value))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        DurationValue::deserialize(from)?.read()
-    }
-}
-
-mod duration_text_option {
-    use super::{Duration, DurationValue, format_duration};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<Duration>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(duration) => to.serialize_str(&format_duration(*duration)),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        DurationValue::deserialize(from)?.read().map(Some)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_back_as_written() {
-        for seconds in [0, 1, 59, 60, 90, 3600, 3661, 86_400] {
-            let duration = Duration::from_secs(seconds);
-            assert_eq!(parse_duration(&format_duration(duration)), Some(duration));
-        }
-        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
-        for bad in ["", "m", "5x", "5m3", "-1s", "99999999999999999999h"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::finding::{Finding, Lines, Severity, nearest};
 use crate::model::TaskId;
-use crate::model::spec::parse_duration;
+use crate::model::duration::parse_duration;
 
 /// Everything found so far, and where what was read stands in the text.
 #[derive(Debug)]
