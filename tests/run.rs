@@ -612,3 +612,69 @@ fn an_agent_may_not_run_others() {
     let repo = with_plan(&plan(1, &task("a", "echo x > x.txt; ! git orch run")));
     assert_eq!(run(&repo, &[]).0, 0);
 }
+
+#[test]
+fn assembling_opens_the_next_phase_and_sends_back_what_breaks_the_build() {
+    let text = "[run]\nname = \"trial\"\ntest = \"! grep -rq broken --include=*.txt .\"\n\n\
+        [[phases]]\nname = \"one\"\nteams = [1]\n\n[[phases]]\nname = \"two\"\nteams = [2]\nafter = [\"one\"]\n\n\
+        [[teams]]\nid = 1\nname = \"First\"\ncoders = 2\n\n[[teams]]\nid = 2\nname = \"Second\"\ncoders = 1\n\n"
+        .to_owned()
+        + &task("a", "echo a > a.txt")
+        + &task("b", "if [ $ORCH_ATTEMPT = 1 ]; then echo broken > b.txt; else echo b > b.txt; fi")
+        + &task("tight", "cat a.txt > tight.txt")
+            .replace("title", "after = [{ task = \"a\", coupling = \"tight\" }]\ntitle")
+        + &task("c", "cat a.txt b.txt tight.txt > c.txt").replace("team = 1", "team = 2");
+    let repo = with_plan(&text);
+    let (code, report, stderr) = run(&repo, &["--assemble"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(
+        report["merged"],
+        json!(["a", "b", "tight", "c"]),
+        "{stderr}"
+    );
+    assert_eq!(report["submitted"], json!([]));
+    assert_eq!(repo.git(["show", "orch/integration:c.txt"]), "a\nb\na");
+    assert_eq!(repo.orch(["run", "--assemble"]).code(), 3);
+}
+
+#[test]
+fn a_task_that_always_breaks_the_build_is_a_gap_and_the_rest_is_merged() {
+    let text = plan(
+        2,
+        &(task("a", "echo a > a.txt") + &task("b", "echo broken $ORCH_ATTEMPT > b.txt")),
+    )
+    .replace(
+        "[run]",
+        "[run]\ntest = \"! grep -rq broken --include=*.txt .\"",
+    );
+    let repo = with_plan(&text);
+    let (code, report, stderr) = run(&repo, &["--assemble"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(report["merged"], json!(["a"]));
+    assert_eq!(report["gaps"][0]["task"], "b");
+    assert_eq!(repo.git(["show", "orch/integration:a.txt"]), "a");
+}
+
+#[test]
+fn ctrl_c_during_an_assembly_leaves_no_test_behind_and_no_verdict() {
+    let repo = TestRepo::new().init();
+    let pids = repo.outside().join("pids");
+    let test = format!(
+        "echo $$ > '{}'; test -e '{}' || sleep 1000",
+        pids.display(),
+        repo.outside().join("go").display()
+    );
+    let text = plan(1, &task("a", "echo a > a.txt"))
+        .replace("[run]", &format!("[run]\ntest = \"{test}\""));
+    let repo = repo.plan(&text);
+    let mut first = Background::start(&repo, &["--assemble"]);
+    wait_for(&pids);
+    first.signal("INT");
+    assert_eq!(first.ended(), 130);
+    assert_gone(&pids);
+    assert_eq!(state(&repo, "a"), "submitted");
+    std::fs::write(repo.outside().join("go"), "").unwrap();
+    let (code, report, stderr) = run(&repo, &["--assemble"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(report["merged"], json!(["a"]));
+}

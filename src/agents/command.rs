@@ -81,6 +81,12 @@ pub fn environment(briefing: &Briefing, machine: &MachineId) -> Vec<(OsString, O
         set(&format!("GIT_{role}_NAME"), author.clone().into());
         set(&format!("GIT_{role}_EMAIL"), address.clone().into());
     }
+    // Sixteen agents would each start Git's housekeeping, which is then ended with them half-way.
+    set("GIT_CONFIG_COUNT", "2".into());
+    for (position, key) in ["gc.auto", "maintenance.auto"].into_iter().enumerate() {
+        set(&format!("GIT_CONFIG_KEY_{position}"), key.into());
+        set(&format!("GIT_CONFIG_VALUE_{position}"), "0".into());
+    }
     set("ORCH_AGENT", work.agent.to_string().into());
     set("ORCH_TASK", work.task.to_string().into());
     set("ORCH_ATTEMPT", work.attempt.to_string().into());
