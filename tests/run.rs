@@ -678,3 +678,60 @@ fn ctrl_c_during_an_assembly_leaves_no_test_behind_and_no_verdict() {
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(report["merged"], json!(["a"]));
 }
+
+#[test]
+fn killed_at_twenty_moments_all_work_lands_once() {
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let tasks: String = (0..8)
+        .map(|n| {
+            let script = format!("echo $ORCH_ATTEMPT >> t{n}.log; echo part > t{n}.txt; echo t{n} > t{n}.txt; git add -A; git commit -qm 'some of it'; echo rest > t{n}.rest");
+            task(&format!("t{n}"), &script)
+        })
+        .collect();
+    let text = plan(4, &tasks).replace("[run]", "[run]\ntest = \"test -e README.md\"");
+    let repo = with_plan(&text);
+    let count = || -> u32 {
+        repo.git(["rev-list", "--count", "orchestration"])
+            .parse()
+            .unwrap()
+    };
+    for _ in 0..20 {
+        let until = count() + random.u32(1..6);
+        let mut run = Background::start(&repo, &["--assemble"]);
+        let mut ended = None;
+        while ended.is_none() && count() < until {
+            ended = run.0.try_wait().unwrap();
+        }
+        if ended.is_none() {
+            run.signal("KILL");
+        }
+        run.ended();
+    }
+    let (code, report, stderr) = run(&repo, &["--assemble"]);
+    assert!(
+        code == 0 || code == 3,
+        "seed {seed}: {code} {report} {stderr}"
+    );
+    assert_eq!(
+        report["merged"].as_array().unwrap().len(),
+        8,
+        "seed {seed}: {stderr}"
+    );
+    for n in 0..8 {
+        let shown = repo.git(["show", &format!("orch/integration:t{n}.txt")]);
+        assert_eq!(shown, format!("t{n}"), "seed {seed}");
+        assert_eq!(
+            repo.git(["show", &format!("orch/integration:t{n}.rest")]),
+            "rest"
+        );
+    }
+    let merges = story(&repo);
+    let merges = merges
+        .iter()
+        .filter(|subject| subject.contains(" merge t"))
+        .count();
+    assert_eq!(merges, 8, "seed {seed}");
+    assert_eq!(repo.git(["status", "--porcelain"]), "");
+    repo.git(["fsck", "--strict"]);
+}
