@@ -20,10 +20,6 @@ pub struct ApproveArgs {}
 /// # Errors
 ///
 /// The integration commit is not tested, something is in the way, or there is nothing to approve.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "commands own their arguments"
-)]
 pub fn run(ctx: &Ctx, _args: ApproveArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let mut watch = Lines { ui: ctx.ui };
