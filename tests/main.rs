@@ -10,6 +10,8 @@
     reason = "tests drive the program from outside"
 )]
 
+mod approve;
+mod assemble;
 mod cli;
 mod common;
 mod fleet;

@@ -230,26 +230,31 @@ impl Repo {
 }
 
 impl Repo {
-    /// Returns the first-parent commits that `tip` has and `without` has not, which touched some paths,
-    /// newest first.
+    /// Returns the first-parent commits of `tip` since it parted from `other`, which touched some paths, newest
+    /// first.
     ///
     /// # Errors
     ///
     /// A commit is missing.
     pub fn touching(
         &self,
-        without: Oid,
+        other: Oid,
         tip: Oid,
         paths: &[&str],
         most: usize,
     ) -> Result<Vec<TouchingCommit>> {
+        // `^other` instead of the merge bases makes git leave out merges whose first parent is a base.
+        let bases = self.merge_bases(other, tip)?;
+        let bases = bases.iter().map(|base| format!("^{base}"));
         let text = self
             .true_git()
             .env("GIT_LITERAL_PATHSPECS", "1")
             .args(["log", "-z", "--first-parent", "--no-show-signature", "--no-notes"])
             .args(["--name-only", "--no-renames", "-m", &format!("-{most}")])
             .arg("--format=%x01%H%x09%s%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)%x02")
-            .args([&tip.to_string(), &format!("^{without}"), "--"])
+            .arg(tip.to_string())
+            .args(bases)
+            .arg("--")
             .args(paths)
             .read_bytes()?;
         let text = String::from_utf8_lossy(&text);
