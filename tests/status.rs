@@ -116,7 +116,7 @@ fn a_team_shows_its_coders_and_tasks() {
     let (repo, _) = under_way();
     for name in ["1", "TEAM-1"] {
         let text = repo.orch(["status", name]).ok();
-        assert!(text.contains("1.2  api blocked since"), "{text}");
+        assert!(text.contains("1.2  api blocked for"), "{text}");
         assert!(text.contains("1.1  idle"), "{text}");
         assert!(text.contains("schema  submitted"), "{text}");
         assert!(!text.contains("page"), "{text}");
@@ -131,7 +131,7 @@ fn a_team_shows_its_coders_and_tasks() {
 #[test]
 fn an_agent_shows_what_it_holds() {
     let (repo, _) = under_way();
-    let log = repo.path().join(".git/orch/attempts/api/1/log");
+    let log = repo.path().join(".git/orch/attempts/api/1/agent.log");
     std::fs::create_dir_all(log.parent().unwrap()).unwrap();
     std::fs::write(&log, "hello\n").unwrap();
     let agent = repo.orch(["status", "AGENT-1.2", "--json"]).json();
@@ -155,7 +155,7 @@ fn a_task_shows_everything_that_is_known_of_it() {
     let (repo, _) = under_way();
     let text = repo.orch(["status", "page"]).ok();
     for part in [
-        "failed since",
+        "failed, ",
         "no luck",
         "last held by  2.1",
         "1 (1 failed, 1 retries)",

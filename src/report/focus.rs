@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::swarm::{Row, Team, team_numbers, teams};
 use super::target::{require_task, require_team};
-use super::text::{ago, clean, clean_lines, short, style};
+use super::text::{ago, clean, clean_lines, short, span, style};
+use crate::agents::AttemptFiles;
 use crate::clock;
 use crate::error::UserError;
 use crate::git::Repo;
@@ -21,10 +22,9 @@ use crate::ui::{Style, Ui};
 /// Lines of findings that are shown to people; `--json` has them all.
 const MOST_LINES: usize = 40;
 
-/// Returns where the log of an attempt is, or will be.
-pub fn attempt_log(repo: &Repo, task: &TaskId, attempt: u32) -> PathBuf {
-    let attempts = repo.orch_dir().join("attempts").join(task.as_str());
-    attempts.join(attempt.to_string()).join("log")
+/// Returns where the log of a task's latest attempt is, where there is one on this machine.
+fn attempt_log(repo: &Repo, task: &Task) -> Option<PathBuf> {
+    existing(AttemptFiles::new(repo, &task.id, task.status.attempt).log())
 }
 
 /// A team with its coders and tasks.
@@ -111,9 +111,9 @@ impl<'a> TeamView<'a> {
                 |task| {
                     let status = &task.status;
                     let state = ui.paint(style(status.state), status.state.as_str());
-                    let since = ago(status.since, now);
+                    let time = span(now.0 - status.since.0);
                     format!(
-                        "{} {state} since {since} (attempt {})",
+                        "{} {state} for {time} (attempt {})",
                         task.id, status.attempt
                     )
                 },
@@ -197,10 +197,7 @@ impl<'a> AgentView<'a> {
                 .and_then(|task| task.status.lease_until)
                 .map(clock::rfc3339),
             worktree: existing(ledger.repo().worktrees_dir().join(agent.to_string())),
-            log: held.and_then(|task| {
-                let attempt = task.status.attempt.0;
-                existing(attempt_log(ledger.repo(), &task.id, attempt))
-            }),
+            log: held.and_then(|task| attempt_log(ledger.repo(), task)),
             holds: held.map(row),
             before: before.into_iter().map(row).collect(),
         })
@@ -331,7 +328,7 @@ impl<'a> TaskView<'a> {
                 .map(|(other, _)| other),
             handoff: ledger.handoff(id)?,
             worktree: held.and_then(|agent| existing(repo.worktrees_dir().join(agent.to_string()))),
-            log: existing(attempt_log(repo, id, status.attempt.0)),
+            log: attempt_log(repo, task),
         })
     }
 
@@ -388,7 +385,7 @@ impl<'a> TaskView<'a> {
         let since = if since.is_empty() {
             since
         } else {
-            format!(" since {since}")
+            format!(", {since}")
         };
         let state = ui.paint(style(row.status), row.status.as_str());
         let tries = (self.failures > 0)

@@ -18,7 +18,7 @@ use crate::ui::{Style, Ui};
 pub const EDIT: &str = "edit";
 
 /// Lines of a body that are shown to people; `--json` and `git log` have them all.
-const MOST_LINES: usize = 8;
+const MOST_LINES: usize = 12;
 
 /// One event.
 #[derive(Debug, Clone, Serialize)]
