@@ -18,6 +18,7 @@ mod init;
 mod ledger;
 mod log;
 mod merge;
+mod plan;
 mod sim;
 mod status;
 mod worktrees;
