@@ -22,6 +22,7 @@ mod ledger;
 mod log;
 mod merge;
 mod run;
+mod plan;
 mod sim;
 mod status;
 mod verbs;
