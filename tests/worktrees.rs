@@ -272,6 +272,35 @@ fn leftovers_are_committed_in_the_coders_name() {
 }
 
 #[test]
+fn a_change_in_the_second_of_the_checkout_is_seen() {
+    let repo = project();
+    let git = open(&repo);
+    let work = assignment(&repo, "1.2", "one");
+    let dir = prepare(&git, &work).unwrap();
+    // Everything about the file but its content is as the index has it, and as old as the index.
+    repo.git(["config", "core.trustctime", "false"]);
+    let file = dir.join("README.md");
+    let index = repo.path().join(".git/worktrees/orch-1.2/index");
+    let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let backdate = |path: &Path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(then).unwrap();
+    };
+    backdate(&file);
+    repo.git_in(&dir, ["update-index", "--refresh"]);
+    fs::write(&file, "# A PROJECT\n").unwrap();
+    backdate(&file);
+    backdate(&index);
+    commit_leftovers(&git, &dir, &work, "same size")
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        repo.git(["show", "orch/team-1/one:README.md"]),
+        "# A PROJECT"
+    );
+}
+
+#[test]
 fn leftovers_of_a_finished_merge_keep_both_parents() {
     let repo = project().write("b", "b\n").commit("main moves on");
     let git = open(&repo);

@@ -3,7 +3,7 @@
 //! Both work on a copy of the worktree's index, so that a process killed at any moment leaves the worktree
 //! as it was. No hooks run: nothing of the user's may block, and the gate checks the commits anyway.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::Assignment;
+use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, keep, operation_commits};
 use super::settings::identity;
 use crate::clock;
 use crate::error::UserError;
@@ -19,9 +20,6 @@ use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
 use crate::model::AgentId;
 use crate::model::event::{commit_tags, one_line};
-
-/// Refs that hold saved work, by agent and number.
-pub const RECOVERY: &str = "refs/orch/recovery";
 
 /// Settings that keep a user's configuration from changing or slowing what these commands do.
 pub(super) const PLAIN: [&str; 10] = [
@@ -221,76 +219,6 @@ pub(super) fn save_changes(
     keep(repo, &work.owner, commit).map(Some)
 }
 
-/// Keeps the commits that a worktree's HEAD and its unfinished operations alone reach.
-pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
-    let mut commits = operation_commits(repo, admin, &OPERATION_COMMITS);
-    if let Head::Detached(commit) = read_head(admin) {
-        commits.push(commit);
-    }
-    for commit in commits {
-        // A commit that is not there any more, after a hand-made mess, cannot be kept either.
-        if repo.read_commit(commit).is_ok() && !is_reachable(repo, commit)? {
-            keep(repo, owner, commit)?;
-        }
-    }
-    Ok(())
-}
-
-/// Ends an unfinished merge, rebase, cherry-pick, revert or bisect without touching HEAD, index or files.
-pub(super) fn end_operations(admin: &Path) -> Result<()> {
-    for name in OPERATION_FILES {
-        let path = admin.join(name);
-        let removed = match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-            Err(_) => continue,
-        };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
-    }
-    Ok(())
-}
-
-const OPERATION_FILES: [&str; 18] = [
-    "MERGE_HEAD",
-    "MERGE_MODE",
-    "MERGE_MSG",
-    "MERGE_RR",
-    "MERGE_AUTOSTASH",
-    "AUTO_MERGE",
-    "SQUASH_MSG",
-    "CHERRY_PICK_HEAD",
-    "REVERT_HEAD",
-    "REBASE_HEAD",
-    "sequencer",
-    "rebase-merge",
-    "rebase-apply",
-    "BISECT_LOG",
-    "BISECT_START",
-    "BISECT_NAMES",
-    "BISECT_TERMS",
-    "BISECT_EXPECTED_REV",
-];
-
-/// Where an unfinished operation names commits that nothing else may reach.
-const OPERATION_COMMITS: [&str; 7] = [
-    "MERGE_HEAD",
-    "MERGE_AUTOSTASH",
-    "CHERRY_PICK_HEAD",
-    "rebase-merge/orig-head",
-    "rebase-merge/autostash",
-    "rebase-apply/orig-head",
-    "rebase-apply/autostash",
-];
-
-/// Returns the commits that files of an unfinished operation name.
-fn operation_commits(repo: &Repo, admin: &Path, names: &[&str]) -> Vec<Oid> {
-    let read = |name: &&str| fs::read_to_string(admin.join(name)).unwrap_or_default();
-    let texts: Vec<String> = names.iter().map(read).collect();
-    let lines = texts.iter().flat_map(|text| text.lines());
-    let oids = lines.filter_map(|line| Oid::from_hex(line.trim().as_bytes()).ok());
-    oids.filter(|oid| repo.read_commit(*oid).is_ok()).collect()
-}
-
 /// A worktree with work in it.
 struct Work {
     dir: PathBuf,
@@ -343,7 +271,15 @@ impl Work {
             let from = self.admin.join("index");
             let exists = from.exists();
             if exists {
-                fs::copy(from, temp.path().join("index"))?;
+                let to = temp.path().join("index");
+                fs::copy(&from, &to)?;
+                // Git tells by the index's time which files it must read to know whether they changed:
+                // a younger copy would hide a change made in the second of the checkout.
+                let written = fs::metadata(&from)?.modified()?;
+                File::options()
+                    .write(true)
+                    .open(&to)?
+                    .set_modified(written)?;
             }
             Ok((temp, exists))
         };
@@ -420,71 +356,6 @@ impl Index {
         fs::rename(self.temp.path().join("index"), work.admin.join("index"))
             .context("cannot replace an index")
     }
-}
-
-/// Returns whether any ref reaches a commit.
-fn is_reachable(repo: &Repo, commit: Oid) -> Result<bool> {
-    // Most often a ref is right there, which is much cheaper to find out than walking history.
-    for filter in ["--points-at", "--contains"] {
-        let found = repo
-            .git()
-            .args(["for-each-ref", "--count=1", "--format=%(refname)"])
-            .args([filter, &commit.to_string()])
-            .read()?;
-        if !found.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Puts a commit under the next free recovery ref, unless the last one holds the same already.
-fn keep(repo: &Repo, owner: &str, commit: Oid) -> Result<String> {
-    let prefix = format!("{RECOVERY}/{owner}");
-    loop {
-        let listed = repo
-            .git()
-            .args(["for-each-ref", "--format=%(refname)", &prefix])
-            .read()?;
-        let number = |name: &str| name.strip_prefix(&prefix)?.get(1..)?.parse::<u64>().ok();
-        let last = listed.lines().filter_map(number).max();
-        if let Some(last) = last {
-            let name = format!("{prefix}/{last}");
-            if let Some(kept) = repo.read_ref(&name)?
-                && same_work(repo, kept, commit)?
-            {
-                return Ok(name);
-            }
-        }
-        let name = format!("{prefix}/{}", last.unwrap_or(0) + 1);
-        let created = repo
-            .git()
-            .args(PLAIN)
-            .args([
-                "-c",
-                "core.fsync=committed",
-                "update-ref",
-                "--create-reflog",
-            ])
-            .args(["-m", "orch: saved", &name, &commit.to_string()])
-            .arg("0".repeat(40))
-            .run();
-        match created {
-            Ok(()) => return Ok(name),
-            // Somebody else took the number: take the next.
-            Err(_) if repo.read_ref(&name)?.is_some() => {}
-            Err(error) => return Err(error.context(format!("cannot write {name}"))),
-        }
-    }
-}
-
-/// Whether two commits hold the same, whenever they were made.
-fn same_work(repo: &Repo, a: Oid, b: Oid) -> Result<bool> {
-    if a == b {
-        return Ok(true);
-    }
-    let (a, b) = (repo.read_commit(a)?, repo.read_commit(b)?);
-    Ok(a.tree == b.tree && a.parents == b.parents)
 }
 
 fn message(assignment: &Assignment, subject: &str) -> String {

@@ -15,6 +15,7 @@
 pub mod assign;
 pub mod leftovers;
 mod place;
+mod recovery;
 pub mod settings;
 pub mod verify;
 pub mod view;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{PLAIN, keep_loose};
+use super::leftovers::PLAIN;
+use super::recovery::keep_loose;
 use super::settings::worktree_name;
 use crate::error::UserError;
 use crate::git::files::Lock;

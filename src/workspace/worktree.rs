@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{
-    PLAIN, as_path, changes, end_operations, keep_loose, save_changes, save_leftovers, uncommitted,
-};
+use super::leftovers::{PLAIN, as_path, changes, save_changes, save_leftovers, uncommitted};
 use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
+use super::recovery::{end_operations, keep_loose};
 use super::{Assignment, settings, view};
 use crate::error::UserError;
 use crate::git::worktree::{

@@ -1,0 +1,148 @@
+//! Refs that keep what would be lost otherwise, and unfinished operations that are ended.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::leftovers::PLAIN;
+use crate::git::worktree::{Head, read_head};
+use crate::git::{Oid, Repo};
+
+/// Refs that hold saved work, by agent and number.
+pub const RECOVERY: &str = "refs/orch/recovery";
+
+/// Keeps the commits that a worktree's HEAD and its unfinished operations alone reach.
+pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
+    let mut commits = operation_commits(repo, admin, &OPERATION_COMMITS);
+    if let Head::Detached(commit) = read_head(admin) {
+        commits.push(commit);
+    }
+    for commit in commits {
+        // A commit that is not there any more, after a hand-made mess, cannot be kept either.
+        if repo.read_commit(commit).is_ok() && !is_reachable(repo, commit)? {
+            keep(repo, owner, commit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends an unfinished merge, rebase, cherry-pick, revert or bisect without touching HEAD, index or files.
+pub(super) fn end_operations(admin: &Path) -> Result<()> {
+    for name in OPERATION_FILES {
+        let path = admin.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(_) => continue,
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+const OPERATION_FILES: [&str; 18] = [
+    "MERGE_HEAD",
+    "MERGE_MODE",
+    "MERGE_MSG",
+    "MERGE_RR",
+    "MERGE_AUTOSTASH",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "sequencer",
+    "rebase-merge",
+    "rebase-apply",
+    "BISECT_LOG",
+    "BISECT_START",
+    "BISECT_NAMES",
+    "BISECT_TERMS",
+    "BISECT_EXPECTED_REV",
+];
+
+/// Where an unfinished operation names commits that nothing else may reach.
+pub(super) const OPERATION_COMMITS: [&str; 7] = [
+    "MERGE_HEAD",
+    "MERGE_AUTOSTASH",
+    "CHERRY_PICK_HEAD",
+    "rebase-merge/orig-head",
+    "rebase-merge/autostash",
+    "rebase-apply/orig-head",
+    "rebase-apply/autostash",
+];
+
+/// Returns the commits that files of an unfinished operation name.
+pub(super) fn operation_commits(repo: &Repo, admin: &Path, names: &[&str]) -> Vec<Oid> {
+    let read = |name: &&str| fs::read_to_string(admin.join(name)).unwrap_or_default();
+    let texts: Vec<String> = names.iter().map(read).collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let oids = lines.filter_map(|line| Oid::from_hex(line.trim().as_bytes()).ok());
+    oids.filter(|oid| repo.read_commit(*oid).is_ok()).collect()
+}
+
+/// Returns whether any ref reaches a commit.
+pub(super) fn is_reachable(repo: &Repo, commit: Oid) -> Result<bool> {
+    // Most often a ref is right there, which is much cheaper to find out than walking history.
+    for filter in ["--points-at", "--contains"] {
+        let found = repo
+            .git()
+            .args(["for-each-ref", "--count=1", "--format=%(refname)"])
+            .args([filter, &commit.to_string()])
+            .read()?;
+        if !found.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Puts a commit under the next free recovery ref, unless the last one holds the same already.
+pub(super) fn keep(repo: &Repo, owner: &str, commit: Oid) -> Result<String> {
+    let prefix = format!("{RECOVERY}/{owner}");
+    loop {
+        let listed = repo
+            .git()
+            .args(["for-each-ref", "--format=%(refname)", &prefix])
+            .read()?;
+        let number = |name: &str| name.strip_prefix(&prefix)?.get(1..)?.parse::<u64>().ok();
+        let last = listed.lines().filter_map(number).max();
+        if let Some(last) = last {
+            let name = format!("{prefix}/{last}");
+            if let Some(kept) = repo.read_ref(&name)?
+                && same_work(repo, kept, commit)?
+            {
+                return Ok(name);
+            }
+        }
+        let name = format!("{prefix}/{}", last.unwrap_or(0) + 1);
+        let created = repo
+            .git()
+            .args(PLAIN)
+            .args([
+                "-c",
+                "core.fsync=committed",
+                "update-ref",
+                "--create-reflog",
+            ])
+            .args(["-m", "orch: saved", &name, &commit.to_string()])
+            .arg("0".repeat(40))
+            .run();
+        match created {
+            Ok(()) => return Ok(name),
+            // Somebody else took the number: take the next.
+            Err(_) if repo.read_ref(&name)?.is_some() => {}
+            Err(error) => return Err(error.context(format!("cannot write {name}"))),
+        }
+    }
+}
+
+/// Whether two commits hold the same, whenever they were made.
+fn same_work(repo: &Repo, a: Oid, b: Oid) -> Result<bool> {
+    if a == b {
+        return Ok(true);
+    }
+    let (a, b) = (repo.read_commit(a)?, repo.read_commit(b)?);
+    Ok(a.tree == b.tree && a.parents == b.parents)
+}
