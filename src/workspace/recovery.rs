@@ -10,7 +10,7 @@ use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
 
 /// Refs that hold saved work, by agent and number.
-pub const RECOVERY: &str = "refs/orch/recovery";
+const RECOVERY: &str = "refs/orch/recovery";
 
 /// Keeps the commits that a worktree's HEAD and its unfinished operations alone reach.
 pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
