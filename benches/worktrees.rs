@@ -22,7 +22,7 @@ use git_orch::git::Repo;
 use git_orch::model::Attempt;
 use git_orch::workspace::{Assignment, prepare, prepare_cone};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const WORKTREES: u32 = 16;
 const FILES: u32 = 5_000;
 
@@ -84,6 +84,14 @@ fn speed(temp: &Path) {
             }
         }));
         assert_clean(&dir);
+        let last = |times: &[Duration]| times.last().map_or(0, Duration::as_millis);
+        println!(
+            "round {round}: git {} ms, one by one {} ms, all at once {} ms, an eighth each {} ms",
+            last(&rival),
+            last(&sequence),
+            last(&at_once),
+            last(&cone),
+        );
     }
     let rival = median(rival);
     let what = |how: &str| format!("{WORKTREES} worktrees of {FILES} files, {how}");
