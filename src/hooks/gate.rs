@@ -96,7 +96,7 @@ const MOST_SHOWN: usize = 5;
 ///
 /// A commit cannot be read.
 pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
-    let commits = added(repo, &[branch.head], branch)?;
+    let commits = added(repo, &[branch.head], branch, &[])?;
     let paths = changed_paths(repo, &commits)?;
     let unmerged = unmerged_of_others(repo, branch)?;
     let mut findings = Vec::new();
@@ -260,7 +260,7 @@ fn git(repo: &Repo) -> Git {
 }
 
 /// Returns the commits reachable from heads that are neither the base's nor allowed, oldest first.
-fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>) -> Result<Vec<Oid>> {
+fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>, options: &[&str]) -> Result<Vec<Oid>> {
     let mut revisions = String::new();
     for head in heads {
         revisions.push_str(&format!("{head}\n"));
@@ -270,6 +270,7 @@ fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>) -> Result<Vec<Oid>> {
     }
     let listed = git(repo)
         .args(["rev-list", "--topo-order", "--reverse", "--stdin"])
+        .args(options)
         .stdin(revisions)
         .read()
         .context("cannot list the commits of a branch")?;
@@ -329,7 +330,9 @@ fn unmerged_of_others(repo: &Repo, branch: &Branch<'_>) -> Result<BTreeSet<Oid>>
         return Ok(BTreeSet::new());
     }
     let heads: Vec<Oid> = branch.others.iter().map(|(_, head)| *head).collect();
-    Ok(added(repo, &heads, branch)?.into_iter().collect())
+    // A head that is not in the object store any more cannot have brought anything in.
+    let listed = added(repo, &heads, branch, &["--ignore-missing"])?;
+    Ok(listed.into_iter().collect())
 }
 
 /// Returns whether the branch has a directory of the ledger's name that its base does not have.
