@@ -256,7 +256,8 @@ fn shown(paths: &[&Vec<u8>]) -> String {
 
 fn git(repo: &Repo) -> Git {
     let git = repo.git().env("GIT_NO_REPLACE_OBJECTS", "1");
-    git.env("GIT_GRAFT_FILE", "/dev/null")
+    // A file that is not there: one that is makes git warn about grafts.
+    git.env("GIT_GRAFT_FILE", repo.orch_dir().join("no-grafts"))
 }
 
 /// Returns the commits reachable from heads that are neither the base's nor allowed, oldest first.
@@ -269,8 +270,9 @@ fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>, options: &[&str]) -> R
         revisions.push_str(&format!("^{known}\n"));
     }
     let listed = git(repo)
-        .args(["rev-list", "--topo-order", "--reverse", "--stdin"])
+        .args(["rev-list", "--topo-order", "--reverse"])
         .args(options)
+        .arg("--stdin")
         .stdin(revisions)
         .read()
         .context("cannot list the commits of a branch")?;
