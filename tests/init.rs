@@ -470,7 +470,7 @@ fn a_whole_run_leaves_the_work_and_nothing_else() {
     let main = repo.path().join(".git/refs/heads/main");
     after.files.remove(&repo.path().join("a"));
     after.files.remove(&repo.path().join(".git/ORIG_HEAD"));
-    let mut files = before.files.clone();
+    let mut files = before.files;
     files.insert(main.clone(), after.files[&main].clone());
     assert_eq!(
         after.files.keys().collect::<Vec<_>>(),
