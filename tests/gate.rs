@@ -221,3 +221,22 @@ fn a_replaced_commit_does_not_deceive() {
     gate.repo.git(["replace", &bad, &good]);
     assert_eq!(gate.rules(&["src"]), [Rule::Scope]);
 }
+
+#[test]
+fn a_head_of_another_task_that_is_gone_is_no_obstacle() {
+    let gate = Gate::new();
+    gate.commit("src/a", GOOD);
+    let repo = Repo::discover(gate.repo.path()).unwrap();
+    let task: TaskId = "auth".parse().unwrap();
+    let gone = Oid::from_hex("1".repeat(40).as_bytes()).unwrap();
+    let branch = Branch {
+        task: &task,
+        team: TeamId(1),
+        scope: &[],
+        base: repo.resolve_commit(&gate.base).unwrap(),
+        head: repo.resolve_commit("HEAD").unwrap(),
+        allowed: &[],
+        others: &[("other".parse().unwrap(), gone)],
+    };
+    assert_eq!(gate::check(&repo, &branch).unwrap(), []);
+}

@@ -187,6 +187,54 @@ fn messages_of_all_sources_are_stamped() {
 }
 
 #[test]
+fn a_rebase_keeps_tags_and_trailers_as_they_are() {
+    let coder = Coder::new(&[]);
+    coder
+        .repo
+        .git(["commit", "-q", "--allow-empty", "-m", "theirs"]);
+    coder
+        .write("a", "1")
+        .git(&["commit", "-q", "-m", "Add a table"]);
+    coder.write("a", "2").git(&["commit", "-q", "--fixup=HEAD"]);
+    coder
+        .write("a", "3")
+        .git(&["commit", "-q", "--squash=HEAD~1", "-m", "and more"]);
+    // As agents do it: no editor at all.
+    let mut git = coder.repo.command("git", &coder.dir);
+    git.env("GIT_EDITOR", ":").env("GIT_SEQUENCE_EDITOR", ":");
+    let output = git
+        .args(["rebase", "-q", "-i", "--autosquash", "main"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        coder.git(&["rev-list", "--count", "main..HEAD"]).trim(),
+        "1"
+    );
+    let message = coder.message();
+    assert!(
+        message.starts_with("[TEAM-1] [AGENT-1.2] Add a table\n\n"),
+        "{message}"
+    );
+    assert!(message.ends_with("Orch-Run: billing"), "{message}");
+    assert!(!message.contains('#'), "{message}");
+    let told = coder.git(&["log", "-1", "--format=%(trailers:key=Orch-Task,valueonly)"]);
+    assert_eq!(told.trim(), "auth", "{message}");
+    // A commit picked from another task's branch becomes this task's.
+    coder.repo.git(["switch", "-q", "--detach"]);
+    write_file(&coder.repo.path().join("b"), "1");
+    coder.repo.git(["add", "-A"]);
+    let foreign = "[TEAM-2] [AGENT-2.1] x\n\nOrch-Task: other\nOrch-Agent: 2.1\n";
+    coder.repo.git(["commit", "-q", "-m", foreign]);
+    coder.git(&["cherry-pick", &coder.repo.git(["rev-parse", "HEAD"])]);
+    assert_eq!(coder.message(), STAMPED.replace("Add a table", "x"));
+}
+
+#[test]
 fn commit_msg_insists_on_what_an_editor_took_out() {
     let coder = Coder::new(&[]);
     coder.write("a", "1");

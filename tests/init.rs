@@ -441,3 +441,40 @@ fn undo_takes_coders_worktrees_away_unless_they_hold_work() {
     assert!(!repo.outside().join("repo.orch").exists());
     assert_eq!(look(&repo, repo.path(), true), before, "undo left a trace");
 }
+
+#[test]
+fn a_whole_run_leaves_the_work_and_nothing_else() {
+    let repo = TestRepo::new();
+    let before = look(&repo, repo.path(), true);
+    let repo = repo.init().plan(
+        "[run]\nname = \"trial\"\ntest = \"test -e a\"\n\n[[teams]]\nid = 1\ncoders = 1\n\n\
+         [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\nrun = \"echo a > a\"\n",
+    );
+    repo.orch(["run"]).ok();
+    let error = repo.orch(["init", "--undo"]).fails(1);
+    assert!(error.contains("not in main: orch/team-1/a"), "{error}");
+    repo.orch(["assemble"]).ok();
+    repo.orch(["approve"]).ok();
+    repo.orch(["init", "--undo"]).ok();
+    assert_eq!(
+        repo.git(["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/main"
+    );
+    assert_eq!(
+        std::fs::read_to_string(repo.path().join("a")).unwrap(),
+        "a\n"
+    );
+    assert!(!repo.outside().join("repo.orch").exists());
+    let mut after = look(&repo, repo.path(), true);
+    assert_eq!(after.config, before.config);
+    let main = repo.path().join(".git/refs/heads/main");
+    after.files.remove(&repo.path().join("a"));
+    after.files.remove(&repo.path().join(".git/ORIG_HEAD"));
+    let mut files = before.files;
+    files.insert(main.clone(), after.files[&main].clone());
+    assert_eq!(
+        after.files.keys().collect::<Vec<_>>(),
+        files.keys().collect::<Vec<_>>()
+    );
+    assert_eq!(after.files, files);
+}

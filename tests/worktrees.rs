@@ -757,7 +757,7 @@ fn the_view_is_excluded_and_leaves_the_users_lines_alone() {
     assert!(!dir.join(".orchestration").exists());
     exclude_remove(&git).unwrap();
     exclude_remove(&git).unwrap();
-    assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine\n");
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine");
     let mode = fs::metadata(&exclude).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
 }

@@ -237,6 +237,15 @@ impl Bench {
     }
 }
 
+/// Removes the assembler's worktree, which holds nothing that could not be made again.
+///
+/// # Errors
+///
+/// Something cannot be removed.
+pub fn remove_worktree(repo: &Repo, alone: &Alone) -> Result<()> {
+    Bench::new(repo, alone, Duration::ZERO)?.leave_nothing()
+}
+
 impl Runtime {
     fn start() -> Result<Self> {
         let tokio = tokio::runtime::Builder::new_current_thread()

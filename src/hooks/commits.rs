@@ -133,7 +133,7 @@ pub fn stamp_message(seat: &Seat, dir: &Path, file: &Path) -> Result<()> {
         stamp.run = load_run(dir);
     }
     let old = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let comments = comments(dir, &old)?;
+    let comments = comments(seat, dir, &old)?;
     let new = message::stamp(&old, &stamp, comments.as_deref());
     if new == old {
         return Ok(());
@@ -149,8 +149,14 @@ fn load_run(dir: &Path) -> Option<String> {
 
 /// Returns what begins a comment in a message; `None` where Git keeps such lines as text, since no editor
 /// is opened.
-fn comments(dir: &Path, message: &[u8]) -> Result<Option<String>> {
-    if !config::hook_opens_editor() {
+fn comments(seat: &Seat, dir: &Path, message: &[u8]) -> Result<Option<String>> {
+    // A rebase that squashes comments on the messages that it joins, and takes that out whatever the editor.
+    let squashes = seat
+        .place
+        .git_dir
+        .join("rebase-merge/message-squash")
+        .exists();
+    if !squashes && !config::hook_opens_editor() {
         return Ok(None);
     }
     // Asked in the environment of the hook: `git -c core.commentChar=…` counts.
@@ -190,7 +196,7 @@ fn comments(dir: &Path, message: &[u8]) -> Result<Option<String>> {
 pub fn check_message(seat: &Seat, dir: &Path, file: &Path) -> Result<()> {
     let task = seat.require_task()?;
     let message = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let parts = Parts::read(&message, comments(dir, &message)?.as_deref());
+    let parts = Parts::read(&message, comments(seat, dir, &message)?.as_deref());
     let refuse = |what: &str| {
         let tags = commit_tags(seat.agent);
         Err(UserError::new(format!("the message of this commit {what}"))

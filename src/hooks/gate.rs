@@ -96,7 +96,7 @@ const MOST_SHOWN: usize = 5;
 ///
 /// A commit cannot be read.
 pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
-    let commits = added(repo, &[branch.head], branch)?;
+    let commits = added(repo, &[branch.head], branch, &[])?;
     let paths = changed_paths(repo, &commits)?;
     let unmerged = unmerged_of_others(repo, branch)?;
     let mut findings = Vec::new();
@@ -256,11 +256,12 @@ fn shown(paths: &[&Vec<u8>]) -> String {
 
 fn git(repo: &Repo) -> Git {
     let git = repo.git().env("GIT_NO_REPLACE_OBJECTS", "1");
-    git.env("GIT_GRAFT_FILE", "/dev/null")
+    // A file that is not there: one that is makes git warn about grafts.
+    git.env("GIT_GRAFT_FILE", repo.orch_dir().join("no-grafts"))
 }
 
 /// Returns the commits reachable from heads that are neither the base's nor allowed, oldest first.
-fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>) -> Result<Vec<Oid>> {
+fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>, options: &[&str]) -> Result<Vec<Oid>> {
     let mut revisions = String::new();
     for head in heads {
         revisions.push_str(&format!("{head}\n"));
@@ -269,7 +270,9 @@ fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>) -> Result<Vec<Oid>> {
         revisions.push_str(&format!("^{known}\n"));
     }
     let listed = git(repo)
-        .args(["rev-list", "--topo-order", "--reverse", "--stdin"])
+        .args(["rev-list", "--topo-order", "--reverse"])
+        .args(options)
+        .arg("--stdin")
         .stdin(revisions)
         .read()
         .context("cannot list the commits of a branch")?;
@@ -329,7 +332,9 @@ fn unmerged_of_others(repo: &Repo, branch: &Branch<'_>) -> Result<BTreeSet<Oid>>
         return Ok(BTreeSet::new());
     }
     let heads: Vec<Oid> = branch.others.iter().map(|(_, head)| *head).collect();
-    Ok(added(repo, &heads, branch)?.into_iter().collect())
+    // A head that is not in the object store any more cannot have brought anything in.
+    let listed = added(repo, &heads, branch, &["--ignore-missing"])?;
+    Ok(listed.into_iter().collect())
 }
 
 /// Returns whether the branch has a directory of the ledger's name that its base does not have.

@@ -153,16 +153,17 @@ fn write_worktree_config(repo: &Repo, hooks: &Path) -> Result<()> {
     let mut head = b"# Written by git-orch.\n[core]\n\thooksPath = ".to_vec();
     head.extend(quote(hooks.as_os_str().as_bytes()));
     head.push(b'\n');
-    let path = worktree_config(repo);
-    let _alone = repo.lock_worktrees()?;
-    let old = files::read_if_exists(&path)?.unwrap_or_default();
-    if old.starts_with(&head) {
-        return Ok(());
-    }
-    let blocks = b"[includeIf";
-    let from = old.windows(blocks.len()).position(|part| part == blocks);
-    head.extend_from_slice(&old[from.unwrap_or(old.len())..]);
-    files::edit(&path, &head)
+    let scratch = repo.orch_dir().join("worktree.new");
+    edit(&worktree_config(repo), &scratch, |old| {
+        if old.starts_with(&head) {
+            return None;
+        }
+        let blocks = b"[includeIf";
+        let from = old.windows(blocks.len()).position(|part| part == blocks);
+        head.extend_from_slice(&old[from.unwrap_or(old.len())..]);
+        Some(head)
+    })?;
+    Ok(())
 }
 
 /// Returns where our block is, with the line break that we put before it.

@@ -6,7 +6,7 @@ use std::io::{Seek as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 
@@ -28,6 +28,18 @@ pub struct Previous {
 }
 
 impl Previous {
+    /// Returns the directory that is on record while that holds, as `hooks/previous.sh` does; else asks Git.
+    ///
+    /// # Errors
+    ///
+    /// As [`Previous::find`].
+    pub fn recall(place: &Place, dir: &Path) -> Result<Self> {
+        match recorded(&place.common_dir) {
+            Some(dir) => Ok(Self { dir }),
+            None => Self::find(place, dir),
+        }
+    }
+
     /// Finds the directory, asking Git anew, and notes it for the scripts.
     ///
     /// # Errors
@@ -72,7 +84,6 @@ impl Previous {
         sources.push(common_dir.join("config"));
         let lines = [self.dir.as_os_str(), &said].map(OsStr::as_bytes);
         let text = lines.join(&b'\n');
-        let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
         let youngest = sources.iter().filter_map(|path| modified(path)).max();
         let holds = fs::read(record).is_ok_and(|old| old.strip_suffix(b"\n") == Some(&text))
             && modified(record) >= youngest;
@@ -138,6 +149,25 @@ impl Previous {
         let stdin = stdin.map(replay).transpose()?;
         inherit::turn_into(&path, args, stdin)
     }
+}
+
+/// Returns what the record says, unless a configuration file is younger or the environment names others.
+fn recorded(common_dir: &Path) -> Option<PathBuf> {
+    let record = common_dir.join("orch/hooks").join(RECORD);
+    let written = modified(&record)?;
+    let (said, mut sources) = config::outer_config();
+    sources.push(common_dir.join("config"));
+    if sources.iter().any(|path| modified(path) > Some(written)) {
+        return None;
+    }
+    let text = fs::read(&record).ok()?;
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let (dir, seen) = (lines.next()?, lines.next()?);
+    (seen == said.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(dir)))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 /// Returns a file without a name that reads as what was read before.

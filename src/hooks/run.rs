@@ -20,7 +20,11 @@ use super::{commits, references};
 /// Our check or the previous hook refuses, or something cannot be read.
 pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
     let place = Place::find(dir)?;
-    let previous = Previous::find(&place, dir)?;
+    // Once in a commit Git itself is asked: a record cannot see changes of files that are only included.
+    let previous = match name {
+        "pre-commit" => Previous::find(&place, dir)?,
+        _ => Previous::recall(&place, dir)?,
+    };
     let message = || {
         args.first()
             .map(Path::new)

@@ -50,6 +50,7 @@ pub(super) fn write(
         let run = &assignment.run;
         text.push_str(&format!("\ttask = {}\n", assignment.task));
         text.push_str(&format!("\tattempt = {}\n", assignment.attempt));
+        text.push_str(&format!("\tbranch = {}\n", quoted(&assignment.branch)));
         if !run.is_empty() {
             text.push_str(&format!("\trun = {}\n", quoted(run)));
         }

@@ -5,13 +5,15 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::existing;
+use crate::assembler::landing;
+use crate::assembler::lock::Alone;
 use crate::commands::Ctx;
 use crate::error::{Exit, UserError};
 use crate::git::files::Lock;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::{config, hooks, workspace};
+use crate::{assembler, config, hooks, workspace};
 
 /// How many branches a refusal names.
 const MOST_SHOWN: usize = 8;
@@ -40,15 +42,21 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
         .map(|ledger| ledger.board().settings.base.clone());
     refuse_unmerged(repo, base.as_deref(), &refs)?;
     refuse_checked_out(repo, &refs)?;
+    let running = Lock::take(&repo.orch_dir().join("run.lock"))?.ok_or_else(|| {
+        UserError::new("`git orch run` is running in this repository").hint("git orch status")
+    })?;
+    let assembling = Alone::take(repo)?;
+    landing::finish_interrupted(repo, &assembling)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
     workspace::remove_all(repo)?;
+    assembler::remove_worktree(repo, &assembling)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
     workspace::exclude_remove(repo)?;
     fs::remove_dir_all(repo.orch_dir())
         .with_context(|| format!("cannot remove {}", repo.orch_dir().display()))?;
-    drop(alone);
+    drop((running, assembling, alone));
     let names: Vec<&str> = refs.iter().map(|ours| ours.name.as_str()).collect();
     if ctx.ui.is_json() {
         ctx.ui
@@ -206,6 +214,7 @@ fn delete(repo: &Repo, refs: &[Ours]) -> Result<()> {
     for dir in [
         "refs/orch/recovery",
         "refs/orch/lease",
+        "refs/orch/verdict",
         "refs/orch",
         "refs/heads/orch",
     ] {
