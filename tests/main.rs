@@ -19,6 +19,7 @@ mod init;
 mod ledger;
 mod log;
 mod merge;
+mod plan;
 mod run;
 mod sim;
 mod status;

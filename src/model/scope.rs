@@ -2,9 +2,9 @@
 //!
 //! `*` and `?` stay within one part of a path, `**` as a whole part stands for any number of parts,
 //! `[a-z]` and `[!a-z]` for one character, `{a,b}` for alternatives, `\` takes the next character as it
-//! is. What matches a directory means everything below it. An empty scope means anywhere.
-//!
-//! `hooks::scope` decides in the same terms what a coder may change; a test holds the two together.
+//! is. Where the last part is a plain name, or the glob ends with `/`, everything below belongs to it as
+//! well: `src/auth` is the file or the whole directory, `src/*` only what stands in `src` itself. An empty
+//! scope means anywhere.
 
 mod glob;
 mod overlap;

@@ -204,9 +204,9 @@ fn unified(old: &str, new: &str) -> String {
     }
     let diff = TextDiff::from_lines(old, new);
     let text = diff.unified_diff().context_radius(1).to_string();
-    // The place of a change says nothing in a text that nobody has as a file.
+    // The place of a change says nothing in a text that nobody has as a file, nor does an empty line.
     text.lines()
-        .filter(|line| !line.starts_with("@@"))
+        .filter(|line| !line.starts_with("@@") && !line.trim().is_empty())
         .map(|line| format!("{line}\n"))
         .collect()
 }

@@ -223,24 +223,28 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, Wrong> {
     Ok(parts)
 }
 
-/// Adds that a directory means everything below it.
+/// Adds what lies below, where the last part names a directory or may name one.
 ///
-/// `src/*.rs` and `**/*.sql` are told apart although a directory may be named `a.rs`: what looks like a
-/// file's name is one, unless another glob leads through it by name or a final `/` says otherwise.
+/// A name that looks like a file's is one, so that `**/Cargo.toml` and `src/**/*.rs` do not overlap, unless
+/// another glob leads through it by that name.
 fn with_below(mut parts: Vec<Part>, is_dir: bool) -> Vec<Vec<Part>> {
     match parts.pop() {
+        // `a/**` is everything below `a`, not `a` itself.
+        Some(Part::Any) | None => {
+            parts.push(Part::One(vec![Token::Star]));
+            parts.push(Part::Any);
+            vec![parts]
+        }
+        Some(Part::One(tokens)) if !is_dir && !is_literal(&tokens) => {
+            parts.push(Part::One(tokens));
+            vec![parts]
+        }
         Some(Part::One(tokens)) if !is_dir && looks_like_file(&tokens) => {
             let mut below = parts.clone();
             below.push(Part::Dir(tokens.clone()));
             below.push(Part::Any);
             parts.push(Part::One(tokens));
             vec![parts, below]
-        }
-        // `a/**` is everything below `a`, not `a` itself.
-        Some(Part::Any) | None => {
-            parts.push(Part::One(vec![Token::Star]));
-            parts.push(Part::Any);
-            vec![parts]
         }
         Some(last) => {
             parts.push(last);
@@ -250,7 +254,12 @@ fn with_below(mut parts: Vec<Part>, is_dir: bool) -> Vec<Vec<Part>> {
     }
 }
 
-/// Returns whether whatever matches has a dot behind its first character.
+/// Returns whether every character stands for itself.
+pub(super) fn is_literal(tokens: &[Token]) -> bool {
+    tokens.iter().all(|token| matches!(token, Token::Char(_)))
+}
+
+/// Returns whether a name has a dot behind its first character.
 fn looks_like_file(tokens: &[Token]) -> bool {
     let mut rest = tokens.iter().skip(1);
     rest.any(|token| *token == Token::Char('.'))

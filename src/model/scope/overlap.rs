@@ -1,6 +1,6 @@
 //! Whether some path matches two globs: both are walked together, as automata.
 
-use super::glob::{Glob, Part, Token};
+use super::glob::{Glob, Part, Token, is_literal};
 
 /// Returns whether some path matches both globs.
 pub fn overlapping(a: &Glob, b: &Glob) -> bool {
@@ -9,7 +9,6 @@ pub fn overlapping(a: &Glob, b: &Glob) -> bool {
 }
 
 fn parts_meet(a: &[Part], b: &[Part]) -> bool {
-    let is_literal = |tokens: &[Token]| tokens.iter().all(|token| matches!(token, Token::Char(_)));
     let rules = Rules {
         is_loop: |part: &Part| *part == Part::Any,
         may_pass: |part: &Part| !matches!(part, Part::Dir(_)),
