@@ -557,7 +557,7 @@ fn a_killed_run_is_taken_up_where_it_was() {
     let (code, report, stderr) = run(&repo, &[]);
     assert_eq!(code, 0, "{stderr}");
     assert!(
-        stderr.contains("[1.1] released a: its executor was killed"),
+        stderr.contains("[1.1] released a: its executor is gone"),
         "{stderr}"
     );
     assert_gone(&pids);
@@ -569,6 +569,45 @@ fn a_killed_run_is_taken_up_where_it_was() {
         .filter(|subject| subject.contains("claim b"))
         .count();
     assert!(claims <= 2, "b was done more often than needed");
+}
+
+#[test]
+fn checks_of_a_killed_run_are_ended_by_the_next() {
+    let text = task("a", "echo x > x.txt").replace(
+        "title",
+        "success = [\"test -e ../../go || { echo $$ > ../../pids; exec sleep 1000; }\"]\ntitle",
+    );
+    let repo = with_plan(&plan(1, &text));
+    let pids = repo.outside().join("pids");
+    let mut first = Background::start(&repo, &[]);
+    wait_for(&pids);
+    first.signal("KILL");
+    first.ended();
+    std::fs::write(repo.outside().join("go"), "").unwrap();
+    let (code, _, stderr) = run(&repo, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_gone(&pids);
+}
+
+#[test]
+fn an_agent_that_blocks_its_task_leaves_it_to_a_person() {
+    let script = "echo part > part.txt\n\
+        if [ $ORCH_ATTEMPT = 1 ]; then\n\
+        git orch block $ORCH_TASK --agent $ORCH_AGENT --attempt $ORCH_ATTEMPT -m 'which colour?'; fi";
+    let repo = with_plan(&plan(1, &task("a", script)));
+    let (code, report, stderr) = run(&repo, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(report["waiting"][0]["state"], "blocked");
+    assert_eq!(report["waiting"][0]["reason"], "1.1: which colour?");
+    assert_eq!(repo.git(["show", "orch/team-1/a:part.txt"]), "part");
+    // Still blocked, so that a rerun changes nothing.
+    assert_eq!(run(&repo, &[]).0, 1);
+    assert_eq!(state(&repo, "a"), "blocked");
+    repo.orch(["unblock", "a", "--agent", "1.1", "--attempt", "1"])
+        .ok();
+    let (code, report, stderr) = run(&repo, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(report["submitted"], json!(["a"]));
 }
 
 #[test]
@@ -677,61 +716,4 @@ fn ctrl_c_during_an_assembly_leaves_no_test_behind_and_no_verdict() {
     let (code, report, stderr) = run(&repo, &["--assemble"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(report["merged"], json!(["a"]));
-}
-
-#[test]
-fn killed_at_twenty_moments_all_work_lands_once() {
-    let seed = fastrand::u64(..);
-    let mut random = fastrand::Rng::with_seed(seed);
-    let tasks: String = (0..8)
-        .map(|n| {
-            let script = format!("echo $ORCH_ATTEMPT >> t{n}.log; echo part > t{n}.txt; echo t{n} > t{n}.txt; git add -A; git commit -qm 'some of it'; echo rest > t{n}.rest");
-            task(&format!("t{n}"), &script)
-        })
-        .collect();
-    let text = plan(4, &tasks).replace("[run]", "[run]\ntest = \"test -e README.md\"");
-    let repo = with_plan(&text);
-    let count = || -> u32 {
-        repo.git(["rev-list", "--count", "orchestration"])
-            .parse()
-            .unwrap()
-    };
-    for _ in 0..20 {
-        let until = count() + random.u32(1..6);
-        let mut run = Background::start(&repo, &["--assemble"]);
-        let mut ended = None;
-        while ended.is_none() && count() < until {
-            ended = run.0.try_wait().unwrap();
-        }
-        if ended.is_none() {
-            run.signal("KILL");
-        }
-        run.ended();
-    }
-    let (code, report, stderr) = run(&repo, &["--assemble"]);
-    assert!(
-        code == 0 || code == 3,
-        "seed {seed}: {code} {report} {stderr}"
-    );
-    assert_eq!(
-        report["merged"].as_array().unwrap().len(),
-        8,
-        "seed {seed}: {stderr}"
-    );
-    for n in 0..8 {
-        let shown = repo.git(["show", &format!("orch/integration:t{n}.txt")]);
-        assert_eq!(shown, format!("t{n}"), "seed {seed}");
-        assert_eq!(
-            repo.git(["show", &format!("orch/integration:t{n}.rest")]),
-            "rest"
-        );
-    }
-    let merges = story(&repo);
-    let merges = merges
-        .iter()
-        .filter(|subject| subject.contains(" merge t"))
-        .count();
-    assert_eq!(merges, 8, "seed {seed}");
-    assert_eq!(repo.git(["status", "--porcelain"]), "");
-    repo.git(["fsck", "--strict"]);
 }

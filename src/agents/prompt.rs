@@ -26,12 +26,12 @@ fn render_template(template: &str, briefing: &Briefing) -> Result<String> {
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
+        .keep_trailing_newline(true)
         .build();
     environment.set_syntax(syntax.context("cannot render the prompt")?);
-    let text = environment
+    environment
         .render_str(template, Serde(values(briefing)))
-        .context("cannot render the prompt")?;
-    Ok(tidy(&text))
+        .context("cannot render the prompt")
 }
 
 fn values(briefing: &Briefing) -> serde_json::Value {
@@ -79,21 +79,6 @@ fn built(built: &Built) -> serde_json::Value {
         "deliverables": handoff.map(|handoff| handoff.deliverables.clone()).unwrap_or_default(),
         "next_steps": handoff.map(|handoff| handoff.next_steps.clone()).unwrap_or_default(),
     })
-}
-
-/// Drops spaces at line ends and all but one of several empty lines, which conditions leave behind.
-fn tidy(text: &str) -> String {
-    let mut tidied = String::with_capacity(text.len());
-    for line in text.lines().map(str::trim_end) {
-        if !line.is_empty() || !tidied.ends_with("\n\n") {
-            tidied.push_str(line);
-            tidied.push('\n');
-        }
-    }
-    let end = tidied.trim_end().len();
-    tidied.truncate(end);
-    tidied.push('\n');
-    tidied
 }
 
 #[cfg(test)]
@@ -182,6 +167,29 @@ pub(super) mod tests {
             assert!(text.contains(part), "`{part}` is not in:\n{text}");
         }
         assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn the_prompt_is_well_formed_and_leaves_texts_as_they_are() {
+        let mut briefing = briefing();
+        briefing.spec.context = String::from("keep  \n\n\n    this");
+        let text = render(&briefing).unwrap();
+        assert!(text.contains("keep  \n\n\n    this"), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        for (n, line) in lines.iter().enumerate() {
+            if line.starts_with("## ") {
+                assert_eq!(
+                    (lines[n - 1], lines[n + 1]),
+                    ("", ""),
+                    "around {line} in\n{text}"
+                );
+                assert_ne!(
+                    (lines[n - 2], lines[n + 2]),
+                    ("", ""),
+                    "around {line} in\n{text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub(super) fn claim(
     agent: AgentId,
 ) -> Result<Result<Held, Vec<(TaskId, Refusal)>>> {
     ledger.refresh()?;
+    if ledger.board().held_by(agent).is_some() {
+        // It works by hand, or waits; that says nothing about the tasks.
+        return Ok(Err(Vec::new()));
+    }
     let candidates: Vec<TaskId> = ledger
         .board()
         .candidates(agent)
@@ -222,10 +226,10 @@ pub(super) fn keep_work(repo: &Repo, held: &Held, why: &str) -> Result<Option<St
     let Some(worktree) = held.worktree(repo) else {
         return Ok(None);
     };
-    let subject = unfinished(&held.title);
-    if held.commit == CommitBy::Executor
-        && workspace::commit_leftovers(repo, &worktree, &held.assignment, &subject).is_ok()
-    {
+    if held.commit == CommitBy::Executor {
+        // Where this is refused, its error names the ref that keeps the work instead.
+        let subject = unfinished(&held.title);
+        workspace::commit_leftovers(repo, &worktree, &held.assignment, &subject)?;
         return Ok(None);
     }
     workspace::save_leftovers(repo, &worktree, why)

@@ -43,7 +43,7 @@ fn recover_one(
     let row = ledger.board().require_task(task).map_err(UserError::from)?;
     let assignment = workspace::assignment_of(ledger, row, claim)?;
     let held = held(ledger, assignment, mark.to_owned())?;
-    let reason = "its executor was killed";
+    let reason = "its executor is gone";
     // What cannot be kept stays in the worktree, where the next attempt's preparation saves it.
     let kept = keep_work(ledger.repo(), &held, reason);
     let released = ledger.try_transact(

@@ -162,7 +162,7 @@ impl Families {
     }
 }
 
-/// Returns whether a process was started with a mark.
+/// Returns whether a process was started with a mark, or with one below it.
 fn carries(pid: i32, mark: &str) -> bool {
     proc::environ(pid)
         .split(|byte| *byte == 0)
@@ -170,8 +170,13 @@ fn carries(pid: i32, mark: &str) -> bool {
         .any(|marks| {
             marks
                 .split(|byte| *byte == b'/')
-                .any(|one| one == mark.as_bytes())
+                .any(|one| is_at_or_below(one, mark.as_bytes()))
         })
+}
+
+fn is_at_or_below(one: &[u8], mark: &[u8]) -> bool {
+    let rest = one.strip_prefix(mark);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
 }
 
 fn value_of<'a>(variable: &'a [u8], name: &str) -> Option<&'a [u8]> {

@@ -49,7 +49,8 @@ pub struct Spec {
     pub wall: Duration,
     /// Time that it may stay silent; `None` is without bound.
     pub idle: Option<Duration>,
-    /// Name that it and everything it starts is found by; unique, without `/`, for example an operation's id.
+    /// Name that it and everything it starts is found by: unique, without `/`, for example an operation's
+    /// id. `a.b` is below `a`, and ended with it.
     pub mark: String,
 }
 

@@ -238,7 +238,7 @@ fn a_mark_finds_what_an_earlier_process_left_behind() {
     let mut spec = spec(&dir, "");
     // Not of the family of any mark of ours: started with the mark by hand, as an orphan of a killed run is.
     spec.command = Command::Shell(format!(
-        "ORCH_PROCESS=outer/{mark}/inner setsid sh -c 'echo $$ > pids; trap \"\" TERM; while :; do sleep 0.1; done' & \
+        "ORCH_PROCESS=outer/{mark}.1/inner setsid sh -c 'echo $$ > pids; trap \"\" TERM; while :; do sleep 0.1; done' & \
          while [ ! -s pids ]; do sleep 0.02; done; : > up; wait"
     ));
     let up = dir.path().join("up");
@@ -253,6 +253,8 @@ fn a_mark_finds_what_an_earlier_process_left_behind() {
     assert!(swept >= 1);
     assert_gone(&pids(&dir, "pids"));
     assert_eq!(sweep(&mark).unwrap(), 0);
+    // A longer name that begins alike is another's.
+    assert_eq!(sweep(&mark[..4]).unwrap(), 0);
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Drop for Progress {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:<16.16} [{bar:24}] {pos:>4}/{len:<4} {msg}")
+    ProgressStyle::with_template("{prefix:<16!} [{bar:24}] {pos:>4}/{len:<4} {msg}")
         .expect("the template is a constant that is tested")
         .progress_chars("=> ")
 }

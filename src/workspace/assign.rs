@@ -335,3 +335,18 @@ pub fn attempt_dir(repo: &Repo, task: &TaskId, attempt: Attempt) -> PathBuf {
         .join(task.as_str())
         .join(attempt.to_string())
 }
+
+/// Returns a fresh mark for processes that check an attempt's work, below the mark of the attempt where its
+/// executor has left one, so that the next executor finds them with the agent's own.
+///
+/// # Errors
+///
+/// There is one and it cannot be read.
+pub fn check_mark(repo: &Repo, task: &TaskId, attempt: Attempt) -> Result<String> {
+    let fresh = clock::new_op_id();
+    let path = attempt_dir(repo, task, attempt).join("mark");
+    Ok(match files::read_if_exists(&path)? {
+        Some(bytes) => format!("{}.{fresh}", String::from_utf8_lossy(&bytes)),
+        None => fresh.0,
+    })
+}

@@ -24,7 +24,7 @@ pub mod worktree;
 use crate::git::Oid;
 use crate::model::{AgentId, Attempt, TaskId};
 
-pub use assign::{Assigned, assign, assignment_of, attempt_dir, base_commit, ready};
+pub use assign::{Assigned, assign, assignment_of, attempt_dir, base_commit, check_mark, ready};
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};

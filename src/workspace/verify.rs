@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, uncommitted};
+use super::{Assignment, check_mark, uncommitted};
 use crate::error::UserError;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
@@ -87,8 +87,9 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
         );
     }
     let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
+    let mark = check_mark(repo, &a.task, a.attempt)?;
     for criterion in &spec.success {
-        if let Some((reason, findings)) = failed_criterion(criterion, dir, log, wall)? {
+        if let Some((reason, findings)) = failed_criterion(criterion, dir, log, wall, &mark)? {
             return failed(reason, findings);
         }
     }
@@ -133,6 +134,7 @@ fn failed_criterion(
     dir: &Path,
     log: &Path,
     wall: Duration,
+    mark: &str,
 ) -> Result<Option<(String, String)>> {
     let Some(run) = &criterion.run else {
         return Ok(None);
@@ -145,7 +147,7 @@ fn failed_criterion(
         log: log.to_path_buf(),
         wall,
         idle: None,
-        mark: crate::clock::new_op_id().0,
+        mark: mark.to_owned(),
     })?;
     let how = match ended.ending {
         Ending::Exited(0) => return Ok(None),
