@@ -27,6 +27,7 @@ pub mod team_branches;
 mod verdicts;
 
 pub use approval::approve;
+pub use bench::remove_bench;
 pub use branches::assemble_branches;
 pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, Silent, Watch};

@@ -11,7 +11,7 @@ use crate::git::files::Lock;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::{config, hooks, workspace};
+use crate::{assembler, config, hooks, workspace};
 
 /// How many branches a refusal names.
 const MOST_SHOWN: usize = 8;
@@ -42,6 +42,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     refuse_checked_out(repo, &refs)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
+    assembler::remove_bench(repo)?;
     workspace::remove_all(repo)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
