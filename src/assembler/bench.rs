@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::lock::Alone;
 use super::verdicts::Red;
-use crate::error::UserError;
+use crate::error::{Exit, UserError};
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
 use crate::model::Command;
@@ -27,6 +28,16 @@ const ADMIN: &str = "orch-assembler";
 /// Logs of failed tests that are kept.
 const MOST_LOGS: usize = 50;
 
+/// Removes the worktree that tests run in, if there is one, with what a killed run left running in it.
+///
+/// # Errors
+///
+/// An assembler is at work, or the directory cannot be removed.
+pub fn remove_bench(repo: &Repo) -> Result<()> {
+    let alone = Alone::take(repo)?;
+    Bench::new(repo, &alone, Duration::ZERO)?.leave_nothing()
+}
+
 /// Where tests run.
 pub(super) struct Bench {
     dir: PathBuf,
@@ -36,13 +47,14 @@ pub(super) struct Bench {
     mark: String,
     timeout: Duration,
     runtime: Option<Runtime>,
+    /// The exit code of the signal that asked to stop.
+    asked: Option<Exit>,
 }
 
 /// The loop that waits for a test, and the signals that end it.
 struct Runtime {
     tokio: tokio::runtime::Runtime,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Vec<(Signal, Exit)>,
 }
 
 impl Bench {
@@ -62,6 +74,7 @@ impl Bench {
             mark,
             timeout,
             runtime: None,
+            asked: None,
         })
     }
 
@@ -97,8 +110,9 @@ impl Bench {
                 format!("it took longer than {}", format_duration(self.timeout))
             }
             Ending::Stopped => {
-                return Err(UserError::new("stopped by a signal; nothing is lost")
-                    .hint("git orch assemble")
+                return Err(UserError::new("stopped by a signal while a test ran")
+                    .hint("`git orch assemble` goes on where this one was")
+                    .exit(self.asked.unwrap_or(Exit::Interrupted))
                     .into());
             }
         };
@@ -110,25 +124,16 @@ impl Bench {
     }
 
     fn run(&mut self, spec: &Spec) -> Result<Ended> {
-        let runtime = &mut self.runtime;
+        let (runtime, asked) = (&mut self.runtime, &mut self.asked);
         // On a thread of its own, so that an executor may assemble from within its own loop.
         std::thread::scope(|scope| {
             let ended = scope.spawn(move || {
-                let Runtime {
-                    tokio,
-                    interrupt,
-                    terminate,
-                } = match runtime {
+                let Runtime { tokio, signals } = match runtime {
                     Some(runtime) => runtime,
                     None => runtime.insert(Runtime::start()?),
                 };
                 tokio.block_on(async {
-                    let stop = async {
-                        tokio::select! {
-                            _ = interrupt.recv() => {}
-                            _ = terminate.recv() => {}
-                        }
-                    };
+                    let stop = async { *asked = Some(next_signal(signals).await) };
                     process::run_async(spec, stop).await
                 })
             });
@@ -253,15 +258,30 @@ impl Runtime {
             .build()
             .context("cannot start the runtime")?;
         let inside = tokio.enter();
-        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-        let terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+        let listen = |(kind, exit)| signal(kind).map(|signal| (signal, exit));
+        let signals = [
+            (SignalKind::interrupt(), Exit::Interrupted),
+            (SignalKind::terminate(), Exit::Terminated),
+            (SignalKind::hangup(), Exit::HungUp),
+        ];
+        let signals = signals.into_iter().map(listen).collect::<Result<_, _>>();
+        let signals = signals.context("cannot listen for signals")?;
         drop(inside);
-        Ok(Self {
-            tokio,
-            interrupt,
-            terminate,
-        })
+        Ok(Self { tokio, signals })
     }
+}
+
+/// Waits for the first of some signals; one that came while nobody waited counts.
+async fn next_signal(signals: &mut [(Signal, Exit)]) -> Exit {
+    std::future::poll_fn(|context| {
+        for (signal, exit) in signals.iter_mut() {
+            if signal.poll_recv(context).is_ready() {
+                return Poll::Ready(*exit);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Returns the command line of a test without the variables by which an agent is known: a test must not
