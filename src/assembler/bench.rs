@@ -28,16 +28,6 @@ const ADMIN: &str = "orch-assembler";
 /// Logs of failed tests that are kept.
 const MOST_LOGS: usize = 50;
 
-/// Removes the worktree that tests run in, if there is one, with what a killed run left running in it.
-///
-/// # Errors
-///
-/// An assembler is at work, or the directory cannot be removed.
-pub fn remove_bench(repo: &Repo) -> Result<()> {
-    let alone = Alone::take(repo)?;
-    Bench::new(repo, &alone, Duration::ZERO)?.leave_nothing()
-}
-
 /// Where tests run.
 pub(super) struct Bench {
     dir: PathBuf,
@@ -242,7 +232,8 @@ impl Bench {
     }
 }
 
-/// Removes the assembler's worktree, which holds nothing that could not be made again.
+/// Removes the worktree that tests run in, if there is one, with what a killed run left running in it;
+/// it holds nothing that could not be made again.
 ///
 /// # Errors
 ///

@@ -27,11 +27,7 @@ pub mod team_branches;
 mod verdicts;
 
 pub use approval::approve;
-<<<<<<< HEAD
 pub use bench::remove_worktree;
-=======
-pub use bench::remove_bench;
->>>>>>> 294dbac98677aff40109abe6d01739ca2a8c3f22
 pub use branches::assemble_branches;
 pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, Silent, Watch};

@@ -49,7 +49,6 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     landing::finish_interrupted(repo, &assembling)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
-    assembler::remove_bench(repo)?;
     workspace::remove_all(repo)?;
     assembler::remove_worktree(repo, &assembling)?;
     delete(repo, &refs)?;
