@@ -131,7 +131,20 @@ fn full_plan() -> Plan {
         model: text("opus"),
         skills: vec![String::from("sql")],
     };
-    let task = TaskSpec {
+    Plan {
+        run,
+        agents: BTreeMap::from([(String::from("default"), profile)]),
+        phases: vec![phase(vec![PhaseName(String::from("b"))])],
+        teams: vec![team],
+        tasks: vec![full_task()],
+    }
+}
+
+/// Its task.
+fn full_task() -> TaskSpec {
+    let text = |text: &str| Some(text.to_owned());
+    let minute = Duration::from_secs(60);
+    TaskSpec {
         id: "a".parse().unwrap(),
         team: TeamId(1),
         title: String::from("title"),
@@ -160,13 +173,6 @@ fn full_plan() -> Plan {
         idle_timeout: Some(minute),
         retries: Some(1),
         run: text("true"),
-    };
-    Plan {
-        run,
-        agents: BTreeMap::from([(String::from("default"), profile)]),
-        phases: vec![phase(vec![PhaseName(String::from("b"))])],
-        teams: vec![team],
-        tasks: vec![task],
     }
 }
 
@@ -194,7 +200,7 @@ fn every_key_of_a_plan_is_in_its_table() {
                 first.contains(&format!("`{key}`"))
             };
             assert!(
-                rows.iter().any(|r| row(&r)),
+                rows.iter().any(row),
                 "`{key}` of {heading} is not in README.md"
             );
         }

@@ -136,6 +136,7 @@ fn every_test_file_is_compiled() {
 fn modules_use_those_below_them_only() {
     let rank = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
     let used = Regex::new(r"\bcrate::([a-z_]+)").unwrap();
+    let parts = Regex::new(r"(?:^|,)\s*([a-z_]+)").unwrap();
     let grouped = Regex::new(r"use crate::\{([^;]*)\};").unwrap();
     let mut seen = BTreeSet::new();
     for (path, text) in code("src") {
@@ -148,7 +149,6 @@ fn modules_use_those_below_them_only() {
         seen.insert(module.to_owned());
         let single = used.captures_iter(&text).map(|found| found[1].to_owned());
         let groups = grouped.captures_iter(&text).flat_map(|found| {
-            let parts = Regex::new(r"(?:^|,)\s*([a-z_]+)").unwrap();
             let names = parts
                 .captures_iter(&found[1])
                 .map(|part| part[1].to_owned());
@@ -225,13 +225,11 @@ fn lints_are_lifted_where_it_is_written_down_and_nowhere_else() {
 fn every_command_that_a_message_suggests_can_be_typed() {
     // String literals with a command of ours in them: whole, or in backticks within a sentence.
     let literal = Regex::new(r#""((?:[^"\\]|\\.)*git orch (?:[^"\\]|\\.)*)""#).unwrap();
+    let continued = Regex::new(r"\\\n\s*").unwrap();
     let quoted = Regex::new(r"`(git orch [^`]+)`").unwrap();
     let (mut found, mut wrong) = (0, Vec::new());
     for (path, text) in code("src") {
-        let text = Regex::new(r"\\\n\s*")
-            .unwrap()
-            .replace_all(&text, "")
-            .into_owned();
+        let text = continued.replace_all(&text, "").into_owned();
         for literal in literal.captures_iter(&text) {
             let literal = literal[1].replace("\\n", "\n").replace("\\\"", "\"");
             if SENTENCES.contains(&literal.as_str()) {
