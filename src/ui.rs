@@ -77,6 +77,11 @@ impl Ui {
         let _ = writeln!(io::stdout(), "{text}");
     }
 
+    /// Prints a part of a long answer and returns whether anybody still reads it.
+    pub fn answer_part(&self, text: &str) -> bool {
+        io::stdout().write_all(text.as_bytes()).is_ok()
+    }
+
     /// Prints a value as the answer, as one JSON document.
     pub fn json(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {

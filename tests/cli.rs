@@ -181,7 +181,7 @@ fn bash_completes_git_orch_as_it_completes_git() {
     let script = repo.outside().join("git-orch.bash");
     std::fs::write(&script, repo.orch(["completions", "bash"]).ok()).unwrap();
     assert_eq!(
-        offered(&repo, &script, &["git", "orch", "sta"]),
+        offered(&repo, &script, &["git", "orch", "stat"]),
         ["status "]
     );
     let all = offered(&repo, &script, &["git", "orch", ""]);
@@ -201,7 +201,7 @@ fn bash_completes_git_orch_as_it_completes_git() {
     let kinds = offered(&repo, &script, &["git", "orch", "log", "--kind", "cl"]);
     assert_eq!(kinds, ["claim "]);
     // git's own options come before the command.
-    let status = offered(&repo, &script, &["git", "--no-pager", "orch", "sta"]);
+    let status = offered(&repo, &script, &["git", "--no-pager", "orch", "stat"]);
     assert!(
         status == ["status "] || !Path::new("/usr/share/bash-completion/completions/git").exists()
     );

@@ -67,8 +67,8 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
         found += 1;
         if at_once {
             rows.push(row);
-        } else {
-            ctx.ui.answer(&row.render(&ctx.ui));
+        } else if !ctx.ui.answer_part(&row.render(&ctx.ui)) {
+            return Ok(());
         }
     }
     if found == 0 && most > 0 {

@@ -4,6 +4,7 @@
 
 pub mod drive;
 pub mod site;
+pub mod words;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

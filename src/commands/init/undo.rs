@@ -169,7 +169,7 @@ fn refuse_unmerged(repo: &Repo, base: Option<&str>, refs: &[Ours]) -> Result<()>
         "work would be lost that is not in {into}: {}",
         shown.join(", ")
     ))
-    .hint("git orch assemble, then git orch approve, to bring it in");
+    .hint("`git orch assemble`, then `git orch approve`, to bring it in");
     Err(error
         .hint(format!("git branch kept {first}, to keep it elsewhere"))
         .hint(format!("git update-ref -d {}, to give it up", left[0]))

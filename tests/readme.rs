@@ -1,0 +1,258 @@
+//! README.md says what is the case: commands, flags, keys and examples.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
+use git_orch::cli::Cli;
+use git_orch::model::{
+    Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Limits, PhaseName, PhaseSpec,
+    Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+};
+
+use super::common::words::{command_lines, sample};
+use super::common::{TestRepo, write_file};
+
+const README: &str = include_str!("../README.md");
+
+/// Text of the fenced code blocks of a language.
+fn blocks(language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = README;
+    let fence = format!("```{language}\n");
+    while let Some((_, after)) = rest.split_once(&fence) {
+        let (block, next) = after.split_once("\n```").expect("every block has an end");
+        found.push(block.to_owned());
+        rest = next;
+    }
+    found
+}
+
+/// The plan that the README's first use writes.
+fn first_plan() -> String {
+    let block = blocks("sh").join("\n");
+    let (_, plan) = block.split_once("<<'END'\n").expect("there is a plan");
+    plan.split_once("\nEND\n")
+        .expect("it has an end")
+        .0
+        .to_owned()
+}
+
+#[test]
+fn every_command_line_in_it_parses() {
+    let scripts = blocks("sh").join("\n").replace(&first_plan(), "");
+    let typed: Vec<Vec<String>> = scripts.lines().flat_map(command_lines).collect();
+    assert!(typed.len() >= 7, "{typed:?}");
+    let in_text = README
+        .split('`')
+        .filter(|code| code.starts_with("git orch "));
+    let in_text: Vec<Vec<String>> = in_text
+        .map(sample)
+        .flat_map(|line| command_lines(&line))
+        .collect();
+    assert!(in_text.len() >= 30, "{in_text:?}");
+    for words in typed.iter().chain(&in_text) {
+        if let Err(error) = Cli::try_parse_from(words) {
+            // Help is asked for by an "error" that goes to stdout; a bare group or hook is only named.
+            let named = words.len() == 2 && words[1] == "hook";
+            assert!(!error.use_stderr() || named, "{words:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_command_and_every_option_is_in_it() {
+    fn check(command: &clap::Command, said: &str, shared: &BTreeSet<&str>) {
+        for sub in command.get_subcommands() {
+            let said = format!("{said} {}", sub.get_name());
+            if sub.has_subcommands() {
+                check(sub, &said, shared);
+                continue;
+            }
+            let lines: Vec<&str> = README.lines().filter(|line| line.contains(&said)).collect();
+            assert!(!lines.is_empty(), "`{said}` is not in README.md");
+            if sub.is_hide_set() {
+                continue;
+            }
+            for option in sub.get_arguments().filter_map(|arg| arg.get_long()) {
+                let flag = format!("--{option}");
+                let here = lines.iter().any(|line| line.contains(&flag));
+                assert!(
+                    here || shared.contains(option),
+                    "`{said} {flag}` is not in README.md"
+                );
+            }
+        }
+    }
+    // Said once for all commands that have them.
+    let shared = BTreeSet::from(["agent", "attempt"]);
+    assert!(README.contains("`--agent` and\n`--attempt` are known"));
+    check(&Cli::command(), "git orch", &shared);
+}
+
+/// A plan that leaves nothing out; a new key in the model does not compile without standing here.
+fn full_plan() -> Plan {
+    let text = |text: &str| Some(text.to_owned());
+    let minute = Duration::from_secs(60);
+    let run = RunSpec {
+        name: String::from("run"),
+        goal: String::from("goal"),
+        base: text("main"),
+        test: text("true"),
+        retries: 1,
+        timeout: minute,
+        idle_timeout: minute,
+        lease: minute,
+        test_timeout: minute,
+        jobs: Some(3),
+        limits: Limits::default(),
+    };
+    let profile = Profile {
+        command: Some(Command::Shell(String::from("true"))),
+        preset: text("shell"),
+        model: text("opus"),
+        commit: CommitBy::Executor,
+        done: DoneSign::Exit,
+        timeout: Some(minute),
+        idle_timeout: Some(minute),
+        env: BTreeMap::from([(String::from("env"), String::from("x"))]),
+    };
+    let phase = |after| PhaseSpec {
+        name: PhaseName(String::from("all")),
+        teams: vec![TeamId(1)],
+        after,
+    };
+    let team = TeamSpec {
+        id: TeamId(1),
+        name: String::from("team"),
+        coders: 4,
+        parent: Some(TeamId(2)),
+        agent: text("default"),
+        model: text("opus"),
+        skills: vec![String::from("sql")],
+    };
+    Plan {
+        run,
+        agents: BTreeMap::from([(String::from("default"), profile)]),
+        phases: vec![phase(vec![PhaseName(String::from("b"))])],
+        teams: vec![team],
+        tasks: vec![full_task()],
+    }
+}
+
+/// Its task.
+fn full_task() -> TaskSpec {
+    let text = |text: &str| Some(text.to_owned());
+    let minute = Duration::from_secs(60);
+    TaskSpec {
+        id: "a".parse().unwrap(),
+        team: TeamId(1),
+        title: String::from("title"),
+        phase: Some(PhaseName(String::from("all"))),
+        context: String::from("context"),
+        scope: vec![String::from("a")],
+        deliverables: vec![String::from("a")],
+        success: vec![Criterion {
+            text: text("text"),
+            run: text("true"),
+        }],
+        after: vec![Dependency {
+            task: "b".parse().unwrap(),
+            coupling: Coupling::Tight,
+        }],
+        priority: 1,
+        model: text("opus"),
+        role: text("role"),
+        skills: vec![String::from("sql")],
+        style: text("style"),
+        effort: text("small"),
+        repo: text("repo"),
+        branch: text("branch"),
+        agent: text("default"),
+        timeout: Some(minute),
+        idle_timeout: Some(minute),
+        retries: Some(1),
+        run: text("true"),
+    }
+}
+
+#[test]
+fn every_key_of_a_plan_is_in_its_table() {
+    let plan = toml::Table::try_from(full_plan()).unwrap();
+    let table = |value: &toml::Value| value.as_table().unwrap().clone();
+    let first = |key: &str| table(&plan[key].as_array().unwrap()[0]);
+    let sections = [
+        ("`[run]`", table(&plan["run"])),
+        ("`[agents.<name>]`", table(&plan["agents"]["default"])),
+        ("`[[phases]]`", first("phases")),
+        ("`[[teams]]`", first("teams")),
+        ("`[[tasks]]`", first("tasks")),
+    ];
+    assert_eq!(plan.len(), sections.len());
+    for (heading, keys) in sections {
+        let (_, section) = README.split_once(&format!("\n{heading}")).expect(heading);
+        let (_, section) = section.split_once("| key |").expect("a table follows");
+        let section = section.split("\n\n").next().unwrap();
+        let rows: Vec<&str> = section.lines().collect();
+        for key in keys.keys() {
+            let row = |row: &&str| {
+                let first = row.split('|').nth(1).unwrap_or_default();
+                first.contains(&format!("`{key}`"))
+            };
+            assert!(
+                rows.iter().any(row),
+                "`{key}` of {heading} is not in README.md"
+            );
+        }
+        // And nothing that does not exist.
+        for name in rows.iter().filter_map(|row| row.strip_prefix("| `")) {
+            let names = name.split('|').next().unwrap();
+            for name in names
+                .split("`, `")
+                .map(|name| name.trim_end_matches(['`', ' ']))
+            {
+                assert!(keys.contains_key(name), "there is no `{name}` in {heading}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_defaults_in_it_are_those_of_the_model() {
+    let run = RunSpec::default();
+    let said = |key: &str| {
+        let row = README
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}` |")));
+        row.unwrap().split('|').nth(2).unwrap().trim().to_owned()
+    };
+    assert_eq!(said("retries"), format!("`{}`", run.retries));
+    let duration = |time: Duration| format!("`\"{}m\"`", time.as_secs() / 60);
+    assert_eq!(said("timeout"), duration(run.timeout));
+    assert_eq!(said("idle_timeout"), duration(run.idle_timeout));
+    assert_eq!(said("lease"), duration(run.lease));
+    assert_eq!(said("test_timeout"), duration(run.test_timeout));
+    for (tier, most) in &run.limits.0 {
+        assert!(
+            said("limits").contains(&format!("{tier} = {most}")),
+            "{tier}"
+        );
+    }
+}
+
+#[test]
+fn its_plan_and_the_demos_pass_the_check() {
+    let repo = TestRepo::new();
+    let plan = repo.outside().join("plan.toml");
+    write_file(&plan, &first_plan());
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/demo/plan.toml");
+    for plan in [plan.to_str().unwrap(), demo] {
+        let checked = repo.orch(["plan", "check", plan]);
+        assert!(
+            !checked.stderr().contains("warning"),
+            "{}",
+            checked.stderr()
+        );
+        checked.ok();
+    }
+}
