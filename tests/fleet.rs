@@ -118,7 +118,29 @@ fn of_sixteen_coders_the_good_ones_land_and_the_bad_ones_are_told() {
         "broken"
     );
 
-    // Every outcome is in the ledger with its reason.
+    outcomes_have_their_reasons(&repo);
+
+    // No process survives: neither the one that hung nor the one that was left behind.
+    let pid = std::fs::read_to_string(out.join("left.pid")).unwrap();
+    assert!(
+        !Path::new("/proc").join(pid.trim()).exists(),
+        "process {pid} survives"
+    );
+    assert_eq!(
+        processes_in(&repo.path().with_file_name("repo.orch")),
+        Vec::<PathBuf>::new()
+    );
+
+    // Approving brings it all to the base branch, which nobody has checked out any more.
+    repo.orch(["approve"]).ok();
+    assert_eq!(
+        repo.git(["rev-parse", "main^{tree}"]),
+        repo.git(["rev-parse", "HEAD^{tree}"])
+    );
+}
+
+/// Every outcome is in the ledger with its reason.
+fn outcomes_have_their_reasons(repo: &TestRepo) {
     let reasons = |kind: &str, id: &str| {
         let events = repo.orch(["log", "--json", id]).json();
         let of_kind = events
@@ -144,24 +166,6 @@ fn of_sixteen_coders_the_good_ones_land_and_the_bad_ones_are_told() {
             "{id}: {kind} says nothing of `{word}`: {told}"
         );
     }
-
-    // No process survives: neither the one that hung nor the one that was left behind.
-    let pid = std::fs::read_to_string(out.join("left.pid")).unwrap();
-    assert!(
-        !Path::new("/proc").join(pid.trim()).exists(),
-        "process {pid} survives"
-    );
-    assert_eq!(
-        processes_in(&repo.path().with_file_name("repo.orch")),
-        Vec::<PathBuf>::new()
-    );
-
-    // Approving brings it all to the base branch, which nobody has checked out any more.
-    repo.orch(["approve"]).ok();
-    assert_eq!(
-        repo.git(["rev-parse", "main^{tree}"]),
-        repo.git(["rev-parse", "HEAD^{tree}"])
-    );
 }
 
 /// Processes whose working directory lies below a directory.
@@ -174,8 +178,7 @@ fn processes_in(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-#[test]
-fn a_run_that_is_killed_twenty_times_lands_everything_once() {
+fn plan_of_two_phases() -> String {
     let mut plan = String::from("[run]\nname = \"killed\"\ntest = \"sh test.sh\"\n");
     plan.push_str("[[phases]]\nname = \"one\"\nteams = [1]\n");
     plan.push_str("[[phases]]\nname = \"two\"\nteams = [2]\nafter = [\"one\"]\n");
@@ -193,7 +196,12 @@ fn a_run_that_is_killed_twenty_times_lands_everything_once() {
              run = 'sleep 0.2; mkdir -p parts; echo part {number} > parts/{number}.txt'\n"
         ));
     }
-    let repo = green_project().plan(&plan);
+    plan
+}
+
+#[test]
+fn a_run_that_is_killed_twenty_times_lands_everything_once() {
+    let repo = green_project().plan(&plan_of_two_phases());
     let mut random = fastrand::Rng::with_seed(11);
     let mut kills = 0;
     while kills < 20 {
