@@ -204,7 +204,7 @@ fn assignment(repo: &Repo, agent: &str) -> Assignment {
     }
 }
 
-/// A repository of many files of some kilobytes in eight directories, packed as a clone would be.
+/// A repository of many files of some kilobytes in eight directories, packed as a clone is.
 fn project(temp: &Path, files: u32) -> PathBuf {
     let dir = temp
         .canonicalize()
@@ -213,9 +213,7 @@ fn project(temp: &Path, files: u32) -> PathBuf {
     for number in 0..files {
         let below = dir.join(format!("d{}/s{}", number % 8, number % 80));
         std::fs::create_dir_all(&below).unwrap();
-        let line = format!("line {number} of a file like many others\n");
-        let lines = 20 + (number as usize * 7) % 200;
-        std::fs::write(below.join(format!("f{number}.txt")), line.repeat(lines)).unwrap();
+        std::fs::write(below.join(format!("f{number}.txt")), text(number)).unwrap();
     }
     git(&dir, ["init", "-q", "-b", "main"]);
     git(&dir, ["add", "-A"]);
@@ -230,4 +228,22 @@ fn project(temp: &Path, files: u32) -> PathBuf {
         ],
     );
     dir
+}
+
+/// A text of some kilobytes that shares words with others and no lines, as source files do.
+fn text(number: u32) -> String {
+    const WORDS: [&str; 16] = [
+        "let", "value", "return", "state", "match", "error", "(", ")", "{", "}", "name", "=",
+        "index", "self.", "result", "const",
+    ];
+    let mut random = fastrand::Rng::with_seed(u64::from(number));
+    let mut text = String::new();
+    for _ in 0..20 + random.usize(..200) {
+        for _ in 0..random.usize(2..9) {
+            text.push_str(WORDS[random.usize(..WORDS.len())]);
+            text.push(' ');
+        }
+        text.push_str(&format!("{:x}\n", random.u16(..)));
+    }
+    text
 }
