@@ -1,6 +1,6 @@
 //! `git orch run` on real repositories, with agents that behave well and badly.
 
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -106,6 +106,7 @@ impl Background {
         let mut command = repo.orch_command(repo.path());
         command.arg("run").args(args);
         let child = command
+            .process_group(0)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -114,9 +115,17 @@ impl Background {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
+        self.send(name, self.0.id().to_string());
+    }
+
+    /// Signals it and what it runs in its own process group, as a terminal does.
+    fn signal_group(&self, name: &str) {
+        self.send(name, format!("-{}", self.0.id()));
+    }
+
+    fn send(&self, name: &str, to: String) {
         let status = std::process::Command::new("kill")
-            .args(["-s", name, &pid])
+            .args(["-s", name, "--", &to])
             .status();
         assert!(status.unwrap().success());
     }
@@ -489,7 +498,7 @@ fn ctrl_c_stops_politely_and_a_rerun_carries_on() {
         while std::fs::read_to_string(&pids).unwrap().lines().count() < 2 {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        first.signal(signal);
+        first.signal_group(signal);
         assert_eq!(first.ended(), code);
         assert_gone(&pids);
         assert_eq!(state(&repo, "a"), "ready");

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::agents::{self, AttemptFiles, Briefing, Work};
 use crate::clock;
+use crate::error::UserError;
 use crate::git::{Repo, files::replace};
 use crate::ledger::Ledger;
 use crate::model::{
@@ -174,10 +175,7 @@ pub(super) fn judge(
     ended: &Ended,
 ) -> Result<Verdict> {
     let task = &held.assignment.task;
-    let row = ledger
-        .board()
-        .require_task(task)
-        .map_err(crate::error::UserError::from)?;
+    let row = ledger.board().require_task(task).map_err(UserError::from)?;
     let sign = ledger.board().profile_of(row).1.done;
     let result = agents::read_result(&held.files.result(), task);
     let said = match &result {
@@ -196,6 +194,10 @@ pub(super) fn judge(
         });
     }
     if let Err(error) = saved {
+        // What is no person's or agent's doing says nothing about the work.
+        if !error.is::<UserError>() {
+            return Err(error);
+        }
         let reason = event::one_line(&format!("{error:#}"));
         return Ok(Verdict::Failed {
             findings: findings(&reason, &ended.tail),

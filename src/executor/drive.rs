@@ -145,20 +145,14 @@ impl<'a> Drive<'a> {
                 }
             }
             tokio::select! {
+                // A signal first: Ctrl-C at a terminal ends the `git` that we run as well, and what comes of
+                // that must not pass for a verdict.
+                biased;
+                signal = signals.next() => self.signalled(signal),
                 Some(done) = self.beside.join_next() => match done {
                     Ok(done) => self.take(done),
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
-                signal = signals.next() => {
-                    self.signal.get_or_insert(signal);
-                    let text = if self.fleet.stops() {
-                        "ending everything at once"
-                    } else {
-                        "stopping: agents are asked to end; once more ends them at once"
-                    };
-                    self.watch.tell(&News::Warning(text.to_owned()));
-                    self.queue.push_back(Event::Signalled);
-                }
                 Some(news) = self.told.recv() => self.watch.tell(&news),
                 _ = look.tick() => {
                     self.renew();
@@ -166,6 +160,17 @@ impl<'a> Drive<'a> {
                 }
             }
         }
+    }
+
+    fn signalled(&mut self, signal: i32) {
+        self.signal.get_or_insert(signal);
+        let text = if self.fleet.stops() {
+            "ending everything at once"
+        } else {
+            "stopping: agents are asked to end; once more ends them at once"
+        };
+        self.watch.tell(&News::Warning(text.to_owned()));
+        self.queue.push_back(Event::Signalled);
     }
 
     fn act(&mut self, action: Action) {
@@ -213,6 +218,9 @@ impl<'a> Drive<'a> {
             Done::Ended(agent, Err(error)) => {
                 self.give_up(agent, &error);
                 self.queue.push_back(Event::Judged(agent, false));
+            }
+            Done::Judged(agent, Err(_)) if self.fleet.stops() => {
+                self.queue.push_back(Event::Stopped(agent));
             }
             Done::Judged(agent, verdict) => {
                 let verdict = match verdict {

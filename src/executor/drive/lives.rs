@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 use super::{Done, Drive, Live, problem};
+use crate::error::UserError;
 use crate::executor::News;
 use crate::executor::attempt::{self, Held};
 use crate::executor::step::{Event, Outcome};
@@ -152,7 +153,12 @@ impl Drive<'_> {
             agent,
             move |ledger, held| {
                 let repo = ledger.repo();
-                let kept = why.map_or(Ok(None), |why| attempt::keep_work(repo, held, why));
+                let keep = |why| match attempt::keep_work(repo, held, why) {
+                    // Ctrl-C at a terminal may have ended the `git` that kept it.
+                    Err(error) if !error.is::<UserError>() => attempt::keep_work(repo, held, why),
+                    kept => kept,
+                };
+                let kept = why.map_or(Ok(None), keep);
                 workspace::park(repo, agent)?;
                 kept
             },

@@ -88,6 +88,21 @@ fn the_first_signal_asks_and_the_second_kills() {
 }
 
 #[test]
+fn checks_that_a_signal_has_broken_off_are_no_failure() {
+    let one = agent("1.1");
+    let mut fleet = fleet(&["1.1"], 1, false);
+    fleet.step(Event::Dispatched);
+    fleet.step(Event::Claimed(one));
+    fleet.step(Event::Prepared(one, true));
+    assert_eq!(fleet.step(Event::Exited(one)), [Action::Judge(one)]);
+    assert_eq!(fleet.step(Event::Signalled), []);
+    assert_eq!(
+        fleet.step(Event::Stopped(one)),
+        [Action::Settle(one, Outcome::Release)]
+    );
+}
+
+#[test]
 fn a_lost_claim_ends_its_agent_and_leaves_the_ledger_alone() {
     let one = agent("1.1");
     let mut fleet = fleet(&["1.1"], 1, false);
