@@ -82,6 +82,49 @@ fn a_conflict_goes_back_with_files_hunks_and_whose_it_is() {
 }
 
 #[test]
+fn removed_here_and_changed_there_goes_back_to_its_coder() {
+    let site = Site::over(
+        TestRepo::new().write("f", "1\n2\n3\n").commit("f"),
+        "true",
+        &[("a", 1, &[]), ("b", 1, &[])],
+    );
+    site.repo.git(["switch", "-q", "-c", "orch/team-1/a"]);
+    site.repo.git(["rm", "-q", "f"]);
+    let message = "[TEAM-1] [AGENT-1.1] drop f\n\nOrch-Task: a\nOrch-Agent: 1.1";
+    site.repo.git(["commit", "-qm", message]);
+    let head = site.rev("HEAD");
+    site.repo.git(["switch", "-q", "main"]);
+    site.hand_in("a", "1.1", &head);
+    site.work("b", "1.2", &[("f", "1\n2\n3\n4\n")]);
+    let (code, report) = site.assemble();
+    assert_eq!(code, 1);
+    assert_eq!(verdicts(&report), ["a: merged", "b: conflict"]);
+    let findings = site.task("b").status.findings.unwrap();
+    assert!(findings.contains("CONFLICT (modify/delete)"), "{findings}");
+}
+
+#[test]
+fn what_was_sent_back_comes_in_when_it_is_mended() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[]), ("b", 1, &["a"])]);
+    let bad = site.work("a", "1.1", &[("bad", "x\n")]);
+    site.work_from(&bad, "b", "1.2", &[("b", "b\n")]);
+    assert_eq!(site.assemble().0, 1);
+    let message = "[TEAM-1] [AGENT-1.1] mend\n\nOrch-Task: a\nOrch-Agent: 1.1";
+    site.repo.git(["switch", "-q", "orch/team-1/a"]);
+    site.repo.git(["rm", "-q", "bad"]);
+    site.repo.git(["commit", "-qm", message]);
+    let head = site.rev("HEAD");
+    site.repo.git(["switch", "-q", "main"]);
+    site.hand_in("a", "1.1", &head);
+    let (code, report) = site.assemble();
+    assert_eq!(
+        (code, verdicts(&report)),
+        (0, vec!["a: merged".into(), "b: merged".into()])
+    );
+    assert!(site.file("orch/integration", "bad").is_none());
+}
+
+#[test]
 fn pain_11_two_branches_that_are_green_alone_do_not_break_the_target_together() {
     let test =
         "for f in *.uses; do test -e \"$f\" || continue; test -e \"$(cat \"$f\")\" || exit 1; done";
@@ -321,6 +364,30 @@ fn killed_between_landing_and_recording_it_is_recorded_not_merged_again() {
     assert_eq!(site.task("a").status.commit.unwrap().0, landed);
     assert_eq!(report["tests_run"], 0);
     site.repo.orch(["approve"]).ok();
+}
+
+#[test]
+fn locks_that_a_killed_git_left_on_our_branches_are_taken_away() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[])]);
+    let head = site.work("a", "1.1", &[("a", "a\n")]);
+    let main = site.rev("main");
+    for branch in ["orch/integration", "orch/team-1/integration"] {
+        site.repo.git(["branch", branch, "main"]);
+        let lock = site
+            .repo
+            .path()
+            .join(format!(".git/refs/heads/{branch}.lock"));
+        std::fs::write(lock, "").unwrap();
+    }
+    let note = format!(
+        "{{\"kind\":\"Assembly\",\"moves\":[\
+         {{\"branch\":\"refs/heads/orch/integration\",\"old\":\"{main}\",\"new\":\"{head}\"}},\
+         {{\"branch\":\"refs/heads/orch/team-1/integration\",\"old\":null,\"new\":\"{head}\"}}]}}"
+    );
+    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    let (code, report) = site.assemble();
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(site.state("a"), "merged");
 }
 
 #[test]
