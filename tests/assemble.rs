@@ -406,6 +406,83 @@ fn killed_before_the_report_the_next_assembly_writes_it() {
 }
 
 #[test]
+fn interrupted_it_ends_the_test_and_says_so() {
+    let site = Site::new("true", &[("a", 1, &[])]);
+    let held = Held::new(&site.repo);
+    site.work("a", "1.1", &[("a", "a\n")]);
+    held.hold(true);
+    let mut child = held.start(&site.repo, &["assemble", "--test", &held.command()]);
+    let pid = child.id().to_string();
+    let asked = site
+        .repo
+        .command("kill", site.repo.path())
+        .args(["-INT", &pid])
+        .status();
+    assert!(asked.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!held.background_lives());
+    assert_eq!(site.state("a"), "submitted");
+    held.hold(false);
+    site.repo.orch(["assemble"]).ok();
+}
+
+#[test]
+fn a_test_that_hangs_is_ended_and_the_rest_goes_on() {
+    let test = "test ! -e hang || sleep 1000'''\ntest_timeout = '''1s";
+    let site = Site::new(test, &[("a", 1, &[]), ("b", 1, &[])]);
+    site.work("a", "1.1", &[("hang", "x\n")]);
+    site.work("b", "1.2", &[("b", "b\n")]);
+    let (code, report) = site.assemble();
+    assert_eq!(code, 1);
+    assert_eq!(verdicts(&report), ["a: test_failed", "b: merged"]);
+    let reason = &report["train"][0]["reason"];
+    assert_eq!(reason, "the test fails: it took longer than 1s");
+}
+
+#[test]
+fn endless_output_is_bounded_and_made_harmless() {
+    let test = "test ! -e loud || { yes \"$(printf '\\033[31mred')\" | head -c 9000000; exit 7; }";
+    let site = Site::new(test, &[("a", 1, &[])]);
+    site.work("a", "1.1", &[("loud", "x\n")]);
+    let (_, report) = site.assemble();
+    assert_eq!(verdicts(&report), ["a: test_failed"]);
+    let findings = site.task("a").status.findings.unwrap();
+    assert!(findings.len() < 32 * 1024, "{}", findings.len());
+    assert!(findings.contains("red") && !findings.contains('\u{1b}'));
+}
+
+#[test]
+fn a_bare_repository_and_a_linked_worktree_will_do() {
+    let repo = TestRepo::new();
+    branch(&repo, "a", "main", "a", &[("a", "a\n")]);
+    branch(&repo, "b", "main", "b", &[("b", "b\n")]);
+    let (bare, linked) = (
+        repo.outside().join("bare.git"),
+        repo.outside().join("linked"),
+    );
+    repo.git(["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    let args = [
+        "assemble",
+        "--onto",
+        "main",
+        "--test",
+        "test -e a",
+        "a",
+        "b",
+    ];
+    repo.orch_in(&bare, args).ok();
+    assert_eq!(
+        repo.git_in(&bare, ["ls-tree", "--name-only", "main"]),
+        "README.md\na\nb"
+    );
+    assert!(!bare.join("orch").exists() && !bare.join("worktrees").exists());
+    repo.git(["worktree", "add", "-q", linked.to_str().unwrap(), "a"]);
+    repo.orch_in(&linked, args).ok();
+    assert!(repo.path().join("b").exists() && linked.join("a").exists());
+    assert_eq!(repo.git_in(&linked, ["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_second_assembler_is_refused_while_one_is_at_work() {
     let site = Site::new("true", &[("a", 1, &[])]);
     let held = Held::new(&site.repo);
