@@ -703,6 +703,7 @@ fn pain_02_edits_that_are_not_committed_are_never_eaten() {
     // A file that git does not know, where a branch would put one.
     repo.git(["checkout", "-q", "README.md"]);
     let repo = repo.write("new", "mine\n");
+    assert!(!repo.path().join(".git/orch").exists());
     let complaint = repo
         .orch(["assemble", "--onto", "main", "--test", "true", "b"])
         .fails(1);
