@@ -234,6 +234,28 @@ fn killed_after_the_branch_moved_the_files_and_the_record_follow_later() {
 }
 
 #[test]
+fn killed_half_way_through_the_files_the_rest_follows_and_edits_are_kept() {
+    let site = assembled(&[("a", "a\n"), ("b", "b\n"), ("README.md", "# a\n")]);
+    let (old, new) = (site.rev("main"), site.rev("orch/integration"));
+    let note = format!(
+        "{{\"kind\":\"Approval\",\"moves\":[{{\"branch\":\"refs/heads/main\",\"old\":\"{old}\",\"new\":\"{new}\"}}]}}"
+    );
+    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    site.repo.git(["update-ref", "refs/heads/main", &new]);
+    // Two of the three files are there, the index is not; and meanwhile somebody has written into one.
+    std::fs::write(site.repo.path().join("a"), "a\n").unwrap();
+    std::fs::write(site.repo.path().join("README.md"), "# mine\n").unwrap();
+    let complaint = site.repo.orch(["approve"]).fails(1);
+    assert!(complaint.contains("could not follow"), "{complaint}");
+    let text = std::fs::read_to_string(site.repo.path().join("README.md")).unwrap();
+    assert_eq!(text, "# mine\n");
+    std::fs::write(site.repo.path().join("README.md"), "# a\n").unwrap();
+    site.repo.orch(["approve"]).ok();
+    assert_eq!(site.repo.git(["status", "--porcelain"]), "");
+    assert!(site.repo.path().join("b").exists());
+}
+
+#[test]
 fn killed_before_the_branch_moved_nothing_has_happened() {
     let site = assembled(&[("a", "a\n")]);
     let (old, new) = (site.rev("main"), site.rev("orch/integration"));

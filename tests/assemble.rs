@@ -82,6 +82,49 @@ fn a_conflict_goes_back_with_files_hunks_and_whose_it_is() {
 }
 
 #[test]
+fn removed_here_and_changed_there_goes_back_to_its_coder() {
+    let site = Site::over(
+        TestRepo::new().write("f", "1\n2\n3\n").commit("f"),
+        "true",
+        &[("a", 1, &[]), ("b", 1, &[])],
+    );
+    site.repo.git(["switch", "-q", "-c", "orch/team-1/a"]);
+    site.repo.git(["rm", "-q", "f"]);
+    let message = "[TEAM-1] [AGENT-1.1] drop f\n\nOrch-Task: a\nOrch-Agent: 1.1";
+    site.repo.git(["commit", "-qm", message]);
+    let head = site.rev("HEAD");
+    site.repo.git(["switch", "-q", "main"]);
+    site.hand_in("a", "1.1", &head);
+    site.work("b", "1.2", &[("f", "1\n2\n3\n4\n")]);
+    let (code, report) = site.assemble();
+    assert_eq!(code, 1);
+    assert_eq!(verdicts(&report), ["a: merged", "b: conflict"]);
+    let findings = site.task("b").status.findings.unwrap();
+    assert!(findings.contains("CONFLICT (modify/delete)"), "{findings}");
+}
+
+#[test]
+fn what_was_sent_back_comes_in_when_it_is_mended() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[]), ("b", 1, &["a"])]);
+    let bad = site.work("a", "1.1", &[("bad", "x\n")]);
+    site.work_from(&bad, "b", "1.2", &[("b", "b\n")]);
+    assert_eq!(site.assemble().0, 1);
+    let message = "[TEAM-1] [AGENT-1.1] mend\n\nOrch-Task: a\nOrch-Agent: 1.1";
+    site.repo.git(["switch", "-q", "orch/team-1/a"]);
+    site.repo.git(["rm", "-q", "bad"]);
+    site.repo.git(["commit", "-qm", message]);
+    let head = site.rev("HEAD");
+    site.repo.git(["switch", "-q", "main"]);
+    site.hand_in("a", "1.1", &head);
+    let (code, report) = site.assemble();
+    assert_eq!(
+        (code, verdicts(&report)),
+        (0, vec!["a: merged".into(), "b: merged".into()])
+    );
+    assert!(site.file("orch/integration", "bad").is_none());
+}
+
+#[test]
 fn pain_11_two_branches_that_are_green_alone_do_not_break_the_target_together() {
     let test =
         "for f in *.uses; do test -e \"$f\" || continue; test -e \"$(cat \"$f\")\" || exit 1; done";
@@ -324,6 +367,30 @@ fn killed_between_landing_and_recording_it_is_recorded_not_merged_again() {
 }
 
 #[test]
+fn locks_that_a_killed_git_left_on_our_branches_are_taken_away() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[])]);
+    let head = site.work("a", "1.1", &[("a", "a\n")]);
+    let main = site.rev("main");
+    for branch in ["orch/integration", "orch/team-1/integration"] {
+        site.repo.git(["branch", branch, "main"]);
+        let lock = site
+            .repo
+            .path()
+            .join(format!(".git/refs/heads/{branch}.lock"));
+        std::fs::write(lock, "").unwrap();
+    }
+    let note = format!(
+        "{{\"kind\":\"Assembly\",\"moves\":[\
+         {{\"branch\":\"refs/heads/orch/integration\",\"old\":\"{main}\",\"new\":\"{head}\"}},\
+         {{\"branch\":\"refs/heads/orch/team-1/integration\",\"old\":null,\"new\":\"{head}\"}}]}}"
+    );
+    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    let (code, report) = site.assemble();
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(site.state("a"), "merged");
+}
+
+#[test]
 fn killed_before_the_report_the_next_assembly_writes_it() {
     let site = Site::new(NOT_BAD, &[("a", 1, &[])]);
     site.work("a", "1.1", &[("a", "a\n")]);
@@ -336,6 +403,83 @@ fn killed_before_the_report_the_next_assembly_writes_it() {
     site.repo.orch(["assemble"]).ok();
     site.repo.orch(["assemble"]).fails(3);
     site.repo.orch(["approve"]).ok();
+}
+
+#[test]
+fn interrupted_it_ends_the_test_and_says_so() {
+    let site = Site::new("true", &[("a", 1, &[])]);
+    let held = Held::new(&site.repo);
+    site.work("a", "1.1", &[("a", "a\n")]);
+    held.hold(true);
+    let mut child = held.start(&site.repo, &["assemble", "--test", &held.command()]);
+    let pid = child.id().to_string();
+    let asked = site
+        .repo
+        .command("kill", site.repo.path())
+        .args(["-INT", &pid])
+        .status();
+    assert!(asked.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!held.background_lives());
+    assert_eq!(site.state("a"), "submitted");
+    held.hold(false);
+    site.repo.orch(["assemble"]).ok();
+}
+
+#[test]
+fn a_test_that_hangs_is_ended_and_the_rest_goes_on() {
+    let test = "test ! -e hang || sleep 1000'''\ntest_timeout = '''1s";
+    let site = Site::new(test, &[("a", 1, &[]), ("b", 1, &[])]);
+    site.work("a", "1.1", &[("hang", "x\n")]);
+    site.work("b", "1.2", &[("b", "b\n")]);
+    let (code, report) = site.assemble();
+    assert_eq!(code, 1);
+    assert_eq!(verdicts(&report), ["a: test_failed", "b: merged"]);
+    let reason = &report["train"][0]["reason"];
+    assert_eq!(reason, "the test fails: it took longer than 1s");
+}
+
+#[test]
+fn endless_output_is_bounded_and_made_harmless() {
+    let test = "test ! -e loud || { yes \"$(printf '\\033[31mred')\" | head -c 9000000; exit 7; }";
+    let site = Site::new(test, &[("a", 1, &[])]);
+    site.work("a", "1.1", &[("loud", "x\n")]);
+    let (_, report) = site.assemble();
+    assert_eq!(verdicts(&report), ["a: test_failed"]);
+    let findings = site.task("a").status.findings.unwrap();
+    assert!(findings.len() < 32 * 1024, "{}", findings.len());
+    assert!(findings.contains("red") && !findings.contains('\u{1b}'));
+}
+
+#[test]
+fn a_bare_repository_and_a_linked_worktree_will_do() {
+    let repo = TestRepo::new();
+    branch(&repo, "a", "main", "a", &[("a", "a\n")]);
+    branch(&repo, "b", "main", "b", &[("b", "b\n")]);
+    let (bare, linked) = (
+        repo.outside().join("bare.git"),
+        repo.outside().join("linked"),
+    );
+    repo.git(["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    let args = [
+        "assemble",
+        "--onto",
+        "main",
+        "--test",
+        "test -e a",
+        "a",
+        "b",
+    ];
+    repo.orch_in(&bare, args).ok();
+    assert_eq!(
+        repo.git_in(&bare, ["ls-tree", "--name-only", "main"]),
+        "README.md\na\nb"
+    );
+    assert!(!bare.join("orch").exists() && !bare.join("worktrees").exists());
+    repo.git(["worktree", "add", "-q", linked.to_str().unwrap(), "a"]);
+    repo.orch_in(&linked, args).ok();
+    assert!(repo.path().join("b").exists() && linked.join("a").exists());
+    assert_eq!(repo.git_in(&linked, ["status", "--porcelain"]), "");
 }
 
 #[test]
@@ -559,6 +703,7 @@ fn pain_02_edits_that_are_not_committed_are_never_eaten() {
     // A file that git does not know, where a branch would put one.
     repo.git(["checkout", "-q", "README.md"]);
     let repo = repo.write("new", "mine\n");
+    assert!(!repo.path().join(".git/orch").exists());
     let complaint = repo
         .orch(["assemble", "--onto", "main", "--test", "true", "b"])
         .fails(1);

@@ -77,12 +77,18 @@ pub(super) fn finish_interrupted(
     let Some(approved) = landing::finish_interrupted(repo, alone)? else {
         return Ok(None);
     };
+    record_late(ledger, repo, &approved)?;
+    Ok(Some(approved))
+}
+
+/// Records what a killed process had carried out, unless it had recorded it too.
+pub(super) fn record_late(ledger: &mut Ledger, repo: &Repo, approved: &Move) -> Result<()> {
     ledger.refresh()?;
-    if !is_recorded(ledger, &approved)? {
-        record(ledger, &approved)?;
+    if !is_recorded(ledger, approved)? {
+        record(ledger, approved)?;
     }
     landing::strike_note(repo);
-    Ok(Some(approved))
+    Ok(())
 }
 
 /// Returns whether the ledger tells of an approval, looking as far back as one may lie.

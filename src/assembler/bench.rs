@@ -26,7 +26,7 @@ use crate::{clock, config};
 const ADMIN: &str = "orch-assembler";
 
 /// Logs of failed tests that are kept.
-const MOST_LOGS: usize = 50;
+const MOST_LOGS: usize = 16;
 
 /// Where tests run.
 pub(super) struct Bench {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::bench::Bench;
+use super::approval;
+use super::bench::{Bench, remove_worktree};
 use super::engine::{Engine, Landed, Lane, Ready, author};
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
@@ -15,8 +16,10 @@ use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::ledger::Ledger;
+use crate::model::Actor;
 use crate::model::event::one_line;
-use crate::model::train::{Car, Outcome, Train, Verdict};
+use crate::model::train::{Car, Gating, Outcome, Train, Verdict};
 use crate::{clock, config};
 
 /// Time that one test may take.
@@ -35,7 +38,6 @@ pub fn assemble_branches(
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let begun = clock::monotonic();
     let target = require_target(repo, onto)?;
     let Some(test) = options.test.as_deref() else {
         return Err(UserError::new(format!(
@@ -49,38 +51,59 @@ pub fn assemble_branches(
         ))
         .into());
     };
-    let alone = Alone::take(repo)?;
-    landing::finish_interrupted(repo, &alone)?;
-    repo.require_movable(std::slice::from_ref(&target))?;
-    let mut bench = Bench::new(repo, &alone, TEST_TIMEOUT)?;
-    let lane = Branches {
-        repo,
-        alone: &alone,
-        heads: heads(repo, branches)?,
-        names: branches,
+    let asked = Asked {
         target,
+        names: branches,
+        test,
+        gating: options.gating,
     };
-    let cars = branches.iter().map(|name| Car::new(name.as_str()));
-    let mut engine = Engine {
-        repo,
-        lane,
-        train: Train::new(cars.collect()),
-        test: Some(test),
-        bench: &mut bench,
-        verdicts: Verdicts::new(test),
-        who: author(repo),
-        watch,
-        begun,
-    };
-    let report = engine.run(options.gating);
-    let is_ours = repo.read_ref(&config::ledger_ref(repo))?.is_some();
-    if !is_ours {
-        bench.leave_nothing()?;
+    let alone = Alone::take(repo)?;
+    let report = bring_in(repo, &alone, asked, watch);
+    if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
+        remove_worktree(repo, &alone)?;
         alone.leave_nothing();
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }
     report
+}
+
+/// What is asked of a train of branches.
+struct Asked<'a> {
+    target: String,
+    names: &'a [String],
+    test: &'a str,
+    gating: Gating,
+}
+
+fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch) -> Result<Report> {
+    let begun = clock::monotonic();
+    if let Some(approved) = landing::finish_interrupted(repo, alone)? {
+        let mut ledger = Ledger::open(repo.reopen()?, Actor::Human)?;
+        approval::record_late(&mut ledger, repo, &approved)?;
+    }
+    repo.require_movable(std::slice::from_ref(&asked.target))?;
+    let mut bench = Bench::new(repo, alone, TEST_TIMEOUT)?;
+    let lane = Branches {
+        repo,
+        alone,
+        heads: heads(repo, asked.names)?,
+        names: asked.names,
+        target: asked.target,
+    };
+    let cars = asked.names.iter().map(|name| Car::new(name.as_str()));
+    let mut engine = Engine {
+        repo,
+        lane,
+        train: Train::new(cars.collect()),
+        test: Some(asked.test),
+        bench: &mut bench,
+        verdicts: Verdicts::new(asked.test),
+        who: author(repo),
+        watch,
+        begun,
+    };
+    engine.run(asked.gating)
 }
 
 fn require_target(repo: &Repo, onto: &str) -> Result<String> {

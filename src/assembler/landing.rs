@@ -72,10 +72,7 @@ pub fn land(
     for (checkout, old, new) in followers(&concerned, &moves) {
         checkout.require_free(repo, old, new)?;
     }
-    let noted = !concerned.is_empty() || kind == Kind::Approval;
-    if noted {
-        write_note(repo, kind, &moves)?;
-    }
+    write_note(repo, kind, &moves)?;
     let edits: Vec<(&str, Option<Oid>, Option<Oid>)> = moves
         .iter()
         .map(|m| (m.branch.as_str(), m.old, Some(m.new)))
@@ -86,10 +83,11 @@ pub fn land(
         return swap;
     }
     for (checkout, old, new) in followers(&concerned, &moves) {
-        follow(checkout, old, new)?;
+        let followed = checkout.follow(old, new);
+        followed.map_err(|error| left_behind(checkout, old, new, error))?;
     }
     // An approval's note stays until the ledger has it.
-    if noted && kind == Kind::Assembly {
+    if kind == Kind::Assembly {
         strike_note(repo);
     }
     Ok(Swap::Won)
@@ -113,6 +111,7 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
     let mut approved = None;
     for noted in &note.moves {
         let planned = noted.read()?;
+        repo.break_dead_lock(&planned.branch)?;
         let now = repo.read_ref(&planned.branch)?;
         let moved = match now {
             Some(now) => repo.is_ancestor(planned.new, now)?,
@@ -125,7 +124,8 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
         for checkout in repo.checkouts()? {
             let concerned = checkout.branch.as_ref() == Some(&planned.branch);
             if concerned && checkout.is_at(old)? && !checkout.is_at(planned.new)? {
-                follow(&checkout, old, planned.new)?;
+                let resumed = checkout.resume(repo, old, planned.new);
+                resumed.map_err(|error| left_behind(&checkout, old, planned.new, error))?;
             }
         }
         // The base branch stands first in an approval's moves.
@@ -145,17 +145,20 @@ pub fn strike_note(repo: &Repo) {
     let _ = std::fs::remove_file(note_path(repo));
 }
 
-fn follow(checkout: &Checkout, old: Oid, new: Oid) -> Result<()> {
-    checkout.follow(old, new).map_err(|error| {
-        let (dir, branch) = (checkout.dir.display(), checkout.branch.as_deref());
-        error.context(
-            UserError::new(format!(
-                "{} has moved, but its files at {dir} could not follow",
-                short(branch.unwrap_or("HEAD"))
-            ))
-            .hint(format!("git -C '{dir}' read-tree -m -u {old} {new}")),
-        )
-    })
+/// Tells what to do about files that could not follow their branch.
+fn left_behind(checkout: &Checkout, old: Oid, new: Oid, error: anyhow::Error) -> anyhow::Error {
+    // Whatever says itself what to do is heard.
+    if error.downcast_ref::<UserError>().is_some() {
+        return error;
+    }
+    let (dir, branch) = (checkout.dir.display(), checkout.branch.as_deref());
+    error.context(
+        UserError::new(format!(
+            "{} has moved, but its files at {dir} could not follow",
+            short(branch.unwrap_or("HEAD"))
+        ))
+        .hint(format!("git -C '{dir}' read-tree -m -u {old} {new}")),
+    )
 }
 
 /// Returns each worktree with the move that its files follow.

@@ -56,7 +56,9 @@ impl Verdicts {
         match said {
             Ok(()) => {
                 let id = repo.write_blob(self.record(tree).as_bytes())?;
-                let moved = repo.swap_refs(&[(&ref_name(id), None, Some(id))], "green")?;
+                let name = ref_name(id);
+                repo.break_dead_lock(&name)?;
+                let moved = repo.swap_refs(&[(&name, None, Some(id))], "green")?;
                 // Lost means that the same verdict is there already.
                 let (Swap::Won | Swap::Lost) = moved;
             }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
 use super::files::read_if_exists;
+use super::objects::blob_id;
 use super::{Oid, Repo};
 use crate::error::UserError;
 
@@ -239,6 +240,67 @@ impl Checkout {
             .args([&old.to_string(), &new.to_string()])
             .run()
             .with_context(|| format!("cannot bring {} to {new}", self.dir.display()))
+    }
+}
+
+impl Checkout {
+    /// Does the rest of a [`Checkout::follow`] that was killed: some files may be the new ones already.
+    ///
+    /// # Errors
+    ///
+    /// A file is neither the old nor the new one, so it is somebody's work; nothing is overwritten.
+    pub fn resume(&self, repo: &Repo, old: Oid, new: Oid) -> Result<()> {
+        let lock = self.git_dir.join("index.lock");
+        if lock.exists() {
+            let dir = self.dir.display();
+            return Err(UserError::new(format!(
+                "the index of {dir} is locked by a git process, or by one that was killed"
+            ))
+            .hint(format!("rm '{}' if no git runs there", lock.display()))
+            .into());
+        }
+        let Err(error) = self.follow(old, new) else {
+            return Ok(());
+        };
+        let changes = repo.changed_paths(old, new)?;
+        let is_known = |path: &String| changes.iter().any(|c| c.path == path.as_bytes());
+        if !self.changed()?.iter().all(is_known) {
+            return Err(error);
+        }
+        for change in &changes {
+            if let Some(id) = self.content(&bytes_to_path(&change.path))?
+                && ![change.old.1, change.new.1].contains(&id)
+            {
+                return Err(error);
+            }
+        }
+        Git::new(&self.dir)
+            .args(["read-tree", "--reset", "-u", &new.to_string()])
+            .run()
+    }
+
+    /// Returns the object that a file of the worktree would be; `None` where there is no file.
+    fn content(&self, path: &Path) -> Result<Option<Oid>> {
+        let place = self.dir.join(path);
+        let Ok(meta) = place.symlink_metadata() else {
+            return Ok(None);
+        };
+        if meta.is_symlink() {
+            let target = fs::read_link(&place).context("cannot read a link")?;
+            return Ok(Some(blob_id(path_to_bytes(&target))));
+        }
+        if meta.is_dir() {
+            // A directory that makes room for a file, or a submodule: its files are looked at by name.
+            return Ok(None);
+        }
+        let id = Git::new(&self.dir)
+            .arg("hash-object")
+            .arg("--")
+            .arg(path)
+            .read()?;
+        Oid::from_hex(id.as_bytes())
+            .map(Some)
+            .context("git printed no object id")
     }
 }
 

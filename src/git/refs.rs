@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -19,6 +20,9 @@ pub enum Swap {
     /// It held another value than expected, or someone else was at it: read again, decide again.
     Lost,
 }
+
+/// Time after which a ref's lock that nobody has touched is dead, where its owner is known to be.
+const LOCK_IS_DEAD: Duration = Duration::from_secs(1);
 
 impl Repo {
     /// Returns the commit that a ref points at; `None` where there is no such ref.
@@ -133,6 +137,8 @@ impl Repo {
             .args([
                 "-c",
                 "core.fsync=committed",
+                "-c",
+                "core.filesRefLockTimeout=1000",
                 "update-ref",
                 "--stdin",
                 "-m",
@@ -151,6 +157,37 @@ impl Repo {
         }
         let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         Err(UserError::new(format!("git refused to move {}: {complaint}", moves[0].0)).into())
+    }
+
+    /// Removes the lock that a killed [`Repo::swap_refs`] left on a ref, or on a HEAD that is on it.
+    ///
+    /// Git's locks do not say whose they are. One that stays the same for longer than any ref is locked by a
+    /// process at work is taken for dead; the caller knows that one of its kind was killed.
+    ///
+    /// # Errors
+    ///
+    /// The lock cannot be removed.
+    pub fn break_dead_lock(&self, name: &str) -> Result<()> {
+        let head = self.common_dir().join("HEAD");
+        let on_it = fs::read_to_string(&head).is_ok_and(|text| {
+            let branch = text.strip_prefix("ref:").map(str::trim);
+            branch == Some(name)
+        });
+        let mut locks = vec![self.common_dir().join(format!("{name}.lock"))];
+        locks.extend(on_it.then(|| head.with_extension("lock")));
+        for lock in locks {
+            let inode = || fs::symlink_metadata(&lock).map(|meta| meta.ino()).ok();
+            let Some(first) = inode() else { continue };
+            let begun = crate::clock::monotonic();
+            while inode() == Some(first) {
+                if crate::clock::monotonic().duration_since(begun) > LOCK_IS_DEAD {
+                    fs::remove_file(&lock)
+                        .with_context(|| format!("cannot remove {}", lock.display()))?;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
     }
 
     /// Appends to a ref's reflog where Git keeps one; a reflog is for people, so failing is not fatal.
