@@ -1,7 +1,7 @@
 //! What each Git hook checks in a coder's worktree; shared with the gate.
 //!
-//! * [`install`] puts the scripts of `hooks/` in place, for coders' worktrees only.
-//! * [`run`] is what a script calls; it looks at raw files first, since most hooks have nothing to say.
+//! * [`mod@install`] puts the scripts of `hooks/` in place, for coders' worktrees only.
+//! * [`mod@run`] is what a script calls; it looks at raw files first, since most hooks have nothing to say.
 //! * [`previous`] runs the hooks that were there before ours.
 //! * [`message`], [`commits`] and [`references`] say what is right; [`gate`] checks it again from the commits,
 //!   since hooks can be skipped.

@@ -8,8 +8,8 @@
 //! * [`worktree`] makes, reuses, parks and removes worktrees.
 //! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
-//! * [`assign`] takes a free agent to a claimed task on a branch cut from the right commit.
-//! * [`verify`] makes the checks of `submit`.
+//! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
+//! * [`mod@verify`] makes the checks of `submit`.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
 
 pub mod assign;
