@@ -113,12 +113,16 @@ impl Place {
     }
 }
 
+/// Directories of a second level. With ten thousand tasks in one team each holds about 150 entries, with
+/// two hundred about three: every directory is an object that a whole read must open.
+const SHARDS: u32 = 64;
+
 /// Returns the second level's directory of a task: two hexadecimal digits of a hash of its id (FNV-1a).
 fn shard(id: &TaskId) -> String {
     let hash = id.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    format!("{:02x}", (hash >> 24) ^ (hash & 0xff))
+    format!("{:02x}", ((hash >> 16) ^ hash) % SHARDS)
 }
 
 #[cfg(test)]
