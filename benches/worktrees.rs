@@ -109,6 +109,8 @@ fn reuse(temp: &Path) {
     prepare(&repo, &work).unwrap();
     for round in 0..ROUNDS {
         work.branch = format!("orch/team-1/next-{round}");
+        // Files as old as the index are read again by git; agents take longer than a second.
+        std::thread::sleep(Duration::from_millis(1_100));
         ours.push(time(|| drop(prepare(&repo, &work).unwrap())));
         let (path, branch) = (format!("../new/{round}"), format!("new-{round}"));
         rival.push(time(|| {

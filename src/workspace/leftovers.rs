@@ -85,9 +85,19 @@ pub fn uncommitted(dir: &Path) -> Result<Vec<String>> {
     Ok(changes(dir)?.into_iter().map(line).collect())
 }
 
+/// Looks without touching the index, which an agent may be using.
 pub(super) fn changes(dir: &Path) -> Result<Vec<Change>> {
-    let bytes = Git::new(dir)
-        .env("GIT_OPTIONAL_LOCKS", "0")
+    read_changes(Git::new(dir).env("GIT_OPTIONAL_LOCKS", "0"))
+}
+
+/// Looks where nobody else works, so that git may note in the index what it found unchanged: after a checkout
+/// it must read every file written in the index's own second, again and again until that is noted.
+pub(super) fn changes_alone(dir: &Path) -> Result<Vec<Change>> {
+    read_changes(Git::new(dir))
+}
+
+fn read_changes(git: Git) -> Result<Vec<Change>> {
+    let bytes = git
         .args(PLAIN)
         .args(["status", "--porcelain=v1", "-z", "--no-renames"])
         .args(["--untracked-files=all", "--ignore-submodules=none", "--"])

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{PLAIN, as_path, changes, save_changes, save_leftovers, uncommitted};
+use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers, uncommitted};
 use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
 use super::recovery::{end_operations, keep_loose};
 use super::{Assignment, settings, view};
@@ -152,7 +152,7 @@ fn save(repo: &Repo, place: &Place, assignment: &Assignment) -> Result<()> {
         "left in the worktree before {} attempt {}",
         assignment.task, assignment.attempt
     );
-    let found = changes(&place.dir)?;
+    let found = changes_alone(&place.dir)?;
     let saved = save_changes(repo, &place.dir, &found, &reason)?;
     end_operations(&place.admin)?;
     if found.is_empty() {
@@ -169,7 +169,7 @@ fn save(repo: &Repo, place: &Place, assignment: &Assignment) -> Result<()> {
 /// Moves what is untracked to the trash; a commit could not hold it, or it was ignored until just now.
 fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
     let mut to = None;
-    for change in changes(&place.dir)? {
+    for change in changes_alone(&place.dir)? {
         if change.is_untracked() {
             let slot = match to.take() {
                 Some(slot) => slot,
