@@ -46,6 +46,8 @@ fn transitions(tasks: u32) {
         .unwrap();
     ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
     git(&dir, ["branch", "rival", "orchestration"]);
+    // A script is at its best on packed objects.
+    git(&dir, ["repack", "-a", "-d", "-q"]);
 
     let agent: AgentId = "1.1".parse().unwrap();
     let mut number = 0;

@@ -82,3 +82,13 @@ pub fn report(what: &str, ours: Duration, rival: Duration, target: f64) {
         rival.as_secs_f64() * 1e3,
     );
 }
+
+/// Prints one comparison that has no target of its own.
+pub fn tell(what: &str, ours: Duration, rival: Duration) {
+    println!(
+        "{what:<58} ours {:>9.3} ms   rival {:>9.3} ms   ratio {:>6.3}",
+        ours.as_secs_f64() * 1e3,
+        rival.as_secs_f64() * 1e3,
+        ours.as_secs_f64() / rival.as_secs_f64(),
+    );
+}
