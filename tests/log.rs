@@ -195,3 +195,18 @@ fn a_name_that_nothing_is_known_of_is_told() {
     );
     let _ = repo.orch(["log", "--kind", "claimed"]).fails(2);
 }
+
+#[test]
+fn a_regular_expression_finds_what_git_finds() {
+    let repo = eventful();
+    let pattern = "claim (schema|page)";
+    let theirs = lines(
+        &repo,
+        &["log", "-E", "--oneline", "--grep", pattern, "orchestration"],
+    );
+    assert_eq!((events(&repo, &["--grep", pattern]).len(), theirs), (3, 3));
+    let found = events(&repo, &["--grep", "Serve", "--kind", "claim"]);
+    assert_eq!(found.len(), 1);
+    let complaint = repo.orch(["log", "--grep", "claim ("]).fails(2);
+    assert!(complaint.contains("unclosed group"), "{complaint}");
+}

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
+use regex::Regex;
 
 use super::Ctx;
 use crate::ledger::Ledger;
@@ -22,6 +23,9 @@ pub struct LogArgs {
     /// Events of this kind only; may be given more than once
     #[arg(long, value_name = "EVENT", value_parser = kinds())]
     kind: Vec<Kind>,
+    /// Events whose subject or text matches this regular expression only
+    #[arg(long, value_name = "PATTERN")]
+    grep: Option<Regex>,
     /// At most this many
     #[arg(short, long, value_name = "K")]
     number: Option<usize>,
@@ -50,6 +54,7 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
         target: args.target,
         escalations: args.escalations,
         kinds: args.kind,
+        grep: args.grep,
     };
     let most = args.number.unwrap_or(usize::MAX);
     let at_once = ctx.ui.is_json() || args.reverse;

@@ -4,6 +4,7 @@
 //! `git log orchestration --grep='\[TEAM-1\]'` find the same commits; free text cannot forge a tag
 //! ([`crate::model::event`]).
 
+use regex::Regex;
 use serde::Serialize;
 
 use super::target::Target;
@@ -146,6 +147,8 @@ pub struct Filter {
     pub escalations: bool,
     /// Any of these kinds; empty means all.
     pub kinds: Vec<Kind>,
+    /// Subject or text matches.
+    pub grep: Option<Regex>,
 }
 
 /// A kind of event, or a hand-made commit.
@@ -184,7 +187,9 @@ impl Filter {
         };
         let escalates = || told.subject.contains("ESCALATION") || told.body.contains("ESCALATION");
         let kind = |kind: &Kind| kind.as_str() == row.event;
+        let matches = |grep: &Regex| grep.is_match(&told.subject) || grep.is_match(&told.body);
         about
+            && self.grep.as_ref().is_none_or(matches)
             && (!self.escalations || escalates())
             && (self.kinds.is_empty() || self.kinds.iter().any(kind))
     }
