@@ -7,21 +7,10 @@
 use std::ffi::OsString;
 
 use crate::error::UserError;
+use crate::model::template::{PLACEHOLDERS, Piece, pieces};
 use crate::model::{Command, MachineId};
 
 use super::Briefing;
-
-/// Names that may stand in braces.
-const PLACEHOLDERS: [&str; 8] = [
-    "prompt_file",
-    "task",
-    "worktree",
-    "model",
-    "agent",
-    "attempt",
-    "branch",
-    "result_file",
-];
 
 /// Returns the command line of an attempt's agent.
 ///
@@ -115,46 +104,6 @@ fn value(name: &str, briefing: &Briefing) -> Option<String> {
         "result_file" => files.result().display().to_string(),
         _ => return None,
     })
-}
-
-/// One piece of a template.
-enum Piece<'a> {
-    Text(&'a str),
-    Name(&'a str),
-}
-
-/// Cuts a template into text and names in braces.
-fn pieces(template: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let (mut begin, mut at) = (0, 0);
-    while let Some(found) = template[at..].find('{') {
-        let open = at + found;
-        let word: &str = &template[open + 1..];
-        let length = word
-            .find(|c: char| !c.is_ascii_lowercase() && c != '_')
-            .unwrap_or(word.len());
-        let close = open + 1 + length;
-        at = open + 1;
-        if length == 0 || !template[close..].starts_with('}') {
-            continue;
-        }
-        let before = &template[begin..open];
-        at = close + 1;
-        if before.ends_with('$') {
-            continue;
-        }
-        if before.ends_with('{') && template[at..].starts_with('}') {
-            pieces.push(Piece::Text(&before[..before.len() - 1]));
-            pieces.push(Piece::Text(&template[open..at]));
-            at += 1;
-        } else {
-            pieces.push(Piece::Text(before));
-            pieces.push(Piece::Name(&template[open + 1..close]));
-        }
-        begin = at;
-    }
-    pieces.push(Piece::Text(&template[begin..]));
-    pieces
 }
 
 fn fill(

@@ -10,6 +10,7 @@ pub mod op;
 pub mod scope;
 pub mod spec;
 pub mod state;
+pub mod template;
 pub mod train;
 
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};

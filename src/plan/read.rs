@@ -6,9 +6,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Notes};
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, nearest};
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
+use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
     Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskId,
     TaskSpec, TeamId, TeamSpec,
@@ -287,6 +288,23 @@ fn read_command(fields: &mut Fields<'_, '_, '_>) -> Option<Command> {
         );
     } else if is_empty {
         fields.error(value, "command", "`command` is empty", help);
+    }
+    let templates = match &command {
+        Some(Command::Shell(text)) => std::slice::from_ref(text),
+        Some(Command::Argv(words)) => words.as_slice(),
+        None => &[],
+    };
+    for name in templates
+        .iter()
+        .flat_map(|template| unknown_names(template))
+    {
+        let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(" ");
+        let help = match nearest(name, PLACEHOLDERS) {
+            Some(meant) => format!("write `{{{meant}}}`, or `{{{{{name}}}}}` for the text itself"),
+            None => format!("there are {known}; write `{{{{{name}}}}}` for the text itself"),
+        };
+        let message = format!("`{{{name}}}` stands for nothing");
+        fields.error(value, "command", message, help);
     }
     command
 }

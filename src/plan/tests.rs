@@ -541,3 +541,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_command_may_only_name_what_there_is() {
+    let text = "[agents.default]\ncommand = [\"x\", \"{taks}\", \"${home}\", \"{{print}}\", \"{nonsense}\"]\n\
+                [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"A\"\n";
+    let found: Vec<String> = check_text(text.as_bytes(), "plan")
+        .findings
+        .iter()
+        .map(|f| f.help.clone())
+        .collect();
+    assert!(
+        found.contains(&String::from(
+            "write `{task}`, or `{{taks}}` for the text itself"
+        )),
+        "{found:?}"
+    );
+    let other = found
+        .iter()
+        .filter(|help| help.contains("`{{nonsense}}` for the text itself"));
+    assert_eq!(other.count(), 1, "{found:?}");
+    assert!(
+        !found
+            .iter()
+            .any(|help| help.contains("print") || help.contains("home")),
+        "{found:?}"
+    );
+}

@@ -193,6 +193,10 @@ pub fn base_commit(repo: &Repo, board: &Board, task: &Task) -> Result<Result<Oid
         if repo.is_ancestor(head, base)? {
             continue;
         }
+        if repo.is_ancestor(base, head)? {
+            base = head;
+            continue;
+        }
         match repo.merge_tree(base, head)? {
             Merge::Clean(tree) => base = base_merge(repo, task, other, tree, [base, head])?,
             // Work of an earlier phase that this task does not name: the assembler will sort it out.
