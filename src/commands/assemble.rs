@@ -31,6 +31,9 @@ pub struct AssembleArgs {
     /// Test each branch as it is merged, or all at once and one by one only where that fails
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     gate: GateArg,
+    /// Most tests at once; this version runs them one after another, and says so where more are allowed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: u32,
     /// Branches in the order in which they go in
     #[arg(value_name = "BRANCH", requires = "onto")]
     branches: Vec<String>,
@@ -59,6 +62,10 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             GateArg::Batch => Gating::Batch,
         },
     };
+    if args.jobs > 1 {
+        ctx.ui
+            .warn("tests run one after another in this version, however many --jobs allows");
+    }
     let mut watch = Lines { ui: ctx.ui };
     let report = match &args.onto {
         Some(onto) => {
