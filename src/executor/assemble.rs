@@ -41,7 +41,7 @@ impl Watch for Teller {
     fn progress(&mut self, step: Progress<'_>) {
         let text = match step {
             Progress::Began { target, branches } => {
-                format!("assembling {branches} branches onto {target}")
+                format!("assembling onto {target}: {branches} to bring in")
             }
             Progress::Testing { what, command } => {
                 format!("testing {what}: {}", shorten(command, 60))

@@ -102,7 +102,7 @@ impl Drive<'_> {
         };
         if ended.leftovers > 0 {
             let text = format!(
-                "[{agent}] left {} processes behind, which were ended",
+                "[{agent}] processes left behind and ended: {}",
                 ended.leftovers
             );
             self.watch.tell(&News::Note(text));
