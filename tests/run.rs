@@ -256,7 +256,10 @@ fn what_an_agent_leaves_running_is_ended() {
     let repo = with_plan(&plan(1, &task("a", script)));
     let (code, _, stderr) = run(&repo, &[]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("[1.1] processes left behind and ended: 2"), "{stderr}");
+    assert!(
+        stderr.contains("[1.1] processes left behind and ended: 2"),
+        "{stderr}"
+    );
     assert_gone(&repo.outside().join("pids"));
 }
 

@@ -113,17 +113,17 @@ impl Previous {
         (meta.is_file() && meta.permissions().mode() & 0o111 != 0).then_some(path)
     }
 
-    /// Runs a hook if there is one, and goes on only if it agrees.
+    /// Runs a hook if there is one, and goes on only if it agrees; returns whether there was one.
     ///
     /// # Errors
     ///
     /// It exits with another code than zero, or cannot be started.
-    pub fn run(&self, dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
+    pub fn run(&self, dir: &Path, name: &str, args: &[OsString]) -> Result<bool> {
         let Some(path) = self.hook(dir, name) else {
-            return Ok(());
+            return Ok(false);
         };
         match inherit::run(&path, args, None)? {
-            0 => Ok(()),
+            0 => Ok(true),
             code => {
                 let path = path.display();
                 Err(UserError::new(format!("the hook {path} refused this (exit {code})")).into())

@@ -20,24 +20,16 @@ use super::{commits, references};
 /// Our check or the previous hook refuses, or something cannot be read.
 pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
     let place = Place::find(dir)?;
-    // Once in a commit Git itself is asked: a record cannot see changes of files that are only included.
-    let previous = match name {
-        "pre-commit" => Previous::find(&place, dir)?,
-        _ => Previous::recall(&place, dir)?,
-    };
+    if name == "pre-commit" {
+        return before_commit(&place, dir, args);
+    }
+    let previous = Previous::recall(&place, dir)?;
     let message = || {
         args.first()
             .map(Path::new)
             .context("git named no message file")
     };
     match name {
-        "pre-commit" => {
-            previous.run(dir, name, args)?;
-            if let Some(seat) = Seat::find(place)? {
-                commits::check_staged(&seat, dir)?;
-            }
-            Ok(())
-        }
         "prepare-commit-msg" => {
             previous.run(dir, name, args)?;
             if let Some(seat) = Seat::find(place)? {
@@ -68,6 +60,28 @@ pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
         }
         // Nothing of ours to check: what Git sends on stdin is still there for the previous hook.
         _ => previous.turn_into(dir, name, args, None),
+    }
+}
+
+/// Runs the previous `pre-commit` and checks what is staged then.
+///
+/// Once in a commit Git itself is asked where hooks were before ours: a record cannot see changes of files
+/// that are only included. Meanwhile what is staged is checked; only a previous hook that ran can have
+/// changed it.
+fn before_commit(place: &Place, dir: &Path, args: &[OsString]) -> Result<()> {
+    let seat = Seat::find(place.clone())?;
+    let check = || {
+        seat.as_ref()
+            .map_or(Ok(()), |seat| commits::check_staged(seat, dir))
+    };
+    let (previous, checked) = std::thread::scope(|scope| {
+        let checking = scope.spawn(check);
+        let previous = Previous::find(place, dir);
+        (previous, checking.join())
+    });
+    match previous?.run(dir, "pre-commit", args)? {
+        true => check(),
+        false => checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
 
