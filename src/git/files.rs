@@ -13,6 +13,30 @@ use anyhow::{Context as _, Result};
 ///
 /// The directory cannot be written, for example because the disk is full; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, None)
+}
+
+/// Writes a file that may be run, whole.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_executable(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, Some(fs::Permissions::from_mode(0o755)))
+}
+
+/// Writes a file whole, keeping its mode and following a link: for files that others keep or read as well.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn edit(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mode = fs::metadata(&path).ok().map(|old| old.permissions());
+    write(&path, bytes, mode)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: Option<fs::Permissions>) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let write = || -> std::io::Result<()> {
@@ -22,52 +46,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
             .permissions(fs::Permissions::from_mode(0o666))
             .tempfile_in(dir)?;
         file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes a file that may be run, whole.
-///
-/// # Errors
-///
-/// As [`replace`].
-pub fn replace_executable(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".orch-").tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o755))?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes a file whole, keeping its mode and following a link: for files that others keep or read as well.
-///
-/// # Errors
-///
-/// As [`replace`].
-#[cfg(unix)]
-pub fn edit(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".orch-")
-            .permissions(fs::Permissions::from_mode(0o666))
-            .tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        if let Ok(old) = fs::metadata(&path) {
-            file.as_file().set_permissions(old.permissions())?;
+        if let Some(mode) = mode {
+            file.as_file().set_permissions(mode)?;
         }
-        file.persist(&path).map_err(|error| error.error)?;
+        file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
