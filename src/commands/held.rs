@@ -29,20 +29,20 @@ impl HeldArgs {
     ///
     /// A part is neither given nor known from the worktree.
     pub(super) fn claim(&self, repo: &Repo) -> Result<Claim> {
-        let missing = |what: &str, option: &str| {
+        let missing = |what: &str| {
             UserError::new(format!(
                 "{what} is not given, and this is no coder's worktree"
             ))
-            .hint(format!("say {option}"))
+            .hint("git orch task list --state in_progress")
             .exit(Exit::Usage)
         };
         let task = self.task.clone().or_else(|| config::task(repo));
         let agent = self.agent.or_else(|| config::agent(repo));
         let attempt = self.attempt.or_else(|| config::attempt(repo));
         Ok(Claim {
-            task: task.ok_or_else(|| missing("the task", "which task, for example auth-schema"))?,
-            agent: agent.ok_or_else(|| missing("the agent", "--agent 1.2"))?,
-            attempt: attempt.ok_or_else(|| missing("the attempt", "--attempt 1"))?,
+            task: task.ok_or_else(|| missing("the task"))?,
+            agent: agent.ok_or_else(|| missing("the agent (--agent)"))?,
+            attempt: attempt.ok_or_else(|| missing("the attempt (--attempt)"))?,
         })
     }
 }
