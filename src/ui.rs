@@ -55,11 +55,6 @@ impl Ui {
         self.json
     }
 
-    /// Returns whether the story is to be left out.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Returns whether a person watches the story on a terminal.
     pub fn is_watched(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()

@@ -187,23 +187,6 @@ impl Git {
         }
     }
 
-    /// Runs `git` with this process's own standard streams and returns its exit code.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be started.
-    pub fn pass_through(mut self) -> Result<i32> {
-        let status = self.command.status().context("cannot run git")?;
-        Ok(status.code().unwrap_or(255))
-    }
-
-    /// Passes this process's own standard input on to the child, for [`Git::pass_through`].
-    #[must_use]
-    pub fn inherit_stdin(mut self) -> Self {
-        self.command.stdin(Stdio::inherit());
-        self
-    }
-
     /// Keeps variables of this process's environment that are cleared otherwise.
     ///
     /// Only for running a user's own hook, which must see what Git gave to ours.

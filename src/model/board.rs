@@ -180,13 +180,6 @@ impl Board {
         }
     }
 
-    /// Returns the tasks of a phase.
-    pub fn tasks_of<'a>(&'a self, phase: &'a PhaseSpec) -> impl Iterator<Item = &'a Task> {
-        self.tasks
-            .values()
-            .filter(move |task| self.phase_of(task).is_some_and(|of| of.name == phase.name))
-    }
-
     /// Returns the states of all phases in declared order; one pass over the tasks.
     pub fn phase_states(&self, gate: Gate) -> Vec<PhaseState> {
         let position: BTreeMap<&PhaseName, usize> = self
