@@ -18,9 +18,7 @@ use common::{command, git, interleaved, orch, report};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
 use git_orch::model::board::Gate;
-use git_orch::model::{
-    Actor, AgentId, Claim, Op, Plan, PlanChange, TaskId, TaskSpec, TeamId, Timestamp,
-};
+use git_orch::model::{Actor, AgentId, Ask, Claim, Op, Plan, PlanChange, TaskId, TaskSpec, TeamId};
 
 const TEAMS: u32 = 16;
 
@@ -64,12 +62,7 @@ fn transitions(tasks: u32, temp: &Path) {
         None => {
             let task: TaskId = format!("task-{:05}", number * TEAMS).parse().unwrap();
             number += 1;
-            let op = Op::Claim {
-                task: task.clone(),
-                agent,
-                lease_until: Timestamp(0),
-                base: None,
-            };
+            let op = Op::Claim(Box::new(Ask::named(task.clone(), agent, None)));
             ledger.transact(op).unwrap();
             let attempt = ledger.board().tasks[&task].status.attempt;
             held = Some(Claim {

@@ -73,6 +73,7 @@ fn prepare(path: &Path, tasks: usize) {
             agent: None,
             model: None,
             skills: Vec::new(),
+            agents: Vec::new(),
         });
     }
     plan.phases.push(PhaseSpec {

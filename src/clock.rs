@@ -26,6 +26,30 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// Returns how long this machine has been up, which every process on it sees alike and no one can set.
+///
+/// `ORCH_TEST_UPTIME=<milliseconds>` pins it, so that tests need not wait for a lease to run out.
+pub fn uptime() -> Duration {
+    if let Some(pinned) = config::pinned_uptime() {
+        return pinned;
+    }
+    let now = rustix::time::clock_gettime(UPTIME);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or_default();
+    Duration::new(seconds, nanos)
+}
+
+/// The clock that goes on while the machine sleeps, where there is one.
+#[cfg(target_os = "linux")]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+/// Returns a number below a bound, different each time; for pauses that must not be alike.
+pub fn random_below(bound: u64) -> u64 {
+    random_word() % bound.max(1)
+}
+
 /// Returns an id that no other operation on any machine has: time first, so that ids sort by age.
 pub fn new_op_id() -> OpId {
     static COUNTER: AtomicU64 = AtomicU64::new(0);

@@ -7,8 +7,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::git::Repo;
+use crate::git::{Repo, files};
 use crate::model::{AgentId, Attempt, MachineId, TaskId};
 
 /// Branch of the ledger unless `orch.ledger` names another.
@@ -42,7 +43,8 @@ fn coder(repo: &Repo, key: &str, variable: &str) -> Option<String> {
     repo.config(key).or_else(|| text(variable))
 }
 
-/// Returns this machine's name: `orch.machine`, or the host's name.
+/// Returns this machine's name: `orch.machine`, or the host's name with a few letters that tell this clone
+/// from others on the same host.
 pub fn machine(repo: &Repo) -> MachineId {
     let host = || {
         let name = rustix::system::uname()
@@ -58,12 +60,46 @@ pub fn machine(repo: &Repo) -> MachineId {
         };
         name.chars().map(clean).collect::<String>()
     };
-    MachineId(repo.config("orch.machine").unwrap_or_else(host))
+    let named = || match clone_mark(repo) {
+        Some(mark) => format!("{}-{mark}", host()),
+        None => host(),
+    };
+    MachineId(repo.config("orch.machine").unwrap_or_else(named))
+}
+
+/// Returns what tells this clone from others, made up when git-orch is first used in it.
+fn clone_mark(repo: &Repo) -> Option<String> {
+    let dir = repo.orch_dir();
+    if !dir.is_dir() {
+        return None;
+    }
+    let new = format!("{:04x}", crate::clock::random_below(0x1_0000));
+    let mark = files::write_once(&dir.join("clone"), new.as_bytes()).ok()?;
+    String::from_utf8(mark).ok()
 }
 
 /// Returns the pinned wall clock of tests, `ORCH_TEST_TIME` in seconds since 1970.
 pub fn pinned_time() -> Option<i64> {
     text("ORCH_TEST_TIME")?.parse().ok()
+}
+
+/// Returns the pinned uptime of tests, `ORCH_TEST_UPTIME` in milliseconds.
+pub fn pinned_uptime() -> Option<Duration> {
+    text("ORCH_TEST_UPTIME")?
+        .parse()
+        .ok()
+        .map(Duration::from_millis)
+}
+
+/// Returns what tells this start of the machine from every other, where the system says it.
+pub fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Returns the remote that `orch.remote` names instead of the ledger's own word for it.
+pub fn remote(repo: &Repo) -> Option<String> {
+    repo.config("orch.remote")
 }
 
 /// Returns the marks that this process was started with, where another `git orch` started it.

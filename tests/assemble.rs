@@ -399,6 +399,8 @@ fn killed_before_the_report_the_next_assembly_writes_it() {
     assert!(subject.contains("assemble"), "{subject}");
     site.repo
         .git(["update-ref", "refs/heads/orchestration", "orchestration~1"]);
+    // Nor had the killed one noted in the lock's file how far it got.
+    std::fs::remove_file(site.repo.path().join(".git/orch/lock")).unwrap();
     site.repo.orch(["approve"]).fails(1);
     site.repo.orch(["assemble"]).ok();
     site.repo.orch(["assemble"]).fails(3);

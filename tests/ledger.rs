@@ -47,12 +47,7 @@ pub fn apply(ledger: &mut Ledger, plan: Plan) {
 }
 
 fn claim_op(task: &TaskId, agent: AgentId) -> Op {
-    Op::Claim {
-        task: task.clone(),
-        agent,
-        lease_until: Timestamp(0),
-        base: None,
-    }
+    Op::Claim(Box::new(Ask::named(task.clone(), agent, None)))
 }
 
 #[test]

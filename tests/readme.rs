@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 use git_orch::cli::Cli;
 use git_orch::model::{
-    Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Limits, PhaseName, PhaseSpec,
-    Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Limits, PhaseName,
+    PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};
@@ -130,6 +130,11 @@ fn full_plan() -> Plan {
         agent: text("default"),
         model: text("opus"),
         skills: vec![String::from("sql")],
+        agents: vec![CoderSpec {
+            number: 2,
+            role: text("tester"),
+            skills: vec![String::from("sql")],
+        }],
     };
     Plan {
         run,
@@ -186,9 +191,13 @@ fn every_key_of_a_plan_is_in_its_table() {
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
         ("`[[phases]]`", first("phases")),
         ("`[[teams]]`", first("teams")),
+        (
+            "`[[teams.agents]]`",
+            table(&first("teams")["agents"].as_array().unwrap()[0]),
+        ),
         ("`[[tasks]]`", first("tasks")),
     ];
-    assert_eq!(plan.len(), sections.len());
+    assert_eq!(plan.len() + 1, sections.len());
     for (heading, keys) in sections {
         let (_, section) = README.split_once(&format!("\n{heading}")).expect(heading);
         let (_, section) = section.split_once("| key |").expect("a table follows");

@@ -77,22 +77,19 @@ impl World {
                 };
                 Op::Dispatch(gate)
             }
-            4..10 => {
-                let task = self
-                    .board
-                    .choose(agent)
-                    .map_or(task, |task| task.id.clone());
-                Op::Claim {
-                    task,
-                    agent,
-                    lease_until: Timestamp(0),
-                    base: None,
-                }
-            }
+            4..10 => self.claim(task, agent),
             10 => Op::Start(known),
             11 => Op::Block(known, text()),
             12 => Op::Unblock(known),
-            13 => Op::Release(known, text()),
+            13 => match random.u32(0..4) {
+                0 => Op::Expire(known, text()),
+                1 => Op::Free(task, text()),
+                2 => match random.bool() {
+                    true => Op::Pause(agent, text()),
+                    false => Op::Resume(agent),
+                },
+                _ => Op::Release(known, text()),
+            },
             14 => Op::Fail(known, text(), None),
             15..18 => {
                 let head = CommitId(format!("head-{}-{}", known.task, known.attempt));
@@ -107,6 +104,29 @@ impl World {
             _ if random.u32(0..10) == 0 => Op::Cancel(task, text()),
             _ => Op::Escalate(task, text()),
         }
+    }
+
+    fn claim(&mut self, task: TaskId, agent: AgentId) -> Op {
+        let random = &mut self.random;
+        let wish = match random.u32(0..3) {
+            0 => Wish::of(agent),
+            1 => Wish::default(),
+            _ => Wish {
+                task: Some(task),
+                ..Wish::of(agent)
+            },
+        };
+        let base = CommitId(String::from("base"));
+        let starts = [TeamId(1), TeamId(2)].map(|team| (team, base.clone()));
+        // Whoever asks knows some bases and not others, as when the board has changed meanwhile.
+        let known = self.board.tasks.keys().filter(|_| random.bool());
+        let bases = known.map(|task| (task.clone(), base.clone())).collect();
+        Op::Claim(Box::new(Ask {
+            wish,
+            bases,
+            starts: starts.into(),
+            ..Ask::default()
+        }))
     }
 
     fn step(&mut self) {
@@ -130,7 +150,7 @@ impl World {
         for edit in &change.edits {
             self.board.absorb(edit);
         }
-        self.remember(&intent);
+        self.remember(&intent, &change);
         self.check(&before, &intent, &change);
         // The same operation again, as after an unknown result, must not be applied twice.
         let repeated = Intent {
@@ -138,22 +158,20 @@ impl World {
             ..intent
         };
         let again = self.board.decide(&repeated);
-        if matches!(
-            repeated.op,
-            Op::Claim { .. } | Op::Submit(..) | Op::Fail(..) | Op::Release(..)
-        ) {
+        if matches!(repeated.op, Op::Submit(..) | Op::Fail(..) | Op::Release(..)) {
             assert!(again.is_err(), "{:?} was accepted twice", repeated.op);
         }
     }
 
-    fn remember(&mut self, intent: &Intent) {
+    fn remember(&mut self, intent: &Intent, change: &Change) {
         match &intent.op {
-            Op::Claim { task, agent, .. } => {
-                let attempt = self.board.tasks[task].status.attempt;
+            Op::Claim(_) => {
+                let task = &change.event.tasks[0];
+                let status = &self.board.tasks[task].status;
                 self.claims.push(Claim {
                     task: task.clone(),
-                    agent: *agent,
-                    attempt,
+                    agent: status.agent.unwrap(),
+                    attempt: status.attempt,
                 });
             }
             Op::Submit(claim, head, _) => self.heads.push((claim.task.clone(), head.clone())),
@@ -185,8 +203,14 @@ impl World {
                 !matches!(old.state, State::Merged) || new == old,
                 "a merged task changed: {old:?} {new:?}"
             );
-            if new.state.is_held() {
+            if new.state == State::Blocked && new.agent.is_none() {
+                assert!(new.takeovers >= 3, "blocked for good too early");
+            } else if new.state.is_held() {
                 let agent = new.agent.unwrap();
+                if !old.state.is_held() {
+                    assert_eq!(before.paused(agent), None, "{agent} is paused");
+                    assert!(new.base.is_some() || intent_named(intent), "no base");
+                }
                 assert_eq!(holders.insert(agent, id), None, "{agent} holds two tasks");
                 assert_eq!(agent.team, task.team);
             }
@@ -210,6 +234,11 @@ impl World {
             assert_eq!(self.board.tasks[task].status.state, to);
         }
     }
+}
+
+/// Whether a claim was for one task, whose base may be left open.
+fn intent_named(intent: &Intent) -> bool {
+    matches!(&intent.op, Op::Claim(ask) if ask.wish.task.is_some())
 }
 
 #[test]

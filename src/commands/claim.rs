@@ -6,7 +6,7 @@ use super::Ctx;
 use crate::clock;
 use crate::config;
 use crate::error::{Exit, UserError};
-use crate::model::{AgentId, TaskId};
+use crate::model::{AgentId, TaskId, Wish};
 use crate::workspace;
 
 /// Claim a task for an agent
@@ -30,10 +30,6 @@ pub struct ClaimArgs {
 /// # Errors
 ///
 /// The task cannot be claimed, or its worktree cannot be made.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "commands own their arguments"
-)]
 pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let agent = args
@@ -45,14 +41,12 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
                 .exit(Exit::Usage)
         })?;
     let actor = ledger.actor();
-    let assigned = workspace::assign(
-        &mut ledger,
-        actor,
-        args.task.as_ref(),
-        agent,
-        !args.no_worktree,
-    )?
-    .map_err(UserError::from)?;
+    let wish = Wish {
+        task: args.task,
+        ..Wish::of(agent)
+    };
+    let assigned = workspace::assign(&mut ledger, actor, &wish, !args.no_worktree)?
+        .map_err(UserError::from)?;
     let a = &assigned.assignment;
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({

@@ -33,11 +33,11 @@ pub fn run(ctx: &Ctx, args: DispatchArgs) -> Result<()> {
         Gate::Submitted
     };
     let done = ledger.transact(Op::Dispatch(gate))?;
-    let ready: Vec<String> = done.tasks().iter().map(ToString::to_string).collect();
+    let ready: Vec<String> = done.tasks.iter().map(ToString::to_string).collect();
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({ "dispatched": ready }));
     } else {
-        ctx.ui.answer(&done.subject());
+        ctx.ui.answer(&done.subject);
     }
     Ok(())
 }

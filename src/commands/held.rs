@@ -23,6 +23,13 @@ pub(super) struct HeldArgs {
 }
 
 impl HeldArgs {
+    /// Returns the task where nothing but it is given, outside of any coder's worktree.
+    pub(super) fn by_name_only(&self, repo: &Repo) -> Option<TaskId> {
+        let unsaid = self.agent.is_none() && self.attempt.is_none();
+        let outside = config::agent(repo).is_none();
+        self.task.clone().filter(|_| unsaid && outside)
+    }
+
     /// Returns the claim that is meant.
     ///
     /// # Errors
@@ -85,7 +92,7 @@ pub(super) fn answer(
             "commit": done.commit.map(|commit| commit.to_string()),
         }));
     } else if done.changed() {
-        ctx.ui.answer(&done.subject());
+        ctx.ui.answer(&done.subject);
     } else {
         ctx.ui
             .answer(&format!("task {task} is {} already", status.state));

@@ -1,5 +1,6 @@
 //! `git orch init`: begins the ledger and puts hooks in place for coders' worktrees; `--undo` takes all of it away.
 
+mod join;
 mod undo;
 
 use anyhow::Result;
@@ -17,14 +18,18 @@ use crate::model::{Actor, Settings};
 ///
 /// Begins the ledger, a branch of its own that shares nothing with your code, and puts hooks in place that
 /// run in coders' worktrees only. Your working tree, index, branches, configuration values and hooks stay
-/// as they are. Running it again is harmless.
+/// as they are. Running it again is harmless. In a clone of a repository that has a ledger already, it takes
+/// part in that.
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
     /// Branch that the work starts from and returns to [default: the one checked out]
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
+    /// Make this remote's ledger the truth, so that any number of machines may work
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
     /// Take everything of git-orch's away again; refuses while work would be lost
-    #[arg(long, conflicts_with = "base")]
+    #[arg(long, conflicts_with_all = ["base", "remote"])]
     undo: bool,
 }
 
@@ -39,10 +44,13 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     if args.undo {
         return undo::run(ctx, &repo);
     }
-    match existing(&repo)? {
-        Some(ledger) => renew(ctx, &ledger, args.base.as_deref()),
-        None => begin(ctx, &repo, args.base),
+    if let Some(ledger) = existing(&repo)? {
+        return renew(ctx, ledger, &args);
     }
+    if let Some(remote) = join::candidate(&repo, args.remote.as_deref())? {
+        return join::run(ctx, &repo, &remote, args.base.as_deref());
+    }
+    begin(ctx, &repo, args)
 }
 
 /// Setting up and taking away is for people (A2).
@@ -101,9 +109,9 @@ fn first_ref(repo: &Repo, prefix: &str) -> Result<Option<String>> {
 }
 
 /// Puts in order what may have suffered since the first time: hooks, and the path of this program in them.
-fn renew(ctx: &Ctx, ledger: &Ledger, base: Option<&str>) -> Result<()> {
+fn renew(ctx: &Ctx, mut ledger: Ledger, args: &InitArgs) -> Result<()> {
     let settings = &ledger.board().settings;
-    if let Some(base) = base.filter(|base| *base != settings.base) {
+    if let Some(base) = args.base.as_deref().filter(|base| *base != settings.base) {
         return Err(UserError::new(format!(
             "there is a ledger already, and its base branch is {}",
             settings.base
@@ -112,12 +120,15 @@ fn renew(ctx: &Ctx, ledger: &Ledger, base: Option<&str>) -> Result<()> {
         .into());
     }
     hooks::install(ledger.repo())?;
-    tell(ctx, ledger, &settings.base, false);
+    if let Some(remote) = &args.remote {
+        ledger.publish(remote)?;
+    }
+    tell(ctx, &ledger, Begun::Before);
     Ok(())
 }
 
-fn begin(ctx: &Ctx, repo: &Repo, base: Option<String>) -> Result<()> {
-    let base = choose_base(repo, base)?;
+fn begin(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {
+    let base = choose_base(repo, args.base)?;
     let was_there = repo.orch_dir().exists();
     let made = || -> Result<Ledger> {
         hooks::install(repo)?;
@@ -129,8 +140,11 @@ fn begin(ctx: &Ctx, repo: &Repo, base: Option<String>) -> Result<()> {
         Ledger::open(repo.reopen()?, Actor::Human)
     };
     match made() {
-        Ok(ledger) => {
-            tell(ctx, &ledger, &base, true);
+        Ok(mut ledger) => {
+            if let Some(remote) = &args.remote {
+                ledger.publish(remote)?;
+            }
+            tell(ctx, &ledger, Begun::Now);
             Ok(())
         }
         Err(error) => {
@@ -191,8 +205,19 @@ fn choose_base(repo: &Repo, named: Option<String>) -> Result<String> {
     Ok(base)
 }
 
-fn tell(ctx: &Ctx, ledger: &Ledger, base: &str, created: bool) {
-    let repo = ledger.repo();
+/// How the ledger came to be here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// It was begun.
+    Now,
+    /// It was there.
+    Before,
+    /// It was taken from a remote.
+    Joined,
+}
+
+fn tell(ctx: &Ctx, ledger: &Ledger, begun: Begun) {
+    let (repo, base) = (ledger.repo(), &ledger.board().settings.base);
     let tip = ledger.tip().map(|tip| tip.to_string());
     let next = [
         "git orch plan check plan.toml",
@@ -200,7 +225,10 @@ fn tell(ctx: &Ctx, ledger: &Ledger, base: &str, created: bool) {
     ];
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({
-            "created": created,
+            "created": begun == Begun::Now,
+            "joined": begun == Begun::Joined,
+            "remote": ledger.remote(),
+            "machine": ledger.machine(),
             "ledger": ledger.branch(),
             "commit": tip,
             "base": base,
@@ -210,13 +238,25 @@ fn tell(ctx: &Ctx, ledger: &Ledger, base: &str, created: bool) {
         }));
         return;
     }
-    let what = if created {
-        "git-orch is set up"
-    } else {
-        "git-orch was set up already; its hooks are in order"
+    let what = match begun {
+        Begun::Now => "git-orch is set up",
+        Begun::Before => "git-orch was set up already; its hooks are in order",
+        Begun::Joined => "this clone takes part in the work",
     };
+    let truth = match ledger.remote() {
+        Some(remote) => format!("\n  remote     {remote}, whose ledger is the truth"),
+        None => String::new(),
+    };
+    if begun == Begun::Joined {
+        ctx.ui.answer(&format!(
+            "{what}\n  ledger     branch {}{truth}\n  machine    {}\nnext: `git orch work --slots 2`",
+            ledger.branch(),
+            ledger.machine()
+        ));
+        return;
+    }
     ctx.ui.answer(&format!(
-        "{what}\n  ledger     branch {}\n  base       branch {base}\n  worktrees  {}\n  \
+        "{what}\n  ledger     branch {}{truth}\n  base       branch {base}\n  worktrees  {}\n  \
          hooks      in those worktrees only; the ones you have still run there\n\
          next: write a plan, then `{}` and `{}`",
         ledger.branch(),

@@ -16,13 +16,17 @@ pub mod hook;
 pub mod init;
 pub mod log;
 pub mod man;
+pub mod pause;
 pub mod plan;
 pub mod release;
+pub mod remote;
 pub mod renew;
+pub mod resume;
 pub mod run;
 pub mod start;
 pub mod status;
 pub mod submit;
+pub mod sync;
 pub mod task;
 pub mod unblock;
 

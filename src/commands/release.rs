@@ -3,12 +3,15 @@
 use anyhow::Result;
 
 use super::Ctx;
-use super::held::{HeldArgs, carry_out};
+use super::held::{HeldArgs, answer, carry_out};
 use crate::model::Op;
 
 /// Give a claim back
 ///
-/// The task is ready again for anyone, and the attempt does not count as a failure; its commits stay on its branch. Exits with 4 where the claim does not hold any more.
+/// The task is ready again for anyone, and the attempt does not count as a failure; its commits stay on its
+/// branch. A person may leave out agent and attempt: the task is then taken from whoever holds it, and one
+/// that was blocked after its holders were lost is opened again. Exits with 4 where the claim does not hold any
+/// more.
 #[derive(Debug, clap::Args)]
 pub struct ReleaseArgs {
     #[command(flatten)]
@@ -25,6 +28,10 @@ pub struct ReleaseArgs {
 /// The claim does not hold, or the ledger cannot be written.
 pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
+    if let Some(task) = args.held.by_name_only(ledger.repo()) {
+        let done = ledger.transact(Op::Free(task.clone(), args.message))?;
+        return answer(ctx, &ledger, &task, &done);
+    }
     let claim = args.held.claim(ledger.repo())?;
     carry_out(ctx, &mut ledger, claim, |claim| {
         Op::Release(claim, args.message)

@@ -11,7 +11,8 @@ use crate::error::UserError;
 use crate::git::{Repo, files::replace};
 use crate::ledger::Ledger;
 use crate::model::{
-    Actor, AgentId, Attempt, Board, Claim, CommitBy, Handoff, MachineId, Refusal, TaskId, event,
+    Actor, AgentId, Attempt, Board, Claim, CommitBy, Handoff, MachineId, Refusal, TaskId, Wish,
+    event,
 };
 use crate::process::{self, Ended};
 use crate::workspace::{self, Assignment, Verdict};
@@ -58,7 +59,7 @@ pub(super) fn claim(
     }
     let candidates: Vec<TaskId> = ledger
         .board()
-        .candidates(agent)
+        .candidates(&Wish::of(agent))
         .into_iter()
         .map(|task| task.id.clone())
         .collect();
@@ -85,7 +86,11 @@ fn claim_task(ledger: &mut Ledger, agent: AgentId, task: &TaskId) -> Result<Resu
     let files = AttemptFiles::new(ledger.repo(), task, next);
     let mark = clock::new_op_id().0;
     replace(&files.mark(), mark.as_bytes())?;
-    let assigned = workspace::assign(ledger, Actor::Executor, Some(task), agent, false);
+    let wish = Wish {
+        task: Some(task.clone()),
+        ..Wish::of(agent)
+    };
+    let assigned = workspace::assign(ledger, Actor::Executor, &wish, false);
     if !matches!(assigned, Ok(Ok(_))) {
         // Without a claim the mark would pass another's attempt off as ours.
         let _ = fs::remove_file(files.mark());

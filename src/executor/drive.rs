@@ -317,8 +317,9 @@ impl<'a> Drive<'a> {
             }
             tries += 1;
         };
+        self.ledger.refresh()?;
         self.seen_all();
-        Ok(done.map(|done| done.subject()))
+        Ok(done.map(|done| done.subject))
     }
 
     fn assemble(&mut self) {

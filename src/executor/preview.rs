@@ -10,7 +10,7 @@ use crate::agents::{Briefing, Work, command_line, render};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::model::{
-    Actor, AgentId, Attempt, Board, Command, Gate, Intent, Op, State, TaskId, Timestamp,
+    Actor, AgentId, Ask, Attempt, Board, Command, Gate, Intent, Op, State, TaskId, Wish,
 };
 
 /// What a run would do first.
@@ -73,16 +73,12 @@ pub fn preview(ledger: &Ledger, options: &Options) -> Result<Preview> {
         if !asked || jobs.is_some_and(|jobs| planned.len() >= jobs) {
             continue;
         }
-        let Ok(task) = board.choose(agent).map(|task| task.id.clone()) else {
+        let wish = Wish::of(agent);
+        let Ok(task) = board.choose(&wish).map(|choice| choice.task.id.clone()) else {
             continue;
         };
-        let claim = Op::Claim {
-            task: task.clone(),
-            agent,
-            lease_until: Timestamp(0),
-            base: None,
-        };
-        if carry_out(ledger, &mut board, claim).is_some() {
+        let ask = Ask::named(task.clone(), agent, None);
+        if carry_out(ledger, &mut board, Op::Claim(Box::new(ask))).is_some() {
             planned.push(plan(ledger, &board, agent, &task)?);
         }
     }

@@ -12,10 +12,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal};
 
 /// Variables that bind a git process to one repository: what `git rev-parse --local-env-vars` lists.
 pub const LOCAL_ENV: [&str; 15] = [
@@ -51,6 +55,7 @@ pub const HOOK_ENV: [&str; 6] = [
 pub struct Git {
     command: Command,
     stdin: Option<Vec<u8>>,
+    limit: Option<Duration>,
     shown: Vec<String>,
 }
 
@@ -68,6 +73,7 @@ impl Git {
         Self {
             command,
             stdin: None,
+            limit: None,
             shown: vec![String::from("git")],
         }
     }
@@ -103,6 +109,16 @@ impl Git {
         self
     }
 
+    /// Ends the command and what it started when it takes longer: for whatever talks to another machine.
+    ///
+    /// It then also does not hear a Ctrl-C at the terminal, which would leave half a conversation.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.command.process_group(0);
+        self.limit = Some(limit);
+        self
+    }
+
     /// Runs the command and returns its output whatever the exit code.
     ///
     /// # Errors
@@ -129,7 +145,9 @@ impl Git {
                 // A child that stops reading early is judged by its exit code, not by our broken pipe.
                 std::thread::spawn(move || drop(pipe.write_all(&bytes)))
             });
+        let watchdog = self.limit.map(|limit| Watchdog::begin(child.id(), limit));
         let output = child.wait_with_output().context("cannot wait for git")?;
+        drop(watchdog);
         if let Some(feeder) = feeder {
             let _ = feeder.join();
         }
@@ -194,6 +212,40 @@ impl Git {
     pub fn keep_env(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.command.envs(variables);
         self
+    }
+}
+
+/// Ends a process group that takes too long; dropped, it lets it be.
+struct Watchdog {
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watchdog {
+    fn begin(group: u32, limit: Duration) -> Self {
+        let (done, is_done) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let group = i32::try_from(group).ok().and_then(Pid::from_raw);
+            if let (Err(mpsc::RecvTimeoutError::Timeout), Some(group)) =
+                (is_done.recv_timeout(limit), group)
+            {
+                // Gone already is as good.
+                let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            }
+        });
+        Self {
+            done: Some(done),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

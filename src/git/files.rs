@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -55,6 +55,31 @@ fn write(path: &Path, bytes: &[u8], mode: Option<fs::Permissions>) -> Result<()>
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Writes a file unless it exists, and returns what it says: everybody who calls this gets the same.
+///
+/// # Errors
+///
+/// It cannot be written and does not exist, or cannot be read.
+pub fn write_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+    if let Some(there) = read_if_exists(path)? {
+        return Ok(there);
+    }
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".orch-").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.persist_noclobber(path)?;
+        Ok(())
+    };
+    let written = write();
+    match read_if_exists(path)? {
+        Some(there) => Ok(there),
+        None => written
+            .map(|()| bytes.to_vec())
+            .with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
 /// Reads a file; `None` where there is none.
 ///
 /// # Errors
@@ -67,6 +92,9 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
+
+/// The longest note in a lock's file, in bytes.
+const NOTE_LEN: usize = 64;
 
 /// A lock held until it is dropped; the kernel lets go of it when its process dies.
 #[derive(Debug)]
@@ -117,6 +145,35 @@ impl Lock {
         drop(self);
     }
 
+    /// Reads what a holder has noted in the lock's file; empty where nobody has.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn note(&self) -> Result<Vec<u8>> {
+        let mut note = vec![0; NOTE_LEN];
+        let length = self
+            .file
+            .read_at(&mut note, 0)
+            .context("cannot read a lock's note")?;
+        note.truncate(length);
+        Ok(note)
+    }
+
+    /// Notes something in the lock's file for the next holder, over what was there; it stays when its
+    /// process dies.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn set_note(&self, note: &[u8]) -> Result<()> {
+        debug_assert!(note.len() <= NOTE_LEN, "a note is short");
+        // Notes of one length at one place: a reader never sees a mixture of two.
+        self.file
+            .write_all_at(note, 0)
+            .context("cannot write a lock's note")
+    }
+
     fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let same = |a: &fs::Metadata, b: &fs::Metadata| a.ino() == b.ino() && a.dev() == b.dev();
@@ -131,6 +188,7 @@ impl Lock {
             OpenOptions::new()
                 .create(true)
                 .truncate(false)
+                .read(true)
                 .write(true)
                 .open(path)
         };

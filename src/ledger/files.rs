@@ -21,7 +21,7 @@ pub struct Broken {
 }
 
 impl Broken {
-    fn at_top(reason: impl Into<String>) -> Self {
+    pub(super) fn at_top(reason: impl Into<String>) -> Self {
         Self {
             line: 1,
             column: 1,
@@ -159,6 +159,8 @@ struct StatusFile {
     commit: Option<CommitId>,
     #[serde(default, skip_serializing_if = "is_zero")]
     failures: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    takeovers: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,6 +211,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         head: file.head,
         commit: file.commit,
         failures: file.failures,
+        takeovers: file.takeovers,
         reason: file.reason,
         findings: file.findings,
         op: file.op,
@@ -231,6 +234,7 @@ pub fn render_status(status: &Status) -> String {
         head: status.head,
         commit: status.commit,
         failures: status.failures,
+        takeovers: status.takeovers,
         reason: status.reason,
         findings: status.findings,
         op: status.op,

@@ -1,6 +1,6 @@
 //! Which path of the ledger means what (design.md 2).
 
-use crate::model::{TaskId, TeamId};
+use crate::model::{AgentId, TaskId, TeamId};
 
 /// The one directory of the ledger's tree.
 pub const ROOT: &str = ".orchestration";
@@ -16,6 +16,8 @@ pub enum Place {
     Tested,
     /// `teams/<n>/team.toml`
     Team(TeamId),
+    /// `teams/<n>/agents/<n.m>.toml`
+    Agent(AgentId),
     /// `teams/<n>/tasks/…`
     Task(TaskPlace),
     /// `teams/<n>/status/…`
@@ -54,6 +56,7 @@ impl Place {
             Self::Phases => format!("{ROOT}/phases.toml"),
             Self::Tested => format!("{ROOT}/tested.toml"),
             Self::Team(team) => format!("{ROOT}/teams/{team}/team.toml"),
+            Self::Agent(agent) => format!("{ROOT}/teams/{}/agents/{agent}.toml", agent.team),
             Self::Task(place) => below(place, "tasks"),
             Self::Status(place) => below(place, "status"),
             Self::Handoff(place) => below(place, "handoffs"),
@@ -83,6 +86,16 @@ impl Place {
                 _ => return Ok(None),
             },
             ["teams", team, "team.toml"] => Self::Team(team.parse()?),
+            ["teams", team, "agents", name] => {
+                let Some(id) = name.strip_suffix(".toml") else {
+                    return Ok(None);
+                };
+                let agent: AgentId = id.parse()?;
+                if team.parse() != Ok(agent.team) {
+                    return Err(format!("agent {agent} is not of team {team}"));
+                }
+                Self::Agent(agent)
+            }
             [
                 "teams",
                 team,
@@ -141,6 +154,7 @@ mod tests {
             Place::Phases,
             Place::Tested,
             Place::Team(TeamId(2)),
+            Place::Agent("2.3".parse().unwrap()),
             Place::Task(task(false)),
             Place::Task(task(true)),
             Place::Status(task(true)),
@@ -161,6 +175,7 @@ mod tests {
             assert_eq!(Place::parse(path), Ok(None), "{path}");
         }
         assert!(Place::parse(".orchestration/teams/x/team.toml").is_err());
+        assert!(Place::parse(".orchestration/teams/1/agents/2.1.toml").is_err());
         assert!(Place::parse(".orchestration/teams/1/tasks/a b.toml").is_err());
     }
 }

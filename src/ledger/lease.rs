@@ -1,53 +1,73 @@
-//! Leases: a ref per machine without history, moved while it holds claims (design.md 2).
+//! Leases: a ref per machine without history, moved while it holds claims, and the watch over everybody's
+//! (design.md 2).
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use crate::clock;
+use super::remote::LEASES;
 use crate::error::UserError;
+use crate::git::Oid;
+use crate::git::files;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
-use crate::model::{Claim, Timestamp};
+use crate::model::duration::format_duration;
+use crate::model::lease::{Expired, Sightings};
+use crate::model::{Actor, Claim, MachineId, Op, Refusal, Timestamp};
+use crate::{clock, config};
 
 /// Renewals of one machine at the same moment that may get in each other's way before giving up.
 const MOST_TRIES: usize = 20;
 
+/// The machines' leases in this repository.
+const OWN: &str = "refs/orch/lease/";
+
+/// What an observer remembers, and the start of the machine that its times count from.
+#[derive(Default, Serialize, Deserialize)]
+struct Watched {
+    boot: Option<String>,
+    sightings: Sightings,
+}
+
 impl Ledger {
-    /// Renews this machine's lease, and returns until when a claim holds then, for people to read.
+    /// Renews this machine's lease for a claim, and returns until when it holds then, for people to read.
+    ///
+    /// # Errors
+    ///
+    /// The claim does not hold, the ref cannot be written, or the remote cannot be reached.
+    pub fn renew(&self, claim: &Claim) -> Result<Timestamp> {
+        self.board().holds(claim).map_err(UserError::from)?;
+        self.renew_lease()
+    }
+
+    /// Returns whether this machine holds any claim.
+    pub fn holds_claims(&self) -> bool {
+        self.board().tasks.values().any(|task| {
+            task.status.state.is_held() && task.status.machine.as_ref() == Some(&self.machine)
+        })
+    }
+
+    /// Renews the lease of all claims of this machine, and returns until when they hold, for people to read.
     ///
     /// The ref's commit has no parent: a thousand renewals leave nothing behind that `gc` does not take.
     ///
     /// # Errors
     ///
-    /// The claim does not hold, or the ref cannot be written.
-    pub fn renew(&self, claim: &Claim) -> Result<Timestamp> {
-        self.board().holds(claim).map_err(UserError::from)?;
+    /// The ref cannot be written, or the remote cannot be reached.
+    pub fn renew_lease(&self) -> Result<Timestamp> {
         let now = clock::now();
         let lease = i64::try_from(self.board().run().lease.as_secs()).unwrap_or(i64::MAX);
         let until = Timestamp(now.0.saturating_add(lease));
-        let name = format!("refs/orch/lease/{}", self.machine());
-        let who = (
-            self.machine().to_string(),
-            format!("git-orch@{}.invalid", self.machine()),
-        );
+        let name = format!("{OWN}{}", self.machine());
+        let new = self.write_lease(now, until)?;
         for _ in 0..MOST_TRIES {
             let old = self.repo().read_ref(&name)?;
-            let message = format!(
-                "lease of {} until {}\n\nOrch-Machine: {}\nOrch-Id: {}\n",
-                self.machine(),
-                clock::rfc3339(until),
-                self.machine(),
-                clock::new_op_id()
-            );
-            let new = self.repo().write_commit(&NewCommit {
-                tree: self.repo().write_tree(b"")?,
-                parents: &[],
-                author: &who,
-                committer: &who,
-                time: now.0,
-                message: &message,
-            })?;
             if self.repo().swap_refs(&[(&name, old, Some(new))], "renew")? == Swap::Won {
+                if self.remote().is_some() {
+                    self.push_own(&self.require_remote()?, new, &name)?;
+                }
                 return Ok(until);
             }
         }
@@ -55,5 +75,107 @@ impl Ledger {
             "the lease {name} is being moved by others all the time"
         ))
         .into())
+    }
+
+    fn write_lease(&self, now: Timestamp, until: Timestamp) -> Result<Oid> {
+        let who = (
+            self.machine().to_string(),
+            format!("git-orch@{}.invalid", self.machine()),
+        );
+        let message = format!(
+            "lease of {} until {}\n\nOrch-Machine: {}\nOrch-Id: {}\n",
+            self.machine(),
+            clock::rfc3339(until),
+            self.machine(),
+            clock::new_op_id()
+        );
+        self.repo().write_commit(&NewCommit {
+            tree: self.repo().write_tree(b"")?,
+            parents: &[],
+            author: &who,
+            committer: &who,
+            time: now.0,
+            message: &message,
+        })
+    }
+
+    /// Looks at everybody's leases as last fetched, and returns the claims whose machine has been seen without
+    /// a sign of life for the whole time.
+    ///
+    /// What was seen before is remembered across processes under the common Git directory; without it the
+    /// watch begins anew, which only makes it longer.
+    ///
+    /// # Errors
+    ///
+    /// A ref cannot be read.
+    pub fn watch_leases(&self) -> Result<Vec<Expired>> {
+        let path = self.repo().orch_dir().join("watch");
+        let boot = config::boot_id();
+        let mut watched: Watched = files::read_if_exists(&path)?
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .filter(|watched: &Watched| watched.boot.is_some() && watched.boot == boot)
+            .unwrap_or_default();
+        let before = watched.sightings.clone();
+        let leases = self.leases()?;
+        let expired = watched
+            .sightings
+            .look(self.board(), &leases, clock::uptime());
+        watched.boot = boot;
+        if watched.sightings != before
+            && let Ok(bytes) = serde_json::to_vec(&watched)
+        {
+            // Failing to write makes the watch longer and nothing worse.
+            let _ = files::replace(&path, &bytes);
+        }
+        Ok(expired)
+    }
+
+    /// Takes over the claims whose lease has run out; returns each with what came of it.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read or written.
+    pub fn expire_claims(&mut self, actor: Actor) -> Result<Vec<(Expired, Result<(), Refusal>)>> {
+        let expired = self.watch_leases()?;
+        if expired.is_empty() {
+            return Ok(Vec::new());
+        }
+        let intents = expired
+            .iter()
+            .map(|expired| {
+                let machine = expired.machine.as_ref();
+                let machine =
+                    machine.map_or_else(|| String::from("its machine"), ToString::to_string);
+                let reason = format!(
+                    "{machine} has not renewed its lease for {}",
+                    format_duration(expired.unmoved)
+                );
+                self.intent(actor, Op::Expire(expired.claim.clone(), reason))
+            })
+            .collect();
+        let outcomes = self.carry_out(intents)?;
+        self.refresh()?;
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.map(drop));
+        Ok(expired.into_iter().zip(outcomes).collect())
+    }
+
+    /// Returns what each machine's lease says; a text that differs after each renewal.
+    fn leases(&self) -> Result<BTreeMap<MachineId, String>> {
+        let held = |task: &&crate::model::Task| task.status.state.is_held();
+        let machines = self.board().tasks.values().filter(held);
+        let mut leases = BTreeMap::new();
+        for machine in machines.filter_map(|task| task.status.machine.clone()) {
+            if leases.contains_key(&machine) {
+                continue;
+            }
+            let place = match self.remote() {
+                Some(_) if machine != self.machine => LEASES,
+                _ => OWN,
+            };
+            if let Some(lease) = self.repo().read_ref(&format!("{place}{machine}"))? {
+                leases.insert(machine, lease.to_string());
+            }
+        }
+        Ok(leases)
     }
 }

@@ -2,17 +2,27 @@
 //!
 //! * [`layout`] says which path means what; [`files`] reads and writes each kind of file.
 //! * [`snapshot`] holds the board of one tip and follows the branch by tree differences.
-//! * [`store`] decides and commits under one lock, with a compare-and-swap underneath it.
-//! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
+//! * [`store`] opens the ledger; [`transact`] decides and commits under one lock, with a compare-and-swap
+//!   underneath it, for all whose intents wait in the `spool`.
+//! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
+//! * `tree` writes what a decision changes; [`lease`] keeps a machine's claims alive and watches others'.
 //! * [`history`] reads the event log back from the commits.
 
 pub mod files;
 pub mod history;
+mod hold;
 pub mod layout;
-mod lease;
+pub mod lease;
+mod pace;
+mod remote;
 pub mod snapshot;
+mod spool;
 pub mod store;
+pub mod sync;
+pub mod transact;
 mod tree;
 
 pub use history::Entry;
-pub use store::{Done, Ledger};
+pub use remote::Unreachable;
+pub use store::Ledger;
+pub use transact::Done;

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Broken};
-use super::layout::Place;
+use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
-use crate::model::{Board, PhaseSpec, Settings, Status, Task, TeamSpec, Tested};
+use crate::model::{
+    AgentId, AgentRecord, Board, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
+};
 
 /// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
 const WORTH_CACHING: usize = 32;
@@ -19,7 +21,7 @@ const WORTH_CACHING: usize = 32;
 const WORTH_RENEWING: usize = 512;
 
 /// First bytes of the cache; changes with everything that changes its meaning.
-const MAGIC: &[u8] = b"git-orch snapshot 1\n";
+const MAGIC: &[u8] = b"git-orch snapshot 2\n";
 
 /// What the ledger says at one tip.
 #[derive(Debug, Clone, Default)]
@@ -64,10 +66,15 @@ impl Snapshot {
             }
             Err(error) => return Err(error),
         }
-        let mut board = self.board.clone();
-        read_changes(repo, tip, &mut board, changes.as_slice())?;
+        // Everything is read before anything is changed: a broken file leaves the board as it was.
+        let news = read_changes(repo, tip, changes.as_slice())?;
         self.unsaved += changes.len();
-        self.board = board;
+        for place in &news.gone {
+            forget(&mut self.board, place);
+        }
+        for fact in news.facts {
+            learn(&mut self.board, fact);
+        }
         self.moved(tip, tree);
         Ok(())
     }
@@ -108,22 +115,28 @@ impl Snapshot {
 struct Cached {
     tip: [u8; 20],
     tree: [u8; 20],
-    /// Settings, phases and teams as JSON, since their formats allow more than one kind of value.
+    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
     assemblies: u32,
     tasks: Vec<Task>,
 }
 
-type Head = (Settings, Vec<PhaseSpec>, Vec<TeamSpec>);
+type Head = (
+    Settings,
+    Vec<PhaseSpec>,
+    Vec<TeamSpec>,
+    Vec<(AgentId, AgentRecord)>,
+);
 
 fn encode(snapshot: &Snapshot) -> Option<Vec<u8>> {
     let board = &snapshot.board;
     let teams: Vec<&TeamSpec> = board.teams.values().collect();
+    let agents: Vec<_> = board.agents.iter().collect();
     let cached = Cached {
         tip: snapshot.tip?.as_slice().try_into().ok()?,
         tree: snapshot.tree?.as_slice().try_into().ok()?,
-        head: serde_json::to_string(&(&board.settings, &board.phases, teams)).ok()?,
+        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
         tested: board.tested.clone(),
         assemblies: board.assemblies,
         tasks: board.tasks.values().cloned().collect(),
@@ -133,7 +146,7 @@ fn encode(snapshot: &Snapshot) -> Option<Vec<u8>> {
 
 fn decode(bytes: &[u8]) -> Option<Snapshot> {
     let cached: Cached = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
-    let (settings, phases, teams): Head = serde_json::from_str(&cached.head).ok()?;
+    let (settings, phases, teams, agents): Head = serde_json::from_str(&cached.head).ok()?;
     Some(Snapshot {
         tip: Some(Oid::from_bytes_or_panic(&cached.tip)),
         tree: Some(Oid::from_bytes_or_panic(&cached.tree)),
@@ -141,6 +154,7 @@ fn decode(bytes: &[u8]) -> Option<Snapshot> {
             settings,
             phases,
             teams: teams.into_iter().map(|team| (team.id, team)).collect(),
+            agents: agents.into_iter().collect(),
             tasks: cached
                 .tasks
                 .into_iter()
@@ -213,36 +227,52 @@ fn join(prefix: &str, name: &[u8]) -> String {
     }
 }
 
-/// Reads changed files into the board: what is gone first, then tasks, then what hangs on them.
-fn read_changes(repo: &Repo, tip: Oid, board: &mut Board, changes: &[Changed]) -> Result<()> {
-    let mut found = Vec::with_capacity(changes.len());
+/// What changed files say: what is gone first, then tasks, then what hangs on them.
+struct News {
+    gone: Vec<Place>,
+    facts: Vec<Fact>,
+}
+
+/// What one file says.
+enum Fact {
+    Settings(Settings),
+    Phases(Vec<PhaseSpec>),
+    Tested(Option<Tested>),
+    Team(TeamSpec),
+    Agent(AgentId, AgentRecord),
+    Task(Box<Task>),
+    Assembly(u32),
+    Status(TaskPlace, Box<Status>),
+}
+
+/// Reads changed files.
+fn read_changes(repo: &Repo, tip: Oid, changes: &[Changed]) -> Result<News> {
+    let mut news = News {
+        gone: Vec::new(),
+        facts: Vec::with_capacity(changes.len()),
+    };
     for (path, blob) in changes {
-        match Place::parse(path) {
-            Ok(Some(place)) => found.push((path, place, *blob)),
-            Ok(None) => {}
-            Err(reason) => {
-                let broken = Broken {
-                    line: 1,
-                    column: 1,
-                    reason,
-                };
-                return Err(refuse(tip, path, &broken).into());
+        let place =
+            Place::parse(path).map_err(|reason| refuse(tip, path, &Broken::at_top(reason)))?;
+        match (place, blob) {
+            (None, _) => {}
+            (Some(place), None) => news.gone.push(place),
+            (Some(place), Some(blob)) => {
+                if let Place::Handoff(_) = place {
+                    // Read from the ledger when asked for; the board does not hold contracts.
+                    continue;
+                }
+                let bytes = repo
+                    .read_blob(*blob)
+                    .with_context(|| format!("cannot read {path}"))?;
+                let fact = read_fact(place, &bytes).map_err(|broken| refuse(tip, path, &broken))?;
+                news.facts.push(fact);
             }
         }
     }
-    for (_, place, _) in found.iter().filter(|(_, _, blob)| blob.is_none()) {
-        forget(board, place);
-    }
-    let rank = |place: &Place| u8::from(matches!(place, Place::Status(_)));
-    found.sort_by_key(|(_, place, _)| rank(place));
-    for (path, place, blob) in &found {
-        let Some(blob) = blob else { continue };
-        let bytes = repo
-            .read_blob(*blob)
-            .with_context(|| format!("cannot read {path}"))?;
-        learn(board, place, &bytes).map_err(|broken| refuse(tip, path, &broken))?;
-    }
-    Ok(())
+    news.facts
+        .sort_by_key(|fact| matches!(fact, Fact::Status(..)));
+    Ok(news)
 }
 
 /// Returns the refusal of a broken file: where, what is wrong, and where the last good version is.
@@ -267,6 +297,9 @@ fn forget(board: &mut Board, place: &Place) {
         Place::Team(team) => {
             board.teams.remove(team);
         }
+        Place::Agent(agent) => {
+            board.agents.remove(agent);
+        }
         Place::Task(place) => {
             // A task that only moved to another directory is read again from there.
             let here = |task: &Task| task.team == place.team && task.sharded == place.sharded;
@@ -286,49 +319,62 @@ fn forget(board: &mut Board, place: &Place) {
     }
 }
 
-fn learn(board: &mut Board, place: &Place, bytes: &[u8]) -> Result<(), Broken> {
-    let wrong = |reason: String| Broken {
-        line: 1,
-        column: 1,
-        reason,
-    };
-    match place {
-        Place::Settings => board.settings = files::parse_settings(bytes)?,
-        Place::Phases => board.phases = files::parse::<files::PhasesFile>(bytes)?.phases,
-        Place::Tested => board.tested = files::parse::<files::TestedFile>(bytes)?.integration,
+fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
+    Ok(match place {
+        Place::Settings => Fact::Settings(files::parse_settings(bytes)?),
+        Place::Phases => Fact::Phases(files::parse::<files::PhasesFile>(bytes)?.phases),
+        Place::Tested => Fact::Tested(files::parse::<files::TestedFile>(bytes)?.integration),
         Place::Team(id) => {
             let team: TeamSpec = files::parse(bytes)?;
-            if team.id != *id {
-                return Err(wrong(format!(
+            if team.id != id {
+                return Err(Broken::at_top(format!(
                     "the file of team {id} says `id = {}`",
                     team.id
                 )));
             }
-            board.teams.insert(*id, team);
+            Fact::Team(team)
         }
+        Place::Agent(agent) => Fact::Agent(agent, files::parse(bytes)?),
         Place::Task(place) => {
             let (spec, order) = files::parse_task(bytes)?;
             if spec.id != place.id || spec.team != place.team {
-                return Err(wrong(format!(
+                return Err(Broken::at_top(format!(
                     "the file of task {} of team {} says it is {} of team {}",
                     place.id, place.team, spec.id, spec.team
                 )));
             }
-            let mut row = Task::from_spec(&spec, order, place.sharded, spec.digest());
-            if let Some(old) = board.tasks.remove(&place.id) {
+            let row = Task::from_spec(&spec, order, place.sharded, spec.digest());
+            Fact::Task(Box::new(row))
+        }
+        Place::Status(place) => Fact::Status(place, Box::new(files::parse_status(bytes)?)),
+        Place::Assembly(number) => Fact::Assembly(number),
+        Place::Handoff(_) => unreachable!("contracts are not read into the board"),
+    })
+}
+
+fn learn(board: &mut Board, fact: Fact) {
+    match fact {
+        Fact::Settings(settings) => board.settings = settings,
+        Fact::Phases(phases) => board.phases = phases,
+        Fact::Tested(tested) => board.tested = tested,
+        Fact::Team(team) => {
+            board.teams.insert(team.id, team);
+        }
+        Fact::Agent(agent, record) => {
+            board.agents.insert(agent, record);
+        }
+        Fact::Task(mut row) => {
+            if let Some(old) = board.tasks.remove(&row.id) {
                 row.status = old.status;
             }
-            board.tasks.insert(place.id.clone(), row);
+            board.tasks.insert(row.id.clone(), *row);
         }
-        Place::Status(place) => {
-            let status = files::parse_status(bytes)?;
+        Fact::Assembly(number) => board.assemblies = board.assemblies.max(number),
+        Fact::Status(place, status) => {
             // A status without its task is kept on the ledger and means nothing.
             if let Some(task) = board.tasks.get_mut(&place.id) {
-                task.status = status;
+                task.status = *status;
             }
         }
-        Place::Assembly(number) => board.assemblies = board.assemblies.max(*number),
-        Place::Handoff(_) => {}
     }
-    Ok(())
 }

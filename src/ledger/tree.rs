@@ -8,7 +8,7 @@ use super::Ledger;
 use super::files;
 use super::layout::{Place, TaskPlace};
 use crate::git::{Oid, Repo, objects};
-use crate::model::{Edit, Settings, TaskId, TeamSpec};
+use crate::model::{AgentRecord, Edit, Settings, TaskId, TeamSpec};
 
 impl Ledger {
     /// Writes the files of a change over the ledger's tree and returns the new tree.
@@ -70,6 +70,15 @@ impl Ledger {
                 put(
                     &place,
                     files::render_over::<TeamSpec>(old.as_deref(), &text),
+                );
+            }
+            Edit::PutAgent(agent, record) => {
+                let place = Place::Agent(*agent);
+                let old = over(&place)?;
+                let text = files::render(record);
+                put(
+                    &place,
+                    files::render_over::<AgentRecord>(old.as_deref(), &text),
                 );
             }
             Edit::RemoveTeam(team) => {

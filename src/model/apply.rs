@@ -4,18 +4,22 @@
 //! on anything but its arguments.
 
 mod claims;
+mod leases;
 mod outcome;
 mod plan;
 
+pub(super) use claims::is_paused;
 pub use plan::PlanDifference;
 
-use super::board::{Board, FORMAT, Task};
+use serde::{Deserialize, Serialize};
+
+use super::board::{Board, FORMAT, Settings, Task};
 use super::event::{Event, EventKind};
 use super::ids::TaskId;
 use super::op::{Actor, AssemblyRecord, Change, Edit, Intent, Op};
 
 /// Why an operation is not carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// What kind of no.
     pub kind: RefusalKind,
@@ -26,7 +30,7 @@ pub struct Refusal {
 }
 
 /// What kind of no (design.md 7's exit codes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalKind {
     /// The request cannot be met.
     Denied,
@@ -85,16 +89,16 @@ impl Board {
             Op::ApplyPlan(change) => self.apply_plan(intent, change),
             Op::AddTask(spec) => self.add_task(spec),
             Op::Dispatch(gate) => self.dispatch(intent, *gate),
-            Op::Claim {
-                task,
-                agent,
-                lease_until,
-                base,
-            } => self.claim(intent, task, *agent, *lease_until, base.as_ref()),
+            Op::Authority(name) => self.set_authority(intent, name),
+            Op::Claim(ask) => self.claim(intent, ask),
             Op::Start(claim) => self.start(intent, claim),
             Op::Block(claim, reason) => self.block(intent, claim, reason),
             Op::Unblock(claim) => self.unblock(intent, claim),
             Op::Release(claim, reason) => self.release(intent, claim, reason),
+            Op::Expire(claim, reason) => self.expire(intent, claim, reason),
+            Op::Free(task, reason) => self.free(intent, task, reason),
+            Op::Pause(agent, reason) => self.pause(intent, *agent, reason),
+            Op::Resume(agent) => self.resume(intent, *agent),
             Op::Fail(claim, reason, findings) => {
                 self.fail(intent, claim, reason, findings.as_deref())
             }
@@ -138,6 +142,7 @@ impl Board {
             Edit::RemoveTeam(team) => {
                 self.teams.remove(team);
                 self.tasks.retain(|_, task| task.team != *team);
+                self.agents.retain(|agent, _| agent.team != *team);
             }
             Edit::PutTask {
                 spec,
@@ -158,6 +163,9 @@ impl Board {
             }
             Edit::RemoveTask(task) => {
                 self.tasks.remove(task);
+            }
+            Edit::PutAgent(agent, record) => {
+                self.agents.insert(*agent, record.clone());
             }
             Edit::PutStatus(task, status) => {
                 if let Some(task) = self.tasks.get_mut(task) {
@@ -180,6 +188,27 @@ impl Board {
         self.tasks.get(id).ok_or_else(|| {
             Refusal::denied(format!("there is no task {id}")).hint("git orch task list")
         })
+    }
+
+    fn set_authority(&self, intent: &Intent, name: &str) -> Decision {
+        if intent.actor != Actor::Human {
+            return Err(Refusal::denied(format!(
+                "{} may not say where the ledger's truth is: only a person may",
+                intent.actor
+            )));
+        }
+        if self.settings.authority == name {
+            return Ok(None);
+        }
+        let settings = Settings {
+            authority: name.to_owned(),
+            ..self.settings.clone()
+        };
+        let summary = format!("the ledger's truth is {name}");
+        Ok(Some(Change {
+            edits: vec![Edit::PutSettings(settings)],
+            event: Event::new(EventKind::Remote, summary),
+        }))
     }
 
     fn assembled(&self, record: &AssemblyRecord) -> Change {

@@ -19,6 +19,8 @@ pub struct Board {
     pub phases: Vec<PhaseSpec>,
     /// `teams/<n>/team.toml`.
     pub teams: BTreeMap<TeamId, TeamSpec>,
+    /// `teams/<n>/agents/`; an agent without a record is fit for work.
+    pub agents: BTreeMap<AgentId, AgentRecord>,
     /// `teams/<n>/tasks/` and `teams/<n>/status/`.
     pub tasks: BTreeMap<TaskId, Task>,
     /// The newest commit of the integration branch that passed its test.
@@ -52,12 +54,24 @@ impl Default for Settings {
         Self {
             format: FORMAT,
             base: String::from("main"),
-            authority: String::from("local"),
+            authority: LOCAL.to_owned(),
             run: None,
             agents: BTreeMap::new(),
         }
     }
 }
+
+/// The machine's record of one agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentRecord {
+    /// Why it gets no work for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+}
+
+/// The authority of a ledger that is its own truth.
+pub const LOCAL: &str = "local";
 
 /// A commit whose tree passed a test command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +102,10 @@ pub struct Task {
     pub order: u32,
     /// Model tier that it names, if any.
     pub model: Option<String>,
+    /// Role of the agent that fits, if it names one.
+    pub role: Option<String>,
+    /// Skills that the agent should have.
+    pub skills: Vec<String>,
     /// Profile that it names, if any.
     pub agent: Option<String>,
     /// Retries that it names, if any.
@@ -114,6 +132,8 @@ impl Task {
             priority: spec.priority,
             order,
             model: spec.model.clone(),
+            role: spec.role.clone(),
+            skills: spec.skills.clone(),
             agent: spec.agent.clone(),
             retries: spec.retries,
             branch: spec.branch.clone(),
@@ -308,6 +328,11 @@ impl Board {
         self.tasks
             .values()
             .find(|task| task.status.state.is_held() && task.status.agent == Some(agent))
+    }
+
+    /// Returns why an agent gets no work for now, if it does not.
+    pub fn paused(&self, agent: AgentId) -> Option<&str> {
+        self.agents.get(&agent)?.paused.as_deref()
     }
 
     /// Returns the number of held tasks per model tier (C2).

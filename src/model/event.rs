@@ -32,6 +32,14 @@ pub enum EventKind {
     Fail,
     /// A claim was given back.
     Release,
+    /// A claim was taken from a machine whose lease had run out.
+    Expire,
+    /// An agent gets no work for now.
+    Pause,
+    /// It gets work again.
+    Resume,
+    /// Where the ledger's truth is was changed.
+    Remote,
     /// A coder is done.
     Submit,
     /// Someone must look.
@@ -50,7 +58,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -61,6 +69,10 @@ impl EventKind {
         Self::Unblock,
         Self::Fail,
         Self::Release,
+        Self::Expire,
+        Self::Pause,
+        Self::Resume,
+        Self::Remote,
         Self::Submit,
         Self::Escalate,
         Self::Cancel,
@@ -83,6 +95,10 @@ impl EventKind {
             Self::Unblock => "unblock",
             Self::Fail => "fail",
             Self::Release => "release",
+            Self::Expire => "expire",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Remote => "remote",
             Self::Submit => "submit",
             Self::Escalate => "escalate",
             Self::Cancel => "cancel",

@@ -1,11 +1,13 @@
 //! The pure core: values, rules and decisions. No files, processes, environment, clock, Git or async.
 
 pub mod apply;
+mod base;
 pub mod board;
 pub mod choose;
 pub mod duration;
 pub mod event;
 pub mod ids;
+pub mod lease;
 pub mod op;
 pub mod scope;
 pub mod spec;
@@ -14,12 +16,13 @@ pub mod template;
 pub mod train;
 
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
-pub use board::{Board, Gate, PhaseState, Settings, Task, Tested};
+pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
+pub use choose::{Ask, Choice, Wish};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange};
 pub use spec::{
-    Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff, HandoffStatus, Limits,
-    PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
+    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
+    HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 pub use state::{State, Status};

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::board::{Gate, Settings, Tested};
+use super::board::{AgentRecord, Gate, Settings, Tested};
+use super::choose::Ask;
 use super::event::Event;
 use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
@@ -36,7 +37,7 @@ impl fmt::Display for Actor {
 }
 
 /// One request to the ledger; it carries all that differs between two times of deciding it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
     /// Its id.
     pub id: OpId,
@@ -62,10 +63,12 @@ pub struct Claim {
 }
 
 /// What may be asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// Begin the ledger.
     Init(Settings),
+    /// Make another ledger the truth: `local`, or a remote's name.
+    Authority(String),
     /// Make the ledger say what a plan says.
     ApplyPlan(Box<PlanChange>),
     /// Add one task.
@@ -73,16 +76,7 @@ pub enum Op {
     /// Make ready what may start; give failed tasks their retry or record the gap.
     Dispatch(Gate),
     /// Give one agent the right to work on a task.
-    Claim {
-        /// The task.
-        task: TaskId,
-        /// Who will work on it.
-        agent: AgentId,
-        /// Until when the claim holds without renewal, for people to read.
-        lease_until: Timestamp,
-        /// Commit that the branch is cut from, where it does not exist yet.
-        base: Option<CommitId>,
-    },
+    Claim(Box<Ask>),
     /// The agent has begun.
     Start(Claim),
     /// The agent waits for something.
@@ -93,6 +87,14 @@ pub enum Op {
     Fail(Claim, String, Option<String>),
     /// The claim is given back; does not count as a failure.
     Release(Claim, String),
+    /// The holder's machine has not renewed its lease for the whole time: the claim is taken from it.
+    Expire(Claim, String),
+    /// A person takes a task from whoever holds it, or opens one that was blocked for good.
+    Free(TaskId, String),
+    /// The agent gets no work until it is resumed.
+    Pause(AgentId, String),
+    /// The agent gets work again.
+    Resume(AgentId),
     /// The coder says done and the checks agree.
     Submit(Claim, CommitId, Box<Handoff>),
     /// Someone must look at this.
@@ -110,7 +112,7 @@ pub enum Op {
 }
 
 /// A plan as `plan apply` asks for it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanChange {
     /// The plan.
     pub plan: Plan,
@@ -119,7 +121,7 @@ pub struct PlanChange {
 }
 
 /// The ledger's record of an assembly.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssemblyRecord {
     /// The report as TOML, kept under `assemblies/`.
     pub report: String,
@@ -164,6 +166,8 @@ pub enum Edit {
     PutOrder(TaskId, u32),
     /// Remove a task and its status.
     RemoveTask(TaskId),
+    /// Write `teams/<n>/agents/<n.m>.toml`.
+    PutAgent(AgentId, AgentRecord),
     /// Write a task's status.
     PutStatus(TaskId, Box<Status>),
     /// Write a task's handoff contract.

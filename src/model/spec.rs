@@ -204,6 +204,22 @@ pub struct TeamSpec {
     /// Skills of its coders.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
+    /// Coders that differ from the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<CoderSpec>,
+}
+
+/// `[[teams.agents]]`: what sets one coder apart from the others of its team (C6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoderSpec {
+    /// Its number in the team.
+    pub number: u32,
+    /// Role that it plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Skills that it has besides its team's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
 }
 
 /// Coders of a team that says nothing (A1: 4 leaders × 4 coders).

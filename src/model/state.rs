@@ -140,6 +140,8 @@ pub struct Status {
     pub commit: Option<CommitId>,
     /// Attempts that failed or were rejected.
     pub failures: u32,
+    /// Claims in a row that were taken from a machine whose lease had run out.
+    pub takeovers: u32,
     /// Why it is blocked, failed, a gap or cancelled; one line.
     pub reason: Option<String>,
     /// What went wrong before, for the next attempt; may be long.

@@ -11,8 +11,8 @@ use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
-    Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskId,
-    TaskSpec, TeamId, TeamSpec,
+    CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
+    TaskId, TaskSpec, TeamId, TeamSpec,
 };
 
 /// What came of reading a text.
@@ -120,6 +120,7 @@ fn fill(plan: &mut Plan, has_phases: bool, has_teams: bool) {
             agent: None,
             model: None,
             skills: Vec::new(),
+            agents: Vec::new(),
         }];
     }
     if !has_phases {
@@ -351,9 +352,29 @@ fn read_team(mut fields: Fields<'_, '_, '_>) -> TeamSpec {
         agent: fields.line("agent"),
         model: fields.line("model"),
         skills: fields.texts("skills", "sql"),
+        agents: fields.tables("agents", read_coder),
     };
     fields.finish();
     team
+}
+
+/// Reads what sets one coder apart from its team.
+fn read_coder(mut fields: Fields<'_, '_, '_>, _position: usize) -> CoderSpec {
+    let number = fields.count("number", 1);
+    if number.is_none() && !fields.has("number") {
+        fields.error_here(
+            "number",
+            "the agent has no `number`",
+            "write for example `number = 2`",
+        );
+    }
+    let coder = CoderSpec {
+        number: number.unwrap_or(1),
+        role: fields.line("role"),
+        skills: fields.texts("skills", "sql"),
+    };
+    fields.finish();
+    coder
 }
 
 /// Reads the text of one task that is to be added; id and team are those given where it names none.

@@ -11,10 +11,10 @@ use crate::error::UserError;
 use crate::git::merge::Merge;
 use crate::git::objects::NewCommit;
 use crate::git::{Oid, Repo, files};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Done, Ledger};
 use crate::model::{
-    Actor, AgentId, Attempt, Board, Claim, CommitId, Coupling, Op, PhaseName, PhaseSpec, Refusal,
-    RefusalKind, State, Task, TaskId, Timestamp,
+    Actor, Ask, Attempt, Board, Claim, CommitId, Op, Refusal, RefusalKind, State, Task, TaskId,
+    TeamId, Timestamp, Wish,
 };
 
 /// A claim that holds, and where its work is done.
@@ -31,7 +31,25 @@ pub struct Assigned {
 /// Races that are lost before giving up when any task will do; each loss means that someone got one.
 const MOST_RACES: usize = 100;
 
-/// Claims a task for an agent, the best one where none is named, and makes its worktree ready.
+/// Why nothing can be claimed: what to tell, and what is in the way of tasks that were considered.
+#[derive(Debug, Clone)]
+pub struct NoWork {
+    /// What to tell.
+    pub refusal: Refusal,
+    /// Tasks that are ready and cannot be begun.
+    pub tasks: Vec<(TaskId, Refusal)>,
+}
+
+impl From<Refusal> for NoWork {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            tasks: Vec::new(),
+        }
+    }
+}
+
+/// Claims a task and makes its worktree ready.
 ///
 /// # Errors
 ///
@@ -40,53 +58,23 @@ const MOST_RACES: usize = 100;
 pub fn assign(
     ledger: &mut Ledger,
     actor: Actor,
-    task: Option<&TaskId>,
-    agent: AgentId,
+    wish: &Wish,
     with_worktree: bool,
 ) -> Result<Result<Assigned, Refusal>> {
     for _ in 0..MOST_RACES {
         ledger.refresh()?;
-        let board = ledger.board();
-        let chosen = match task {
-            Some(id) => board.require_task(id).and_then(|task| {
-                board.may_claim(task, agent)?;
-                Ok(task)
-            }),
-            None => board.choose(agent),
+        let ask = match ask(ledger, wish)? {
+            Ok(ask) => ask,
+            Err(none) => return Ok(Err(none.refusal)),
         };
-        let chosen = match chosen {
-            Ok(task) => task.clone(),
+        let lease_until = ask.lease_until;
+        let done = match ledger.try_transact(actor, Op::Claim(Box::new(ask)))? {
+            Ok(done) => done,
+            Err(refusal) if wish.task.is_none() && refusal.kind == RefusalKind::Lost => continue,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let base = match base_commit(ledger.repo(), board, &chosen)? {
-            Ok(base) => base,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let lease = i64::try_from(board.run().lease.as_secs()).unwrap_or(i64::MAX);
-        let lease_until = Timestamp(clock::now().0.saturating_add(lease));
-        let op = Op::Claim {
-            task: chosen.id.clone(),
-            agent,
-            lease_until,
-            base: Some(CommitId(base.to_string())),
-        };
-        match ledger.try_transact(actor, op)? {
-            Ok(_) => {}
-            Err(refusal) if task.is_none() && refusal.kind == RefusalKind::Lost => continue,
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-        let attempt = ledger
-            .board()
-            .require_task(&chosen.id)
-            .map_err(UserError::from)?;
-        let assignment = Assignment {
-            agent,
-            task: chosen.id.clone(),
-            attempt: attempt.status.attempt,
-            branch: chosen.branch_name(),
-            base,
-            run: ledger.board().run_name().to_owned(),
-        };
+        ledger.refresh()?;
+        let assignment = claimed(ledger, &done)?;
         let worktree = match with_worktree {
             true => Some(ready_worktree(ledger, actor, &assignment)?),
             false => None,
@@ -98,9 +86,105 @@ pub fn assign(
         }));
     }
     Err(UserError::new(format!(
-        "agent {agent} lost the race for {MOST_RACES} tasks in a row"
+        "the race for {MOST_RACES} tasks in a row was lost to others"
     ))
+    .hint("git orch queue active")
     .into())
+}
+
+/// Returns the claim to ask for, with the commits that branches will be cut from.
+///
+/// # Errors
+///
+/// Git cannot be read.
+pub fn ask(ledger: &Ledger, wish: &Wish) -> Result<Result<Ask, NoWork>> {
+    let board = ledger.board();
+    let mut refused: Vec<(TaskId, Refusal)> = Vec::new();
+    let mut ask = Ask {
+        wish: wish.clone(),
+        lease_until: lease_until(board),
+        ..Ask::default()
+    };
+    loop {
+        let apart = |task: &Task| refused.iter().all(|(other, _)| *other != task.id);
+        let chosen = match board.choose_among(wish, apart) {
+            Ok(choice) => choice.task,
+            // What stands in the way of the best is the better answer.
+            Err(refusal) => {
+                let refusal = match refused.first() {
+                    Some((_, first)) => first.clone(),
+                    None => refusal,
+                };
+                return Ok(Err(NoWork {
+                    refusal,
+                    tasks: refused,
+                }));
+            }
+        };
+        match base_commit(ledger, chosen)? {
+            Ok(base) => {
+                ask.bases
+                    .insert(chosen.id.clone(), CommitId(base.to_string()));
+                break;
+            }
+            Err(refusal) if wish.task.is_some() => return Ok(Err(refusal.into())),
+            Err(refusal) => refused.push((chosen.id.clone(), refusal)),
+        }
+    }
+    if wish.task.is_none() {
+        // Should the best be gone by then, another of these will do.
+        for team in teams_of(board, wish) {
+            let start = start_commit(ledger, team)?;
+            ask.starts.insert(team, CommitId(start.to_string()));
+        }
+    }
+    Ok(Ok(ask))
+}
+
+fn lease_until(board: &Board) -> Timestamp {
+    let lease = i64::try_from(board.run().lease.as_secs()).unwrap_or(i64::MAX);
+    Timestamp(clock::now().0.saturating_add(lease))
+}
+
+/// Returns the teams that have something ready for a wish.
+fn teams_of(board: &Board, wish: &Wish) -> Vec<TeamId> {
+    match wish.agent {
+        Some(agent) => vec![agent.team],
+        None => {
+            let ready = |team: &&TeamId| {
+                let mut tasks = board.tasks.values();
+                tasks.any(|task| task.team == **team && task.status.state == State::Ready)
+            };
+            let wished = |team: &&TeamId| wish.teams.is_empty() || wish.teams.contains(team);
+            board
+                .teams
+                .keys()
+                .filter(wished)
+                .filter(ready)
+                .copied()
+                .collect()
+        }
+    }
+}
+
+/// Returns the assignment of a claim that was just made.
+///
+/// # Errors
+///
+/// It says no base, or the base is missing from the repository.
+pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
+    let (Some(task), Some(status)) = (done.tasks.first(), &done.status) else {
+        anyhow::bail!("a claim was answered without a task");
+    };
+    let base = status.base.as_ref().context("a claim has no base")?;
+    Ok(Assignment {
+        agent: status.agent.context("a claim has no agent")?,
+        task: task.clone(),
+        attempt: status.attempt,
+        branch: status.branch.clone().context("a claim has no branch")?,
+        base: ledger.repo().resolve_commit(&base.0)?,
+        run: ledger.board().run_name().to_owned(),
+    })
 }
 
 /// Prepares the worktree of a claim, shows the coder its task there, and returns its path.
@@ -180,16 +264,22 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
 /// # Errors
 ///
 /// There is no base branch, or Git fails. Work that conflicts is a refusal: it must be assembled first.
-pub fn base_commit(repo: &Repo, board: &Board, task: &Task) -> Result<Result<Oid, Refusal>> {
+pub fn base_commit(ledger: &Ledger, task: &Task) -> Result<Result<Oid, Refusal>> {
+    let (repo, board) = (ledger.repo(), ledger.board());
     if let Some(base) = &task.status.base {
-        return Ok(Ok(repo.resolve_commit(&base.0)?));
+        match repo.resolve_commit(&base.0) {
+            Ok(base) => return Ok(Ok(base)),
+            // It was made on another machine, and nothing that was pushed has it: cut anew.
+            Err(_) if ledger.remote().is_some() => {}
+            Err(error) => return Err(error),
+        }
     }
-    let mut base = start_commit(repo, board, task)?;
-    for (other, needed) in builds_on(board, task) {
+    let mut base = start_commit(ledger, task.team)?;
+    for (other, needed) in board.builds_on(task) {
         let Some(head) = &other.status.head else {
             continue;
         };
-        let head = repo.resolve_commit(&head.0)?;
+        let head = fetched_commit(ledger, head)?;
         if repo.is_ancestor(head, base)? {
             continue;
         }
@@ -229,62 +319,43 @@ pub fn base_commit(repo: &Repo, board: &Board, task: &Task) -> Result<Result<Oid
     Ok(Ok(base))
 }
 
+/// Returns a commit that another machine may have made.
+fn fetched_commit(ledger: &Ledger, id: &CommitId) -> Result<Oid> {
+    let repo = ledger.repo();
+    match repo.resolve_commit(&id.0) {
+        Err(_) if ledger.remote().is_some() => {
+            ledger.fetch_work()?;
+            repo.resolve_commit(&id.0)
+        }
+        resolved => resolved,
+    }
+}
+
 /// Returns the tip of the team branch, the integration branch or the base branch, whichever is furthest.
-fn start_commit(repo: &Repo, board: &Board, task: &Task) -> Result<Oid> {
-    let team = repo.read_ref(&format!("refs/heads/orch/team-{}/integration", task.team))?;
-    let integration = repo.read_ref("refs/heads/orch/integration")?;
-    match (team, integration) {
+fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
+    let repo = ledger.repo();
+    let of_team = ledger.branch_tip(&format!("orch/team-{team}/integration"))?;
+    let integration = ledger.branch_tip("orch/integration")?;
+    match (of_team, integration) {
         (Some(team), Some(integration)) if repo.is_ancestor(integration, team)? => Ok(team),
         (_, Some(integration)) => Ok(integration),
         (Some(team), None) => Ok(team),
         (None, None) => {
-            let base = &board.settings.base;
-            repo.read_ref(&format!("refs/heads/{base}"))?
-                .with_context(|| {
-                    UserError::new(format!("the base branch {base} does not exist"))
-                        .hint(format!("git branch {base}"))
-                })
+            let base = &ledger.board().settings.base;
+            let tip = match repo.read_ref(&format!("refs/heads/{base}"))? {
+                Some(tip) => Some(tip),
+                // A clone has the branch under its remote's name until somebody checks it out.
+                None => match ledger.remote() {
+                    Some(remote) => repo.read_ref(&format!("refs/remotes/{remote}/{base}"))?,
+                    None => None,
+                },
+            };
+            tip.with_context(|| {
+                UserError::new(format!("the base branch {base} does not exist"))
+                    .hint(format!("git branch {base}"))
+            })
         }
     }
-}
-
-/// Returns submitted work that a task builds on, in train order, and whether the task names it: its
-/// dependencies (loose ones left out), and everything of the phases before its own.
-fn builds_on<'a>(board: &'a Board, task: &'a Task) -> Vec<(&'a Task, bool)> {
-    let mut before: Vec<&PhaseName> = Vec::new();
-    let mut next: Vec<&PhaseSpec> = board.phase_of(task).into_iter().collect();
-    while let Some(phase) = next.pop() {
-        for name in phase
-            .after
-            .iter()
-            .filter(|name| !before.contains(name))
-            .collect::<Vec<_>>()
-        {
-            before.push(name);
-            next.extend(board.phases.iter().filter(|phase| phase.name == *name));
-        }
-    }
-    let waits = |other: &Task| matches!(other.status.state, State::Submitted | State::Accepted);
-    let train = board
-        .train_order()
-        .into_iter()
-        .filter(|other| waits(other) && other.id != task.id);
-    train
-        .filter_map(|other| {
-            let named = task
-                .after
-                .iter()
-                .find(|dependency| dependency.task == other.id);
-            match named.map(|dependency| dependency.coupling) {
-                Some(Coupling::Tight | Coupling::Medium) => Some((other, true)),
-                Some(Coupling::Loose) => None,
-                None => {
-                    let phase = board.phase_of(other)?;
-                    before.contains(&&phase.name).then_some((other, false))
-                }
-            }
-        })
-        .collect()
 }
 
 /// Writes a merge commit for a base; same inputs give the same commit, so that a rerun finds it again.

@@ -3,8 +3,9 @@
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
 use git_orch::model::{
-    Actor, AgentId, AssemblyRecord, Attempt, Claim, CommitId, Gate, Handoff, HandoffStatus, Op,
-    PhaseName, PhaseSpec, Plan, PlanChange, TaskId, TaskSpec, TeamId, TeamSpec, Tested, Timestamp,
+    Actor, AgentId, Ask, AssemblyRecord, Attempt, Claim, CommitId, Gate, Handoff, HandoffStatus,
+    Op, PhaseName, PhaseSpec, Plan, PlanChange, TaskId, TaskSpec, TeamId, TeamSpec, Tested,
+    Timestamp,
 };
 
 use super::TestRepo;
@@ -41,6 +42,7 @@ impl Drive {
                     agent: None,
                     model: None,
                     skills: Vec::new(),
+                    agents: Vec::new(),
                 });
             }
             plan.tasks
@@ -72,12 +74,9 @@ impl Drive {
 
     /// Claims and starts.
     pub fn start(&mut self, task: &str, agent: &str) -> &mut Self {
-        self.does(Op::Claim {
-            task: id(task),
-            agent: agent.parse().unwrap(),
-            lease_until: Timestamp(4_000_000_000),
-            base: Some(self.head.clone()),
-        });
+        let mut ask = Ask::named(id(task), agent.parse().unwrap(), Some(self.head.clone()));
+        ask.lease_until = Timestamp(4_000_000_000);
+        self.does(Op::Claim(Box::new(ask)));
         let claim = self.claim(task);
         self.does(Op::Start(claim))
     }

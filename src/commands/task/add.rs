@@ -94,7 +94,7 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
                         "task": spec.id, "team": spec.team, "title": spec.title, "commit": commit,
                     }));
                 } else {
-                    ctx.ui.answer(&done.subject());
+                    ctx.ui.answer(&done.subject);
                 }
                 return Ok(());
             }

@@ -1,30 +1,47 @@
 //! Claims and what their holders say: claim, start, block, unblock, release, fail, submit.
 
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
-use crate::model::ids::{AgentId, Attempt, CommitId, TaskId, Timestamp};
+use crate::model::choose::{Ask, Choice};
+use crate::model::ids::{AgentId, Attempt, CommitId};
 use crate::model::op::{Actor, Claim, Intent};
-use crate::model::spec::Handoff;
+use crate::model::spec::{Handoff, Limits};
 use crate::model::state::{State, Status};
 
 impl Board {
-    pub(super) fn claim(
-        &self,
-        intent: &Intent,
-        id: &TaskId,
-        agent: AgentId,
-        lease_until: Timestamp,
-        base: Option<&CommitId>,
-    ) -> Decision {
-        self.speaks_for(intent, agent)?;
-        let task = self.require_task(id)?;
-        self.may_claim(task, agent)?;
+    pub(super) fn claim(&self, intent: &Intent, ask: &Ask) -> Decision {
+        if let Some(agent) = ask.wish.agent {
+            self.speaks_for(intent, agent)?;
+        } else if let Actor::Agent(actor) = intent.actor {
+            return Err(
+                Refusal::denied(format!("agent {actor} may not claim for other agents"))
+                    .hint(format!("git orch claim --agent {actor}")),
+            );
+        }
+        let based = |task: &Task| ask.base_of(self, task).is_some();
+        let chosen = match &ask.wish.task {
+            Some(_) => self.choose(&ask.wish),
+            None => self.choose_among(&ask.wish, based),
+        };
+        let Choice { task, agent } = match chosen {
+            // There is work, but not of the kind that was prepared for: whoever asked must look again.
+            Err(refusal) if self.choose(&ask.wish).is_ok() => {
+                return Err(Refusal::lost(format!(
+                    "the board has changed meanwhile: {}",
+                    refusal.message
+                )));
+            }
+            chosen => chosen?,
+        };
         let mut status = next_status(task, intent, State::Claimed);
         status.agent = Some(agent);
         status.attempt = Attempt(task.status.attempt.0 + 1);
         status.machine = Some(intent.machine.clone());
-        status.lease_until = Some(lease_until);
+        status.lease_until = Some(ask.lease_until);
         status.branch = Some(task.branch_name());
-        status.base = task.status.base.clone().or_else(|| base.cloned());
+        status.base = ask
+            .base_of(self, task)
+            .or(task.status.base.as_ref())
+            .cloned();
         status.reason = None;
         Ok(Some(transition(
             task,
@@ -42,6 +59,14 @@ impl Board {
     pub fn may_claim(&self, task: &Task, agent: AgentId) -> Result<(), Refusal> {
         let state = task.status.state;
         if state.is_held() {
+            if task.status.agent.is_none() {
+                return Err(Refusal::denied(format!(
+                    "task {} is blocked: {}",
+                    task.id,
+                    task.status.reason.as_deref().unwrap_or("nobody said why")
+                ))
+                .hint(format!("git orch release {} -m 'what was mended'", task.id)));
+            }
             let holder = holder(&task.status);
             return Err(
                 Refusal::lost(format!("task {} is held by {holder}", task.id))
@@ -56,26 +81,46 @@ impl Board {
             ))
             .hint(format!("git orch claim --agent {agent}")));
         }
+        if let Some(why) = self.paused(agent) {
+            return Err(is_paused(agent, why));
+        }
         if let Some(held) = self.held_by(agent) {
-            return Err(Refusal::denied(format!(
-                "agent {agent} already holds task {} (attempt {})",
-                held.id, held.status.attempt
-            ))
-            .hint(format!("git orch status {}", held.id)));
+            return Err(self.holds_already(held));
         }
         if state != State::Ready {
             return Err(self.not_ready(task));
         }
         let model = self.model_of(task);
-        if let Some(limit) = self.run().limits.0.get(&model)
-            && self.held_per_model().get(&model).copied().unwrap_or(0) >= *limit
-        {
-            return Err(Refusal::nothing(format!(
+        let held = self.held_per_model().get(&model).copied().unwrap_or(0);
+        self.has_room(&model, held)
+    }
+
+    /// Checks that one more task of a model tier may be worked on (C2).
+    pub(in crate::model) fn has_room(&self, model: &str, held: u32) -> Result<(), Refusal> {
+        let limits = self.settings.run.as_ref().map(|run| &run.limits);
+        let limit = match limits {
+            Some(limits) => limits.0.get(model).copied(),
+            None => Limits::default().0.get(model).copied(),
+        };
+        match limit {
+            Some(limit) if held >= limit => Err(Refusal::nothing(format!(
                 "the wave of {model} is full: {limit} of its tasks are being worked on"
             ))
-            .hint("git orch status"));
+            .hint("git orch queue active")),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    pub(in crate::model) fn holds_already(&self, held: &Task) -> Refusal {
+        let agent = held
+            .status
+            .agent
+            .map_or_else(String::new, |agent| agent.to_string());
+        Refusal::denied(format!(
+            "agent {agent} already holds task {} (attempt {})",
+            held.id, held.status.attempt
+        ))
+        .hint(format!("git orch status {}", held.id))
     }
 
     fn not_ready(&self, task: &Task) -> Refusal {
@@ -176,6 +221,7 @@ impl Board {
         status.head = Some(head.clone());
         status.lease_until = None;
         status.reason = None;
+        status.takeovers = 0;
         let mut change = transition(task, status, EventKind::Submit, &handoff.summary);
         change.event.head = Some(head.clone());
         change
@@ -206,8 +252,13 @@ impl Board {
             (false, State::Pending) => String::from("not claimed"),
             (false, state) => format!("{state} (attempt {})", status.attempt),
         };
+        // The late work is nobody's loss: it stays where it was done.
+        let kept = match &status.branch {
+            Some(branch) if claim.attempt.0 > 0 => format!("; its commits stay on branch {branch}"),
+            _ => String::new(),
+        };
         Err(Refusal::lost(format!(
-            "attempt {} of agent {} at task {} does not hold: it is {now}",
+            "attempt {} of agent {} at task {} does not hold: it is {now}{kept}",
             claim.attempt, claim.agent, claim.task
         ))
         .hint(format!("git orch status {}", claim.task)))
@@ -278,11 +329,20 @@ pub(super) fn transition(task: &Task, status: Status, kind: EventKind, summary: 
     }
 }
 
-fn holder(status: &Status) -> String {
+pub(super) fn holder(status: &Status) -> String {
     let agent = status
         .agent
         .map_or_else(|| String::from("nobody"), |agent| agent.to_string());
-    format!("{agent} (attempt {})", status.attempt)
+    match &status.machine {
+        Some(machine) => format!("{agent} (attempt {}) on {machine}", status.attempt),
+        None => format!("{agent} (attempt {})", status.attempt),
+    }
+}
+
+/// Returns the refusal of an agent that gets no work for now.
+pub(in crate::model) fn is_paused(agent: AgentId, why: &str) -> Refusal {
+    Refusal::denied(format!("agent {agent} is paused: {why}"))
+        .hint(format!("git orch resume {agent}"))
 }
 
 fn wrong_state(task: &Task, verb: &str, instead: &str) -> Refusal {

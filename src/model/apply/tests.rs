@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::board::Gate;
+use crate::model::choose::Ask;
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, Timestamp};
 use crate::model::op::{Claim, PlanChange};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
@@ -24,6 +25,7 @@ fn team(number: u32, coders: u32) -> TeamSpec {
         agent: None,
         model: None,
         skills: Vec::new(),
+        agents: Vec::new(),
     }
 }
 
@@ -90,12 +92,9 @@ fn claim_of(task: &str, who: &str, attempt: u32) -> Claim {
 }
 
 fn claim(board: &mut Board, task: &str, who: &str) -> Decision {
-    let op = Op::Claim {
-        task: id(task),
-        agent: agent(who),
-        lease_until: Timestamp(9),
-        base: Some(CommitId(String::from("base"))),
-    };
+    let base = CommitId(String::from("base"));
+    let ask = Ask::named(id(task), agent(who), Some(base));
+    let op = Op::Claim(Box::new(ask));
     run(board, Actor::Executor, op)
 }
 
@@ -154,7 +153,7 @@ fn a_task_has_one_holder_and_an_agent_one_task() {
     claim(&mut board, "a", "1.1").unwrap();
     let held = claim(&mut board, "a", "1.2").unwrap_err();
     assert_eq!(held.kind, RefusalKind::Lost);
-    assert_eq!(held.message, "task a is held by 1.1 (attempt 1)");
+    assert_eq!(held.message, "task a is held by 1.1 (attempt 1) on m");
     assert_eq!(
         claim(&mut board, "b", "1.1").unwrap_err().kind,
         RefusalKind::Denied
@@ -390,12 +389,7 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
             let head = || CommitId(String::from("head-a-1"));
             let mut ops = vec![
                 Op::Dispatch(Gate::Submitted),
-                Op::Claim {
-                    task: id("a"),
-                    agent: agent("1.1"),
-                    lease_until: Timestamp(1),
-                    base: None,
-                },
+                Op::Claim(Box::new(Ask::named(id("a"), agent("1.1"), None))),
                 Op::Start(held.clone()),
                 Op::Block(held.clone(), text()),
                 Op::Unblock(held.clone()),
@@ -428,12 +422,7 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
 fn a_message_tells_what_the_tree_says() {
     let mut board = board();
     run(&mut board, Actor::Human, Op::Dispatch(Gate::Submitted)).unwrap();
-    let op = Op::Claim {
-        task: id("a"),
-        agent: agent("1.2"),
-        lease_until: Timestamp(9),
-        base: None,
-    };
+    let op = Op::Claim(Box::new(Ask::named(id("a"), agent("1.2"), None)));
     let asked = intent(Actor::Executor, op);
     let change = board.decide(&asked).unwrap().unwrap();
     let message = change.event.message(&asked, "billing");

@@ -28,6 +28,7 @@ fn team(number: u32) -> TeamSpec {
         agent: None,
         model: None,
         skills: Vec::new(),
+        agents: Vec::new(),
     }
 }
 
@@ -93,12 +94,7 @@ fn claim(board: &mut Board, task: &str, agent: &str) {
             }
         });
     let agent: AgentId = agent.parse().unwrap();
-    let op = Op::Claim {
-        task: id(task),
-        agent,
-        lease_until: Timestamp(99),
-        base: None,
-    };
+    let op = Op::Claim(Box::new(crate::model::Ask::named(id(task), agent, None)));
     act(board, op).unwrap();
     assert_eq!(board.tasks[&id(task)].status.attempt, Attempt(1));
 }

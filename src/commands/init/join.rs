@@ -1,0 +1,120 @@
+//! `git orch init` in a clone of a repository whose ledger is at a remote.
+
+use anyhow::Result;
+
+use super::{Begun, tell};
+use crate::commands::Ctx;
+use crate::config;
+use crate::error::UserError;
+use crate::git::Repo;
+use crate::hooks;
+use crate::ledger::Ledger;
+use crate::model::Actor;
+
+/// Returns the remote that has a ledger to take part in: the one named, or the only one that `git clone` or
+/// `git fetch` has seen it at.
+///
+/// # Errors
+///
+/// More than one remote has a ledger, or a named one cannot be reached.
+pub(super) fn candidate(repo: &Repo, named: Option<&str>) -> Result<Option<String>> {
+    if named.is_some() {
+        return Ok(named.map(ToOwned::to_owned));
+    }
+    let branch = config::ledger_ref(repo);
+    let branch = branch.trim_start_matches("refs/heads/");
+    let mut found = Vec::new();
+    for remote in repo.git().args(["remote"]).read()?.lines() {
+        if repo
+            .read_ref(&format!("refs/remotes/{remote}/{branch}"))?
+            .is_some()
+        {
+            found.push(remote.to_owned());
+        }
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [remote] => Ok(Some(remote.clone())),
+        [first, ..] => Err(UserError::new(format!(
+            "more than one remote has a ledger: {}",
+            found.join(", ")
+        ))
+        .hint(format!("git orch init --remote {first}"))
+        .into()),
+    }
+}
+
+/// Takes part in a remote's ledger; begins one where the remote has none.
+///
+/// # Errors
+///
+/// The remote cannot be reached, its ledger names another base branch, or it is its own clone's truth only.
+pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, base: Option<&str>) -> Result<()> {
+    let was_there = repo.orch_dir().exists();
+    hooks::install(repo)?;
+    let joined = take_part(repo, remote, base);
+    if joined.is_err() || matches!(joined, Ok(None)) {
+        // What could not be finished is taken back; the first error is the one to tell.
+        let _ = hooks::uninstall(repo);
+        if !was_there {
+            let _ = std::fs::remove_dir_all(repo.orch_dir());
+        }
+    }
+    match joined? {
+        Some(ledger) => {
+            tell(ctx, &ledger, Begun::Joined);
+            Ok(())
+        }
+        None => super::begin(
+            ctx,
+            repo,
+            super::InitArgs {
+                base: base.map(ToOwned::to_owned),
+                remote: Some(remote.to_owned()),
+                undo: false,
+            },
+        ),
+    }
+}
+
+fn take_part(repo: &Repo, remote: &str, base: Option<&str>) -> Result<Option<Ledger>> {
+    if !Ledger::join(repo, remote)? {
+        return Ok(None);
+    }
+    let ledger = Ledger::open(repo.reopen()?, Actor::Human)?;
+    let authority = ledger.remote();
+    let settings = &ledger.board().settings;
+    let wrong = if authority.is_none() {
+        Some(
+            UserError::new(format!(
+                "the ledger on {remote} is a copy of one that is its own clone's truth"
+            ))
+            .hint(format!(
+                "git orch remote set {remote}` in that clone, then `git orch init"
+            )),
+        )
+    } else {
+        base.filter(|base| *base != settings.base).map(|_| {
+            UserError::new(format!(
+                "there is a ledger already, and its base branch is {}",
+                settings.base
+            ))
+            .hint("git orch init")
+        })
+    };
+    if let Some(error) = wrong {
+        let name = config::ledger_ref(repo);
+        if let Some(tip) = repo.read_ref(&name)? {
+            repo.swap_refs(&[(&name, Some(tip), None)], "not joined")?;
+        }
+        return Err(error.into());
+    }
+    if authority.as_deref() != Some(remote) {
+        // The ledger knows the remote by the name that another clone has given it.
+        repo.git()
+            .args(["config", "--local", "orch.remote", remote])
+            .run()?;
+        return Ledger::open(repo.reopen()?, Actor::Human).map(Some);
+    }
+    Ok(Some(ledger))
+}

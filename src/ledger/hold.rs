@@ -1,0 +1,152 @@
+//! The ledger's lock, and what its holders note in it for the next one.
+//!
+//! The note is the tip that the last holder left, and whether it came to an end: a holder that was killed
+//! may have moved the ledger without telling anybody, and a ledger that does not build on the noted tip was
+//! set back by someone, which no one here may paper over.
+
+use anyhow::Result;
+
+use crate::error::UserError;
+use crate::git::files::Lock;
+use crate::git::{Oid, Repo};
+
+/// Commits that are looked through for the noted tip before git is asked.
+const NEAR: usize = 1000;
+
+/// The lock, held.
+#[derive(Debug)]
+pub(super) struct Hold {
+    lock: Lock,
+    interrupted: bool,
+}
+
+impl Hold {
+    /// Takes over from the last holder.
+    ///
+    /// # Errors
+    ///
+    /// The ledger does not build on what the last holder left.
+    pub(super) fn begin(repo: &Repo, lock: Lock, name: &str) -> Result<Self> {
+        let note = Note::read(&lock.note()?, name);
+        if let (Some(Note { tip, .. }), Some(current)) = (&note, repo.read_ref(name)?)
+            && !descends(repo, *tip, current)
+        {
+            return Err(set_back(name, *tip, current));
+        }
+        let interrupted = note.is_some_and(|note| note.busy);
+        Ok(Self { lock, interrupted })
+    }
+
+    /// Returns whether the holder before was killed before it came to an end.
+    pub(super) fn was_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Returns the lock.
+    pub(super) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Notes that the ledger is about to be moved.
+    pub(super) fn enter(&self, repo: &Repo, name: &str) -> Result<()> {
+        match repo.read_ref(name)? {
+            Some(tip) => self.lock.set_note(&Note { busy: true, tip }.write(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes the tip that is left to the next holder.
+    pub(super) fn end(&self, repo: &Repo, name: &str) -> Result<()> {
+        note_tip(repo, &self.lock, name)
+    }
+}
+
+/// Takes the ledger as it stands, whatever the last holder left: a person has looked.
+///
+/// # Errors
+///
+/// The lock cannot be taken.
+pub(super) fn accept(repo: &Repo, name: &str) -> Result<()> {
+    let lock = Lock::wait(&repo.orch_dir().join("lock"))?;
+    note_tip(repo, &lock, name)
+}
+
+/// Returns the noted tip that the ledger no longer builds on, if there is one.
+///
+/// # Errors
+///
+/// The lock's file or the ref cannot be read.
+pub(super) fn lost_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
+    let path = repo.orch_dir().join("lock");
+    let note = crate::git::files::read_if_exists(&path)?.unwrap_or_default();
+    let (Some(note), Some(current)) = (Note::read(&note, name), repo.read_ref(name)?) else {
+        return Ok(None);
+    };
+    Ok((!descends(repo, note.tip, current)).then_some(note.tip))
+}
+
+fn note_tip(repo: &Repo, lock: &Lock, name: &str) -> Result<()> {
+    match repo.read_ref(name)? {
+        Some(tip) => lock.set_note(&Note { busy: false, tip }.write(name)),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether one commit of a ledger builds on another.
+pub(super) fn descends(repo: &Repo, old: Oid, new: Oid) -> bool {
+    let mut next = Some(new);
+    for _ in 0..NEAR {
+        match next {
+            Some(commit) if commit == old => return true,
+            Some(commit) => {
+                let read = repo.read_commit(commit).ok();
+                next = read.and_then(|commit| commit.parents.first().copied());
+            }
+            None => break,
+        }
+    }
+    // Far away or beside the line: git knows. A commit that is gone is no ancestor of anything.
+    repo.is_ancestor(old, new).unwrap_or(false)
+}
+
+fn set_back(name: &str, noted: Oid, current: Oid) -> anyhow::Error {
+    let branch = name.strip_prefix("refs/heads/").unwrap_or(name);
+    UserError::new(format!(
+        "the ledger's branch {branch} was set back: it is at {current} and no longer builds on {noted}, \
+         where git-orch left it"
+    ))
+    .hint("git orch doctor")
+    .into()
+}
+
+/// What a holder leaves in the lock's file; always of one length.
+struct Note {
+    busy: bool,
+    tip: Oid,
+}
+
+impl Note {
+    fn write(&self, name: &str) -> Vec<u8> {
+        let mark = if self.busy { '!' } else { '=' };
+        format!("{mark} {} {}\n", self.tip, name_digest(name)).into_bytes()
+    }
+
+    /// Reads a note about a ref; `None` where there is none, or it is about another ledger.
+    fn read(bytes: &[u8], name: &str) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+        let mut parts = text.split(' ');
+        let (mark, tip, of) = (parts.next()?, parts.next()?, parts.next()?);
+        (of == name_digest(name)).then_some(Self {
+            busy: mark == "!",
+            tip: Oid::from_hex(tip.as_bytes()).ok()?,
+        })
+    }
+}
+
+/// Tells ledgers of different names apart (FNV-1a, 32 bits).
+fn name_digest(name: &str) -> String {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    format!("{hash:08x}")
+}

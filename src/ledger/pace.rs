@@ -1,0 +1,90 @@
+//! How soon a machine pushes again: the last winner pauses, so that nobody starves (facts.md 12a).
+//!
+//! A winner knows the new tip without fetching and would go on winning. Where somebody was lost against or
+//! has lost lately, it waits for up to two round trips before its next push.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::git::{Repo, files};
+
+/// Wins after which nobody else is thought to be about any more.
+const QUIET_AFTER: u32 = 16;
+
+/// The longest pause after a lost race.
+const MOST_BACK_OFF: Duration = Duration::from_secs(2);
+
+/// The longest pause after a win.
+const MOST_COURTESY: Duration = Duration::from_secs(4);
+
+/// What a machine remembers from push to push; a cache that may be lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Pace {
+    /// The start of the machine that times count from.
+    boot: Option<String>,
+    /// When the next push may begin, on the machine's clock.
+    not_before: Duration,
+    /// Wins since a race was lost; `None` where none ever was.
+    wins: Option<u32>,
+}
+
+impl Pace {
+    pub(super) fn load(repo: &Repo) -> Self {
+        let bytes = files::read_if_exists(&path(repo)).ok().flatten();
+        let pace: Self = bytes
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        if pace.boot == crate::config::boot_id() {
+            pace
+        } else {
+            Self::default()
+        }
+    }
+
+    pub(super) fn save(&self, repo: &Repo) {
+        // Without it the next push comes a little early.
+        if let Ok(bytes) = serde_json::to_vec(self) {
+            let _ = files::replace(&path(repo), &bytes);
+        }
+    }
+
+    /// Waits until the next push may begin.
+    pub(super) fn wait(&self) {
+        let left = self.not_before.saturating_sub(clock::uptime());
+        if !left.is_zero() {
+            std::thread::sleep(left.min(MOST_COURTESY));
+        }
+    }
+
+    /// Notes a push that was won after `took`, with so many races lost before it.
+    pub(super) fn won(&mut self, took: Duration, lost: u32) {
+        self.boot = crate::config::boot_id();
+        self.wins = match self.wins {
+            _ if lost > 0 => Some(0),
+            Some(wins) if wins < QUIET_AFTER => Some(wins + 1),
+            _ => None,
+        };
+        self.not_before = Duration::ZERO;
+        if self.wins.is_some() {
+            self.not_before = clock::uptime() + random(2 * took).min(MOST_COURTESY);
+        }
+    }
+
+    /// Waits after a lost race, longer each time; lengths differ between machines.
+    pub(super) fn back_off(lost: u32) {
+        let most = Duration::from_millis(20) * 2_u32.saturating_pow(lost.min(10));
+        std::thread::sleep(random(most.min(MOST_BACK_OFF)));
+    }
+}
+
+fn random(most: Duration) -> Duration {
+    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(clock::random_below(micros))
+}
+
+fn path(repo: &Repo) -> std::path::PathBuf {
+    repo.orch_dir().join("pace")
+}

@@ -1,0 +1,518 @@
+//! Deciding and committing: one lock, a compare-and-swap underneath it, and a retry around all of it.
+//!
+//! Whoever gets the lock carries out what waits in the spool together with its own, a commit each, and moves
+//! the ledger once (flat combining): nobody is overtaken for long, and a hundred writers cost one move.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::Ledger;
+use super::hold::Hold;
+use super::spool::{Answer, Letter, Spool, Waiter, Waiting};
+use crate::clock;
+use crate::error::{Exit, UserError};
+use crate::git::Oid;
+use crate::git::files::Lock;
+use crate::git::objects::NewCommit;
+use crate::git::refs::Swap;
+use crate::model::{Actor, Change, Edit, Intent, Op, Refusal, RefusalKind, Status, TaskId};
+
+/// How often a lost race is decided again before giving up; each loss means that someone else won.
+const MOST_TRIES: u32 = 50;
+
+/// What an operation on the ledger has done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// The ledger's commit; `None` where it already said so.
+    #[serde(with = "hex")]
+    pub commit: Option<Oid>,
+    /// Subject line of the commit; empty where nothing changed.
+    pub subject: String,
+    /// Tasks that it concerns.
+    pub tasks: Vec<TaskId>,
+    /// The status that it has written, where that is one.
+    pub status: Option<Status>,
+}
+
+impl Done {
+    /// Returns whether the ledger moved.
+    pub fn changed(&self) -> bool {
+        self.commit.is_some()
+    }
+}
+
+impl From<Refusal> for UserError {
+    fn from(refusal: Refusal) -> Self {
+        let exit = match refusal.kind {
+            RefusalKind::Denied => Exit::Failed,
+            RefusalKind::Nothing => Exit::NothingToDo,
+            RefusalKind::Lost => Exit::Lost,
+        };
+        Self {
+            message: refusal.message,
+            hints: refusal.hints,
+            exit,
+        }
+    }
+}
+
+/// An intent that is being carried out, and what came of it.
+pub(super) struct Matter {
+    pub intent: Intent,
+    pub outcome: Option<Result<Done, Refusal>>,
+}
+
+impl Ledger {
+    /// Carries out an operation in the name of whom this process speaks for; the board shows it afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The operation is refused ([`UserError`] with its exit code), or the ledger cannot be read or written.
+    pub fn transact(&mut self, op: Op) -> Result<Done> {
+        self.transact_as(self.actor, op)
+    }
+
+    /// Carries out an operation in the name of another actor; the board shows it afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::transact`].
+    pub fn transact_as(&mut self, actor: Actor, op: Op) -> Result<Done> {
+        let done = self.try_transact(actor, op)?.map_err(UserError::from)?;
+        self.refresh()?;
+        Ok(done)
+    }
+
+    /// Carries out an operation and returns a refusal as a value, for callers that go on after one.
+    ///
+    /// The board may be older than the answer: [`Ledger::refresh`] brings it up.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read or written.
+    pub fn try_transact(&mut self, actor: Actor, op: Op) -> Result<Result<Done, Refusal>> {
+        let intent = self.intent(actor, op);
+        let mut outcomes = self.carry_out(vec![intent])?;
+        Ok(outcomes.pop().unwrap_or_else(|| Ok(Done::default())))
+    }
+
+    /// Returns the intent to do something now, with an id of its own.
+    pub fn intent(&self, actor: Actor, op: Op) -> Intent {
+        Intent {
+            id: clock::new_op_id(),
+            time: clock::now(),
+            actor,
+            machine: self.machine.clone(),
+            op,
+        }
+    }
+
+    /// Carries out several operations, in order and in one go; with a remote they travel in one push.
+    ///
+    /// The board may be older than the answers: [`Ledger::refresh`] brings it up.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read or written, or its remote cannot be reached ([`super::Unreachable`]); an
+    /// operation that it is unknown of has not been carried out.
+    pub fn carry_out(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
+        let path = self.repo.orch_dir().join("lock");
+        if let Some(lock) = Lock::take(&path)? {
+            return self.hold(lock, intents);
+        }
+        let spool = Spool::of(&self.repo);
+        let seen = self.snapshot.tip.map(|tip| tip.to_string());
+        let left: Result<Vec<Waiting>> = intents
+            .iter()
+            .map(|intent| {
+                spool.leave(&Letter {
+                    seen: seen.clone().unwrap_or_default(),
+                    intent: intent.clone(),
+                })
+            })
+            .collect();
+        let lock = Lock::wait(&path)?;
+        // Where the spool cannot be written, the lock alone will do.
+        let Ok(mut left) = left else {
+            return self.hold(lock, intents);
+        };
+        let mut outcomes: Vec<Option<Result<Done, Refusal>>> = Vec::new();
+        for waiting in &mut left {
+            outcomes.push(waiting.answer()?.map(read_answer).transpose()?);
+        }
+        if outcomes.iter().any(Option::is_none) {
+            // Nobody has served us, so we serve everybody: ours lie in the spool with the others.
+            self.hold(lock, Vec::new())?;
+            for (outcome, waiting) in outcomes.iter_mut().zip(&mut left) {
+                if outcome.is_none() {
+                    *outcome = waiting.answer()?.map(read_answer).transpose()?;
+                }
+            }
+        }
+        let unserved = || anyhow::anyhow!("an intent was left without an answer");
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.ok_or_else(unserved))
+            .collect()
+    }
+
+    /// Carries out own intents and all that wait, as the holder of the lock; returns the outcomes of its own.
+    fn hold(&mut self, lock: Lock, own: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
+        let waiters = Spool::of(&self.repo).waiters();
+        let hold = Hold::begin(&self.repo, lock, &self.name)?;
+        if hold.was_interrupted() {
+            if self.remote().is_some() {
+                let remote = self.require_remote()?;
+                self.fetch_ledger(&hold, &remote)?;
+            }
+            self.refresh()?;
+        }
+        let mut matters: Vec<Matter> = own
+            .into_iter()
+            .map(|intent| Matter {
+                intent,
+                outcome: None,
+            })
+            .collect();
+        let of_own = matters.len();
+        for waiter in &waiters {
+            let outcome = match hold.was_interrupted() {
+                // The holder before us was killed: it may have carried this out already.
+                true => self.find_done(&waiter.letter)?.map(Ok),
+                false => None,
+            };
+            matters.push(Matter {
+                intent: waiter.letter.intent.clone(),
+                outcome,
+            });
+        }
+        let served = self.serve(&hold, &mut matters);
+        if served.is_err() {
+            // What was decided on in vain is forgotten; if that fails too, the next reading says why.
+            let _ = self.refresh();
+        }
+        hold.end(&self.repo, &self.name)?;
+        let theirs = matters.split_off(of_own);
+        self.answer(waiters, theirs, served.as_ref().err());
+        served?;
+        let unknown = || anyhow::anyhow!("an intent was left undecided");
+        matters
+            .into_iter()
+            .map(|matter| matter.outcome.ok_or_else(unknown))
+            .collect()
+    }
+
+    /// Tells those who waited. Whoever gets no answer tries by itself.
+    fn answer(&self, waiters: Vec<Waiter>, matters: Vec<Matter>, error: Option<&anyhow::Error>) {
+        for (waiter, matter) in waiters.into_iter().zip(matters) {
+            let answer = match (matter.outcome, error) {
+                (Some(Ok(done)), None) => Answer::Done(Box::new(done)),
+                (Some(Err(refusal)), None) => Answer::Refused(refusal),
+                // All of them would run into the same silence, one after another.
+                (_, Some(error)) if error.is::<super::Unreachable>() => {
+                    let user = error.downcast_ref::<UserError>();
+                    Answer::Failed {
+                        message: user
+                            .map_or_else(|| format!("{error:#}"), |user| user.message.clone()),
+                        hints: user.map(|user| user.hints.clone()).unwrap_or_default(),
+                        unreachable: true,
+                    }
+                }
+                _ => continue,
+            };
+            // Who cannot be told finds out by trying again: the ledger knows the operation's id.
+            let _ = waiter.answer(&answer);
+        }
+    }
+
+    /// Looks for an intent among what was carried out since its writer has seen the ledger.
+    fn find_done(&self, letter: &Letter) -> Result<Option<Done>> {
+        let seen = Oid::from_hex(letter.seen.as_bytes()).ok();
+        for entry in self.history() {
+            let entry = entry?;
+            if Some(entry.commit) == seen {
+                return Ok(None);
+            }
+            if entry.told.get("Id") == Some(letter.intent.id.0.as_str()) {
+                return self.done_by(&entry).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns what a commit of the ledger has done, as its writer would have been told.
+    fn done_by(&self, entry: &super::Entry) -> Result<Done> {
+        let tasks: Vec<TaskId> = entry
+            .told
+            .all("Task")
+            .filter_map(|id| id.parse().ok())
+            .collect();
+        let status = match tasks.as_slice() {
+            [task] => self.status_at(entry.commit, task)?,
+            _ => None,
+        };
+        Ok(Done {
+            commit: Some(entry.commit),
+            subject: entry.told.subject.clone(),
+            tasks,
+            status,
+        })
+    }
+
+    /// Decides all matters that have no outcome yet, a commit each, and moves the ledger to the last.
+    fn serve(&mut self, hold: &Hold, matters: &mut [Matter]) -> Result<()> {
+        self.refresh()?;
+        if self.remote().is_some() {
+            return self.serve_remote(hold, matters);
+        }
+        for attempt in 0..MOST_TRIES {
+            self.refresh()?;
+            let old = self.snapshot.tip;
+            let decided = self.decide_all(matters)?;
+            let Some(new) = self.snapshot.tip.filter(|new| Some(*new) != old) else {
+                decided.settle(matters);
+                return Ok(());
+            };
+            hold.enter(&self.repo, &self.name)?;
+            let message = decided.message();
+            match self
+                .repo
+                .swap_alone(hold.lock(), &self.name, old, new, &message)?
+            {
+                Swap::Won => {
+                    self.snapshot.save_after_writing(&self.repo);
+                    decided.settle(matters);
+                    return Ok(());
+                }
+                // Only writers that do not take our lock get here: plain git, or a lock it left behind.
+                Swap::Lost => pause(attempt),
+            }
+        }
+        Err(UserError::new(format!(
+            "the ledger's branch {} is locked by someone else",
+            self.branch()
+        ))
+        .hint(format!(
+            "rm '{}' if no git process is running",
+            self.repo
+                .common_dir()
+                .join(format!("{}.lock", self.name))
+                .display()
+        ))
+        .into())
+    }
+
+    /// Decides matters on the board as read and writes their commits, one on the other; only the board in
+    /// memory moves, and reading the ledger again takes that back.
+    pub(super) fn decide_all(&mut self, matters: &[Matter]) -> Result<Decided> {
+        let mut decided = Decided::default();
+        for matter in matters {
+            if matter.outcome.is_some() {
+                decided.outcomes.push(None);
+                continue;
+            }
+            let intent = &matter.intent;
+            let outcome = match self.snapshot.board.decide(intent) {
+                Ok(Some(change)) => {
+                    self.refuse_if_checked_out()?;
+                    let (commit, tree) = self.write_commit(intent, &change)?;
+                    for edit in &change.edits {
+                        self.snapshot.board.absorb(edit);
+                    }
+                    self.snapshot.moved(commit, tree);
+                    self.snapshot.count_written(change.edits.len());
+                    let done = done(commit, &change);
+                    decided.pushes.extend(self.pushes(intent, &done)?);
+                    Ok(done)
+                }
+                Ok(None) => Ok(Done::default()),
+                Err(refusal) => Err(refusal),
+            };
+            decided.outcomes.push(Some(outcome));
+        }
+        Ok(decided)
+    }
+
+    /// A worktree that has the ledger checked out would show every transition as a change of its own, and
+    /// its next commit would take them all back.
+    fn refuse_if_checked_out(&mut self) -> Result<()> {
+        if self.checked_out_nowhere {
+            return Ok(());
+        }
+        let common = self.repo.common_dir();
+        let mut heads = vec![common.join("HEAD")];
+        if let Ok(listing) = std::fs::read_dir(common.join("worktrees")) {
+            heads.extend(listing.flatten().map(|entry| entry.path().join("HEAD")));
+        }
+        let line = format!("ref: {}", self.name);
+        // Before the first commit an unborn ledger cannot be checked out by accident.
+        let taken = heads
+            .into_iter()
+            .find(|head| std::fs::read_to_string(head).is_ok_and(|text| text.trim_end() == line));
+        if let Some(head) = taken {
+            let place = std::fs::read_to_string(head.with_file_name("gitdir")).map_or_else(
+                |_| {
+                    self.repo
+                        .main_work_dir()
+                        .unwrap_or_else(|| common.to_path_buf())
+                },
+                |text| std::path::PathBuf::from(text.trim_end()).with_file_name(""),
+            );
+            let place = place.display();
+            return Err(UserError::new(format!(
+                "the ledger's branch {} is checked out at {place}, so it must not move",
+                self.branch()
+            ))
+            .hint(format!("git -C '{place}' switch --detach"))
+            .into());
+        }
+        self.checked_out_nowhere = true;
+        Ok(())
+    }
+
+    fn write_commit(&self, intent: &Intent, change: &Change) -> Result<(Oid, Oid)> {
+        let tree = self.write_files(&change.edits)?;
+        let run = match change.edits.iter().find_map(edited_run) {
+            Some(run) => run,
+            None => self.board().run_name().to_owned(),
+        };
+        let committer = self.repo.identity().unwrap_or_else(|| {
+            (
+                String::from("git-orch"),
+                format!("git-orch@{}.invalid", self.machine),
+            )
+        });
+        let author = match change.event.agent {
+            Some(agent) => (
+                format!("AGENT-{agent}"),
+                format!("agent-{agent}@{}.invalid", self.machine),
+            ),
+            None => committer.clone(),
+        };
+        let parent_time = match self.snapshot.tip {
+            Some(tip) => self.repo.read_commit(tip)?.time,
+            None => 0,
+        };
+        let commit = self.repo.write_commit(&NewCommit {
+            tree,
+            parents: self.snapshot.tip.as_slice(),
+            author: &author,
+            committer: &committer,
+            time: intent.time.0.max(parent_time),
+            message: &change.event.message(intent, &run),
+        })?;
+        Ok((commit, tree))
+    }
+}
+
+/// What was decided, before the ledger has moved.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// Outcomes of the matters that had none, in their order.
+    outcomes: Vec<Option<Result<Done, Refusal>>>,
+    /// Branches that go up together with the ledger.
+    pub pushes: Vec<super::remote::Push>,
+}
+
+impl Decided {
+    /// Returns whether anything was refused.
+    pub(super) fn has_refusals(&self) -> bool {
+        self.outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Some(Err(_))))
+    }
+
+    /// Makes what was decided the outcome of the matters, now that the ledger has it.
+    pub(super) fn settle(self, matters: &mut [Matter]) {
+        for (matter, outcome) in matters.iter_mut().zip(self.outcomes) {
+            if outcome.is_some() {
+                matter.outcome = outcome;
+            }
+        }
+    }
+
+    /// Returns a line for the reflog.
+    pub(super) fn message(&self) -> String {
+        let mut subjects = self.outcomes.iter().flatten().flatten();
+        let subjects = subjects.by_ref().map(|done| done.subject.as_str());
+        let subjects: Vec<&str> = subjects.filter(|subject| !subject.is_empty()).collect();
+        match subjects.as_slice() {
+            [first] => (*first).to_owned(),
+            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+            [] => String::new(),
+        }
+    }
+}
+
+fn done(commit: Oid, change: &Change) -> Done {
+    let mut written = change.edits.iter().filter_map(|edit| match edit {
+        Edit::PutStatus(_, status) => Some(status),
+        _ => None,
+    });
+    let status = written.next().filter(|_| written.next().is_none());
+    Done {
+        commit: Some(commit),
+        subject: change.event.subject(),
+        tasks: change.event.tasks.clone(),
+        status: status.map(|status| (**status).clone()),
+    }
+}
+
+fn read_answer(answer: Answer) -> Result<Result<Done, Refusal>> {
+    match answer {
+        Answer::Done(done) => Ok(Ok(*done)),
+        Answer::Refused(refusal) => Ok(Err(refusal)),
+        Answer::Failed {
+            message,
+            hints,
+            unreachable,
+        } => {
+            let error = UserError {
+                message,
+                hints,
+                exit: Exit::Failed,
+            };
+            Err(if unreachable {
+                anyhow::Error::new(super::Unreachable).context(error)
+            } else {
+                error.into()
+            })
+        }
+    }
+}
+
+fn edited_run(edit: &Edit) -> Option<String> {
+    match edit {
+        Edit::PutSettings(settings) => settings.run.as_ref().map(|run| run.name.clone()),
+        _ => None,
+    }
+}
+
+/// Waits a little longer after each lost race; lengths differ between processes.
+fn pause(attempt: u32) {
+    let most = 1u64 << attempt.min(6);
+    std::thread::sleep(Duration::from_micros(
+        clock::random_below(most * 1000) + 500,
+    ));
+}
+
+mod hex {
+    //! A commit's id as text.
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use crate::git::Oid;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
+    pub(super) fn serialize<S: Serializer>(id: &Option<Oid>, to: S) -> Result<S::Ok, S::Error> {
+        id.map(|id| id.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Oid>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|hex| Oid::from_hex(hex.as_bytes()).map_err(D::Error::custom))
+            .transpose()
+    }
+}
