@@ -21,6 +21,7 @@ mod hooks;
 mod init;
 mod ledger;
 mod log;
+mod machines;
 mod merge;
 mod plan;
 mod readme;

@@ -10,6 +10,7 @@ use super::bench::Bench;
 use super::engine::author;
 use super::findings::clean;
 use super::guard;
+use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::report::{Progress, Watch};
@@ -46,6 +47,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
     if let Some(finished) = finish_interrupted(ledger, &repo, &alone)? {
         return Ok(finished);
     }
+    in_step::take_over(ledger, &repo, &alone, watch)?;
     for _ in 0..MOST_TRIES {
         ledger.refresh()?;
         let moves = plan(ledger, &repo, &alone, watch)?;
@@ -54,6 +56,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
             let approved = moves[0].clone();
             record(ledger, &approved)?;
             landing::strike_note(&repo);
+            in_step::hand_over(ledger, watch)?;
             return Ok(approved);
         }
     }

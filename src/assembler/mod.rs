@@ -9,6 +9,7 @@
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
+//! * `in_step` keeps the integrated branches level with a remote's.
 //! * `bench` is the worktree that tests run in; `verdicts` remembers what they said.
 //!
 //! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
@@ -19,6 +20,7 @@ pub mod branches;
 mod engine;
 mod findings;
 mod guard;
+mod in_step;
 pub mod landing;
 pub mod lock;
 pub mod plan;

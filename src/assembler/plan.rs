@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::approval;
 use super::bench::Bench;
 use super::engine::{Engine, Landed, Lane, Ready, author};
+use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::report::{Options, Progress, Report, Watch};
@@ -34,6 +35,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let repo = ledger.repo().reopen()?;
     let alone = Alone::take(&repo)?;
     approval::finish_interrupted(ledger, &repo, &alone)?;
+    in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
     let run = ledger.board().run();
     let test = options.test.clone().or_else(|| run.test.clone());
@@ -77,6 +79,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let is_red = tested.is_none() && !settled;
     record(ledger, &report, &summary, tested)?;
     TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
+    in_step::hand_over(ledger, watch)?;
     if is_red && report.train.is_empty() {
         return Err(
             UserError::new(format!("{INTEGRATION} itself fails the test"))

@@ -39,6 +39,9 @@ pub fn run(ctx: &Ctx, _args: ApproveArgs) -> Result<()> {
             before.as_deref().map(brief).unwrap_or_default(),
             brief(&approved.new.to_string())
         ));
+        if let Some(remote) = ledger.remote() {
+            ctx.ui.hint(&format!("git push {remote} {base}"));
+        }
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub struct RenewArgs {
     reason = "commands own their arguments"
 )]
 pub fn run(ctx: &Ctx, args: RenewArgs) -> Result<()> {
-    let ledger = ctx.ledger()?;
+    let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(ledger.repo())?;
     let until = clock::rfc3339(ledger.renew(&claim)?);
     if ctx.ui.is_json() {

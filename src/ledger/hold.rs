@@ -4,6 +4,8 @@
 //! may have moved the ledger without telling anybody, and a ledger that does not build on the noted tip was
 //! set back by someone, which no one here may paper over.
 
+use std::cell::Cell;
+
 use anyhow::Result;
 
 use crate::error::UserError;
@@ -17,7 +19,8 @@ const NEAR: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Hold {
     lock: Lock,
-    interrupted: bool,
+    interrupted: Option<Oid>,
+    unsure: Cell<bool>,
 }
 
 impl Hold {
@@ -33,13 +36,22 @@ impl Hold {
         {
             return Err(set_back(name, *tip, current));
         }
-        let interrupted = note.is_some_and(|note| note.busy);
-        Ok(Self { lock, interrupted })
+        let interrupted = note.filter(|note| note.busy).map(|note| note.tip);
+        Ok(Self {
+            lock,
+            interrupted,
+            unsure: Cell::new(false),
+        })
     }
 
-    /// Returns whether the holder before was killed before it came to an end.
-    pub(super) fn was_interrupted(&self) -> bool {
+    /// Returns the tip that the holder before began from, where nobody knows how far it came.
+    pub(super) fn interrupted_at(&self) -> Option<Oid> {
         self.interrupted
+    }
+
+    /// Notes that what came of a push is unknown, so that the next holder finds out first.
+    pub(super) fn leave_unsure(&self) {
+        self.unsure.set(true);
     }
 
     /// Returns the lock.
@@ -57,6 +69,9 @@ impl Hold {
 
     /// Notes the tip that is left to the next holder.
     pub(super) fn end(&self, repo: &Repo, name: &str) -> Result<()> {
+        if self.unsure.get() {
+            return Ok(());
+        }
         note_tip(repo, &self.lock, name)
     }
 }

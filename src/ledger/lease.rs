@@ -37,7 +37,8 @@ impl Ledger {
     /// # Errors
     ///
     /// The claim does not hold, the ref cannot be written, or the remote cannot be reached.
-    pub fn renew(&self, claim: &Claim) -> Result<Timestamp> {
+    pub fn renew(&mut self, claim: &Claim) -> Result<Timestamp> {
+        self.catch_up()?;
         self.board().holds(claim).map_err(UserError::from)?;
         self.renew_lease()
     }

@@ -13,6 +13,9 @@ use crate::git::{Repo, files};
 /// Wins after which nobody else is thought to be about any more.
 const QUIET_AFTER: u32 = 16;
 
+/// How long what is known of a remote is good for.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
 /// The longest pause after a lost race.
 const MOST_BACK_OFF: Duration = Duration::from_secs(2);
 
@@ -27,6 +30,8 @@ pub(super) struct Pace {
     boot: Option<String>,
     /// When the next push may begin, on the machine's clock.
     not_before: Duration,
+    /// When the remote was last heard of.
+    heard: Option<Duration>,
     /// Wins since a race was lost; `None` where none ever was.
     wins: Option<u32>,
 }
@@ -51,6 +56,13 @@ impl Pace {
         }
     }
 
+    /// Returns whether what is known of the remote is so old that looking first is the better half of a push:
+    /// little is decided in vain, and a remote that is gone is noticed before anything is sent.
+    pub(super) fn is_stale(&self) -> bool {
+        self.heard
+            .is_none_or(|heard| clock::uptime().saturating_sub(heard) > STALE_AFTER)
+    }
+
     /// Waits until the next push may begin.
     pub(super) fn wait(&self) {
         let left = self.not_before.saturating_sub(clock::uptime());
@@ -62,6 +74,7 @@ impl Pace {
     /// Notes a push that was won after `took`, with so many races lost before it.
     pub(super) fn won(&mut self, took: Duration, lost: u32) {
         self.boot = crate::config::boot_id();
+        self.heard = Some(clock::uptime());
         self.wins = match self.wins {
             _ if lost > 0 => Some(0),
             Some(wins) if wins < QUIET_AFTER => Some(wins + 1),

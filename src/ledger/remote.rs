@@ -45,7 +45,7 @@ pub struct Unreachable;
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the remote cannot be reached")
+        f.write_str("there is no answer from it; later there may be")
     }
 }
 
@@ -106,12 +106,13 @@ impl Ledger {
     pub(super) fn serve_remote(&mut self, hold: &Hold, matters: &mut [Matter]) -> Result<()> {
         let remote = self.require_remote()?;
         let begun = clock::monotonic();
-        let mut fresh = hold.was_interrupted();
+        let mut fresh = hold.interrupted_at().is_some();
+        let mut pace = Pace::load(&self.repo);
         let (mut lost, mut failed) = (0, 0);
         loop {
             self.refresh()?;
             let seen = self.repo.read_ref(SEEN)?;
-            if seen.is_none() {
+            if seen.is_none() || (!fresh && pace.is_stale()) {
                 self.fetch_ledger(hold, &remote)?;
                 fresh = true;
                 continue;
@@ -127,7 +128,6 @@ impl Ledger {
                 decided.settle(matters);
                 return Ok(());
             }
-            let mut pace = Pace::load(&self.repo);
             pace.wait();
             hold.enter(&self.repo, &self.name)?;
             let Some(new) = self.snapshot.tip else {
@@ -139,7 +139,10 @@ impl Ledger {
             let won = match complaint {
                 None => true,
                 // Nobody knows what a broken conversation has come to: the remote does.
-                Some(_) => self.fetched_has(hold, &remote, new)?,
+                Some(_) => self.fetched_has(hold, &remote, new).map_err(|error| {
+                    hold.leave_unsure();
+                    unsure(&remote, error)
+                })?,
             };
             if won {
                 self.move_to(hold, new, &decided.message())?;
@@ -293,6 +296,19 @@ impl Ledger {
         Err(unreachable(&remote, &fetched.stderr))
     }
 
+    /// Returns where a branch of ours was at the remote when it was last fetched.
+    ///
+    /// # Errors
+    ///
+    /// A ref cannot be read.
+    pub fn fetched_tip(&self, branch: &str) -> Result<Option<Oid>> {
+        let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+        match branch.strip_prefix("orch/") {
+            Some(name) if self.remote().is_some() => self.repo.read_ref(&format!("{HEADS}{name}")),
+            _ => Ok(None),
+        }
+    }
+
     /// Returns the tip of a branch of ours, the remote's where that is further.
     ///
     /// # Errors
@@ -300,14 +316,7 @@ impl Ledger {
     /// A ref cannot be read.
     pub fn branch_tip(&self, branch: &str) -> Result<Option<Oid>> {
         let ours = self.repo.read_ref(&format!("refs/heads/{branch}"))?;
-        if self.remote().is_none() {
-            return Ok(ours);
-        }
-        let Some(name) = branch.strip_prefix("orch/") else {
-            return Ok(ours);
-        };
-        let theirs = self.repo.read_ref(&format!("{HEADS}{name}"))?;
-        Ok(match (ours, theirs) {
+        Ok(match (ours, self.fetched_tip(branch)?) {
             (Some(ours), Some(theirs)) if self.repo.is_ancestor(ours, theirs)? => Some(theirs),
             (None, theirs) => theirs,
             (ours, _) => ours,
@@ -427,6 +436,19 @@ fn unreachable(remote: &str, stderr: &[u8]) -> anyhow::Error {
             complaint(stderr)
         ))
         .hint(format!("git ls-remote {remote}")),
+    )
+}
+
+/// Tells that a push may have arrived, where nobody answers any more.
+fn unsure(remote: &str, error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<Unreachable>() {
+        return error;
+    }
+    error.context(
+        UserError::new(format!(
+            "remote {remote} went away in the middle: whether it has taken this is not known yet"
+        ))
+        .hint("git orch sync"),
     )
 }
 

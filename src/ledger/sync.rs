@@ -59,6 +59,19 @@ impl Ledger {
         Ok(synced)
     }
 
+    /// Reads what others have written since, at the remote where that has the truth: for whoever is about to
+    /// say no.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::sync`].
+    pub fn catch_up(&mut self) -> Result<()> {
+        if self.remote().is_some() {
+            self.sync_ledger()?;
+        }
+        self.refresh()
+    }
+
     /// Fetches the remote's ledger, and pushes commits that were made by hand.
     fn sync_ledger(&mut self) -> Result<bool> {
         let lock = Lock::wait(&self.repo.orch_dir().join("lock"))?;
@@ -102,8 +115,15 @@ impl Ledger {
         Ok(count)
     }
 
-    /// Pushes the integrated branches where the remote's are behind.
-    fn push_integrated(&self) -> Result<Vec<String>> {
+    /// Pushes the integrated branches where the remote's are behind, and returns which; none without a remote.
+    ///
+    /// # Errors
+    ///
+    /// The remote cannot be reached ([`super::Unreachable`]).
+    pub fn push_integrated(&self) -> Result<Vec<String>> {
+        if self.remote().is_none() {
+            return Ok(Vec::new());
+        }
         let remote = self.require_remote()?;
         let teams = self.board().teams.keys();
         let mut branches = vec![String::from("orch/integration")];
@@ -114,10 +134,7 @@ impl Ledger {
             let Some(ours) = self.repo.read_ref(&full)? else {
                 continue;
             };
-            let name = branch.trim_start_matches("orch/");
-            let theirs = self
-                .repo
-                .read_ref(&format!("refs/orch/remote/heads/{name}"))?;
+            let theirs = self.fetched_tip(&full)?;
             let behind = match theirs {
                 Some(theirs) => theirs != ours && self.repo.is_ancestor(theirs, ours)?,
                 None => true,

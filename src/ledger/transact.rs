@@ -17,7 +17,7 @@ use crate::git::Oid;
 use crate::git::files::Lock;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
-use crate::model::{Actor, Change, Edit, Intent, Op, Refusal, RefusalKind, Status, TaskId};
+use crate::model::{Actor, Change, Edit, Intent, Op, OpId, Refusal, RefusalKind, Status, TaskId};
 
 /// How often a lost race is decided again before giving up; each loss means that someone else won.
 const MOST_TRIES: u32 = 50;
@@ -115,8 +115,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// The ledger cannot be read or written, or its remote cannot be reached ([`super::Unreachable`]); an
-    /// operation that it is unknown of has not been carried out.
+    /// The ledger cannot be read or written, or its remote cannot be reached ([`super::Unreachable`]). Then the
+    /// same intents may be tried again: what was carried out in spite of the error is found by its id.
     pub fn carry_out(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
         let path = self.repo.orch_dir().join("lock");
         if let Some(lock) = Lock::take(&path)? {
@@ -162,31 +162,27 @@ impl Ledger {
     fn hold(&mut self, lock: Lock, own: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
         let waiters = Spool::of(&self.repo).waiters();
         let hold = Hold::begin(&self.repo, lock, &self.name)?;
-        if hold.was_interrupted() {
+        let interrupted = hold.interrupted_at();
+        if interrupted.is_some() {
             if self.remote().is_some() {
                 let remote = self.require_remote()?;
                 self.fetch_ledger(&hold, &remote)?;
             }
             self.refresh()?;
         }
-        let mut matters: Vec<Matter> = own
-            .into_iter()
-            .map(|intent| Matter {
-                intent,
-                outcome: None,
-            })
-            .collect();
-        let of_own = matters.len();
-        for waiter in &waiters {
-            let outcome = match hold.was_interrupted() {
-                // The holder before us was killed: it may have carried this out already.
-                true => self.find_done(&waiter.letter)?.map(Ok),
-                false => None,
+        let mut matters: Vec<Matter> = Vec::with_capacity(own.len() + waiters.len());
+        let of_own = own.len();
+        let theirs = waiters.iter().map(|waiter| {
+            let seen = Oid::from_hex(waiter.letter.seen.as_bytes()).ok();
+            (waiter.letter.intent.clone(), seen)
+        });
+        for (intent, seen) in own.into_iter().map(|own| (own, interrupted)).chain(theirs) {
+            let outcome = match interrupted {
+                // The holder before us did not come to its end: it may have carried this out already.
+                Some(_) => self.find_done(&intent.id, seen)?.map(Ok),
+                None => None,
             };
-            matters.push(Matter {
-                intent: waiter.letter.intent.clone(),
-                outcome,
-            });
+            matters.push(Matter { intent, outcome });
         }
         let served = self.serve(&hold, &mut matters);
         if served.is_err() {
@@ -228,14 +224,13 @@ impl Ledger {
     }
 
     /// Looks for an intent among what was carried out since its writer has seen the ledger.
-    fn find_done(&self, letter: &Letter) -> Result<Option<Done>> {
-        let seen = Oid::from_hex(letter.seen.as_bytes()).ok();
+    fn find_done(&self, id: &OpId, seen: Option<Oid>) -> Result<Option<Done>> {
         for entry in self.history() {
             let entry = entry?;
             if Some(entry.commit) == seen {
                 return Ok(None);
             }
-            if entry.told.get("Id") == Some(letter.intent.id.0.as_str()) {
+            if entry.told.get("Id") == Some(id.0.as_str()) {
                 return self.done_by(&entry).map(Some);
             }
         }

@@ -61,10 +61,16 @@ pub fn assign(
     wish: &Wish,
     with_worktree: bool,
 ) -> Result<Result<Assigned, Refusal>> {
+    let mut caught_up = ledger.remote().is_none();
     for _ in 0..MOST_RACES {
         ledger.refresh()?;
         let ask = match ask(ledger, wish)? {
             Ok(ask) => ask,
+            Err(_) if !caught_up => {
+                ledger.catch_up()?;
+                caught_up = true;
+                continue;
+            }
             Err(none) => return Ok(Err(none.refusal)),
         };
         let lease_until = ask.lease_until;
@@ -274,6 +280,7 @@ pub fn base_commit(ledger: &Ledger, task: &Task) -> Result<Result<Oid, Refusal>>
             Err(error) => return Err(error),
         }
     }
+    fetch_integrated(ledger, task)?;
     let mut base = start_commit(ledger, task.team)?;
     for (other, needed) in board.builds_on(task) {
         let Some(head) = &other.status.head else {
@@ -317,6 +324,23 @@ pub fn base_commit(ledger: &Ledger, task: &Task) -> Result<Result<Oid, Refusal>>
         }
     }
     Ok(Ok(base))
+}
+
+/// Fetches what other machines have integrated and a task builds on, if it is not here.
+fn fetch_integrated(ledger: &Ledger, task: &Task) -> Result<()> {
+    if ledger.remote().is_none() {
+        return Ok(());
+    }
+    let board = ledger.board();
+    let before = task.after.iter();
+    let merged = before.filter_map(|d| board.tasks.get(&d.task)?.status.commit.as_ref());
+    let tested = board.tested.as_ref().map(|tested| &tested.commit);
+    // Such commits come here with the branches that have them, and not otherwise.
+    let is_missing = |id: &CommitId| ledger.repo().resolve_commit(&id.0).is_err();
+    if merged.chain(tested).any(is_missing) {
+        ledger.fetch_work()?;
+    }
+    Ok(())
 }
 
 /// Returns a commit that another machine may have made.

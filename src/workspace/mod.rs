@@ -24,8 +24,12 @@ pub mod worktree;
 use crate::git::Oid;
 use crate::model::{AgentId, Attempt, TaskId};
 
-pub use assign::{Assigned, assign, assignment_of, attempt_dir, base_commit, check_mark, ready};
+pub use assign::{
+    Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
+    ready,
+};
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use recovery::keep;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{empty_trash, park, prepare, prepare_cone, remove_all};

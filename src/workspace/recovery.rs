@@ -98,8 +98,12 @@ pub(super) fn is_reachable(repo: &Repo, commit: Oid) -> Result<bool> {
     Ok(false)
 }
 
-/// Puts a commit under the next free recovery ref, unless the last one holds the same already.
-pub(super) fn keep(repo: &Repo, owner: &str, commit: Oid) -> Result<String> {
+/// Puts a commit under the next free recovery ref, unless the last one holds the same already; returns the ref.
+///
+/// # Errors
+///
+/// Git cannot write it.
+pub fn keep(repo: &Repo, owner: &str, commit: Oid) -> Result<String> {
     let prefix = format!("{RECOVERY}/{owner}");
     loop {
         let listed = repo

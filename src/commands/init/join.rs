@@ -77,6 +77,21 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, base: Option<&str>) -> R
     }
 }
 
+/// Takes out of the configuration what joining has put there.
+///
+/// # Errors
+///
+/// The configuration cannot be written.
+pub(super) fn forget_remote(repo: &Repo) -> Result<()> {
+    if config::remote(repo).is_some() {
+        // Somewhere else than in the repository's own file it is not ours to remove.
+        repo.git()
+            .args(["config", "--local", "--unset", "orch.remote"])
+            .output()?;
+    }
+    Ok(())
+}
+
 fn take_part(repo: &Repo, remote: &str, base: Option<&str>) -> Result<Option<Ledger>> {
     if !Ledger::join(repo, remote)? {
         return Ok(None);

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::existing;
+use super::{existing, join};
 use crate::assembler::landing;
 use crate::assembler::lock::Alone;
 use crate::commands::Ctx;
@@ -53,6 +53,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     assembler::remove_worktree(repo, &assembling)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
+    join::forget_remote(repo)?;
     workspace::exclude_remove(repo)?;
     fs::remove_dir_all(repo.orch_dir())
         .with_context(|| format!("cannot remove {}", repo.orch_dir().display()))?;

@@ -1,0 +1,97 @@
+//! Integration and team branches across machines: what others have integrated is taken over before anything
+//! is merged, and what is integrated here goes up with the ledger's word of it.
+//!
+//! Whichever machine assembles, the remote's branches are the ones that count: a merge of ours that did not
+//! get there, because another machine was first, is kept under a recovery ref and made again on theirs.
+
+use anyhow::Result;
+
+use super::landing::{self, Kind, Move};
+use super::lock::Alone;
+use super::report::{Progress, Watch};
+use super::team_branches::{integration_ref, team_ref};
+use crate::error::UserError;
+use crate::git::Repo;
+use crate::git::checkout::short;
+use crate::git::refs::Swap;
+use crate::ledger::{Ledger, Unreachable};
+use crate::workspace;
+
+/// Whose work recovery refs of branches keep that were set to the remote's.
+const OWNER: &str = "assembler";
+
+/// Fetches what other machines have handed in and integrated, and brings our branches to theirs.
+///
+/// # Errors
+///
+/// The remote cannot be reached, or a worktree that has one of the branches checked out is in the way.
+pub(super) fn take_over(
+    ledger: &mut Ledger,
+    repo: &Repo,
+    alone: &Alone,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    if ledger.remote().is_none() {
+        return Ok(());
+    }
+    ledger.sync()?;
+    let teams = ledger.board().teams.keys();
+    let mut branches = vec![integration_ref()];
+    branches.extend(teams.map(|team| team_ref(*team)));
+    let mut moves = Vec::new();
+    for branch in branches {
+        let Some(theirs) = ledger.fetched_tip(&branch)? else {
+            continue;
+        };
+        let ours = repo.read_ref(&branch)?;
+        if let Some(ours) = ours {
+            if repo.is_ancestor(theirs, ours)? {
+                continue;
+            }
+            if !repo.is_ancestor(ours, theirs)? {
+                let kept = workspace::keep(repo, OWNER, ours)?;
+                let text = format!(
+                    "{} is set to the one of the remote, which was integrated elsewhere; ours is kept as {kept}",
+                    short(&branch)
+                );
+                watch.progress(Progress::Note(&text));
+            }
+        }
+        moves.push(Move {
+            branch,
+            old: ours,
+            new: theirs,
+        });
+    }
+    let swap = landing::land(
+        repo,
+        alone,
+        &moves,
+        Kind::Assembly,
+        "orch assemble: take over",
+    )?;
+    if swap == Swap::Lost {
+        return Err(
+            UserError::new("someone else is moving the integrated branches")
+                .hint("git orch assemble")
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// Sends integrated branches up that went forward without a merge of their own.
+///
+/// # Errors
+///
+/// The remote does not take them; one that cannot be reached gets them with the next assembly.
+pub(super) fn hand_over(ledger: &Ledger, watch: &mut dyn Watch) -> Result<()> {
+    match ledger.push_integrated() {
+        Err(error) if error.is::<Unreachable>() => {
+            let text = format!("{error}; the branches go up with the next assembly");
+            watch.progress(Progress::Note(&text));
+            Ok(())
+        }
+        pushed => pushed.map(drop),
+    }
+}
