@@ -12,9 +12,13 @@ use crate::report::focus::{AgentView, TaskView, TeamView};
 use crate::report::pace::Recent;
 use crate::report::swarm::Swarm;
 use crate::report::target::Target;
+use crate::report::text::span;
 
 /// How often the ledger's ref is looked at while watching.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// How often a remote's ledger is looked at while watching.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Show how the run, a team, an agent or a task stands
 ///
@@ -46,9 +50,15 @@ pub fn run(ctx: &Ctx, args: StatusArgs) -> Result<()> {
             return Ok(());
         }
         let shown = ledger.tip();
+        let mut looked = clock::monotonic();
         while ledger.tip() == shown {
             std::thread::sleep(WATCH_EVERY);
             ledger.refresh()?;
+            if clock::monotonic().duration_since(looked) > ASK_EVERY {
+                // A remote that is away for a while is no reason to stop watching.
+                let _ = ledger.catch_up();
+                looked = clock::monotonic();
+            }
         }
     }
 }
@@ -89,8 +99,25 @@ fn show(ctx: &Ctx, ledger: &Ledger, args: &StatusArgs) -> Result<()> {
         ui.redraw(&text);
     } else {
         ui.answer(&text);
+        tell_age(ctx, ledger);
     }
     Ok(())
+}
+
+/// Says how old the picture is, where the truth is elsewhere.
+fn tell_age(ctx: &Ctx, ledger: &Ledger) {
+    let Some(remote) = ledger.remote() else {
+        return;
+    };
+    let age = match ledger.heard_ago() {
+        Some(ago) => format!(
+            "as {remote} had it {} ago",
+            span(ago.as_secs().cast_signed())
+        ),
+        None => format!("as {remote} had it some time ago"),
+    };
+    ctx.ui.note(&age);
+    ctx.ui.hint("git orch sync");
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "returned from arms that can fail")]

@@ -71,6 +71,20 @@ impl Pace {
         }
     }
 
+    /// Notes that the remote has answered.
+    pub(super) fn hear(repo: &Repo) {
+        let mut pace = Self::load(repo);
+        pace.boot = crate::config::boot_id();
+        pace.heard = Some(clock::uptime());
+        pace.save(repo);
+    }
+
+    /// Returns how long ago the remote was last heard of; `None` where it was not since the machine started.
+    pub(super) fn heard_ago(repo: &Repo) -> Option<Duration> {
+        let heard = Self::load(repo).heard?;
+        Some(clock::uptime().saturating_sub(heard))
+    }
+
     /// Notes a push that was won after `took`, with so many races lost before it.
     pub(super) fn won(&mut self, took: Duration, lost: u32) {
         self.boot = crate::config::boot_id();

@@ -146,6 +146,7 @@ impl Ledger {
             };
             if won {
                 self.move_to(hold, new, &decided.message())?;
+                pace = Pace::load(&self.repo);
                 pace.won(took, lost);
                 pace.save(&self.repo);
                 self.snapshot.save_after_writing(&self.repo);
@@ -260,6 +261,7 @@ impl Ledger {
             .arg(format!("+{}:{FETCHED}", self.name))
             .output()?;
         if fetched.status.success() {
+            Pace::hear(&self.repo);
             return self.repo.read_ref(FETCHED);
         }
         // A ledger that is not there fails alike: whoever answers is reachable.
@@ -294,6 +296,13 @@ impl Ledger {
             return Ok(());
         }
         Err(unreachable(&remote, &fetched.stderr))
+    }
+
+    /// Returns how long ago the remote was last heard of, on this machine's clock; `None` where it was not since
+    /// the machine started, or there is none.
+    pub fn heard_ago(&self) -> Option<Duration> {
+        self.remote()?;
+        Pace::heard_ago(&self.repo)
     }
 
     /// Returns where a branch of ours was at the remote when it was last fetched.
