@@ -139,6 +139,7 @@ impl World {
             machine: MachineId(String::from("m")),
             op,
         };
+        assert_eq!(through_the_spool(&intent), intent);
         let before = self.board.clone();
         let decided = before.decide(&intent);
         assert_eq!(
@@ -236,6 +237,11 @@ impl World {
     }
 }
 
+/// What another process reads of an intent that it carries out.
+fn through_the_spool(intent: &Intent) -> Intent {
+    serde_json::from_slice(&serde_json::to_vec(intent).unwrap()).unwrap()
+}
+
 /// Whether a claim was for one task, whose base may be left open.
 fn intent_named(intent: &Intent) -> bool {
     matches!(&intent.op, Op::Claim(ask) if ask.wish.task.is_some())
@@ -257,6 +263,7 @@ fn whatever_is_asked_in_whatever_order_the_rules_hold() {
                 machine: MachineId(String::from("m")),
                 op: Op::ApplyPlan(Box::new(PlanChange { plan, digests })),
             };
+            assert_eq!(through_the_spool(&apply), apply);
             for edit in board.decide(&apply).unwrap().unwrap().edits {
                 board.absorb(&edit);
             }
