@@ -15,6 +15,7 @@ mod assemble;
 mod cli;
 mod common;
 mod demo;
+mod events;
 mod fleet;
 mod gate;
 mod hooks;

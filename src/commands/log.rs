@@ -60,7 +60,11 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
     let at_once = ctx.ui.is_json() || args.reverse;
     let mut rows = Vec::new();
     let mut found = 0;
-    for entry in ledger.history() {
+    let reading = |read| {
+        ctx.ui
+            .note(&format!("{read} events read, to be found faster next time"))
+    };
+    for entry in ledger.search(filter.query()).telling(reading) {
         if found == most {
             break;
         }

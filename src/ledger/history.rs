@@ -2,12 +2,11 @@
 
 use anyhow::Result;
 
-use super::Ledger;
-use crate::git::Oid;
+use crate::git::{Oid, Repo};
 use crate::model::event::Told;
 
 /// One commit of the ledger.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The commit.
     pub commit: Oid,
@@ -19,24 +18,39 @@ pub struct Entry {
     pub told: Told,
 }
 
-impl Ledger {
-    /// Returns the ledger's commits, newest first.
-    pub fn history(&self) -> impl Iterator<Item = Result<Entry>> + '_ {
-        let mut next = self.tip();
-        std::iter::from_fn(move || {
-            let commit = next.take()?;
-            match self.repo().read_commit(commit) {
-                Ok(data) => {
-                    next = data.parents.first().copied();
-                    Some(Ok(Entry {
-                        commit,
-                        time: data.time,
-                        author: data.author,
-                        told: Told::parse(&data.message),
-                    }))
-                }
-                Err(error) => Some(Err(error)),
+/// The way from a commit to the first one, along first parents.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    repo: &'a Repo,
+    next: Option<Oid>,
+}
+
+impl<'a> Walk<'a> {
+    /// Returns the way that begins at a commit.
+    pub(super) fn new(repo: &'a Repo, from: Option<Oid>) -> Self {
+        Self { repo, next: from }
+    }
+
+    /// Returns the commit that comes next.
+    pub(super) fn peek(&self) -> Option<Oid> {
+        self.next
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Entry>;
+
+    /// Reads a commit; after one that cannot be read there is nothing more.
+    fn next(&mut self) -> Option<Result<Entry>> {
+        let commit = self.next.take()?;
+        Some(self.repo.read_commit(commit).map(|data| {
+            self.next = data.parents.first().copied();
+            Entry {
+                commit,
+                time: data.time,
+                author: data.author,
+                told: Told::parse(&data.message),
             }
-        })
+        }))
     }
 }

@@ -7,7 +7,11 @@
 //! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
 //! * `tree` writes what a decision changes; [`lease`] keeps a machine's claims alive and watches others'.
 //! * [`history`] reads the event log back from the commits.
+//! * [`store`] decides and commits under one lock, with a compare-and-swap underneath it.
+//! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
+//! * [`history`] reads the event log back from the commits; [`events`] indexes it.
 
+pub mod events;
 pub mod files;
 pub mod history;
 mod hold;
@@ -22,6 +26,7 @@ pub mod sync;
 pub mod transact;
 mod tree;
 
+pub use events::{History, Query};
 pub use history::Entry;
 pub use remote::Unreachable;
 pub use store::Ledger;

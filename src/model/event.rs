@@ -110,6 +110,9 @@ impl EventKind {
     }
 }
 
+/// What a commit without trailers is called: somebody's own edit of the ledger.
+pub const EDIT: &str = "edit";
+
 /// Teams whose tags stand in the subject line; the others' stand below it.
 const TAGS_IN_SUBJECT: usize = 8;
 
@@ -296,6 +299,42 @@ impl Told {
             .iter()
             .filter(move |(k, _)| k == key)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the word for what happened; [`EDIT`] for a commit that somebody made by hand.
+    pub fn kind(&self) -> &str {
+        self.get("Event").unwrap_or(EDIT)
+    }
+
+    /// Returns whether it calls for help.
+    pub fn escalates(&self) -> bool {
+        self.subject.contains("ESCALATION") || self.body.contains("ESCALATION")
+    }
+
+    /// Returns the teams whose tags stand anywhere in subject or body, each once, in order.
+    pub fn teams(&self) -> Vec<TeamId> {
+        self.tags("TEAM-")
+    }
+
+    /// Returns the agents whose tags stand anywhere in subject or body, each once, in order.
+    pub fn agents(&self) -> Vec<AgentId> {
+        self.tags("AGENT-")
+    }
+
+    fn tags<T: std::str::FromStr + PartialEq>(&self, sort: &str) -> Vec<T> {
+        let mut found = Vec::new();
+        for text in [&self.subject, &self.body] {
+            for part in text.split('[').skip(1) {
+                let tag = part.split_once(']').map(|(tag, _)| tag);
+                let tag = tag.filter(|tag| tag.starts_with(sort));
+                if let Some(tag) = tag.and_then(|tag| tag.parse().ok())
+                    && !found.contains(&tag)
+                {
+                    found.push(tag);
+                }
+            }
+        }
+        found
     }
 }
 

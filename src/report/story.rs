@@ -10,13 +10,10 @@ use serde::Serialize;
 use super::target::Target;
 use super::text::{clean, clean_lines, short};
 use crate::clock;
-use crate::ledger::Entry;
-use crate::model::event::Told;
+use crate::ledger::{Entry, Query};
+use crate::model::event::{EDIT, Told};
 use crate::model::{AgentId, EventKind, State, TeamId, Timestamp};
 use crate::ui::{Style, Ui};
-
-/// What a commit without trailers is shown as: somebody's own edit of the ledger.
-pub const EDIT: &str = "edit";
 
 /// Lines of a body that are shown to people; `--json` and `git log` have them all.
 const MOST_LINES: usize = 12;
@@ -69,8 +66,8 @@ impl Row {
     pub fn new(entry: &Entry) -> Self {
         let told = &entry.told;
         let get = |key: &str| told.get(key).map(str::to_owned);
-        let teams: Vec<TeamId> = tags(told, "TEAM-");
-        let agents: Vec<AgentId> = tags(told, "AGENT-");
+        let teams = told.teams();
+        let agents = told.agents();
         let tasks: Vec<String> = told.all("Task").map(str::to_owned).collect();
         let states = told
             .get("State")
@@ -79,7 +76,7 @@ impl Row {
         Self {
             commit: entry.commit.to_string(),
             time: clock::rfc3339(Timestamp(entry.time)),
-            event: get("Event").unwrap_or_else(|| EDIT.to_owned()),
+            event: told.kind().to_owned(),
             run: get("Run"),
             team: only(&teams),
             agent: only(&agents),
@@ -177,39 +174,41 @@ impl Kind {
 }
 
 impl Filter {
+    /// Returns what to search the ledger for: every wanted event is found, and some others may be.
+    pub fn query(&self) -> Query {
+        let mut query = match &self.target {
+            None => Query::default(),
+            Some(Target::Team(team)) => Query::default().team(*team),
+            Some(Target::Agent(agent)) => Query::default().agent(*agent),
+            Some(Target::Task(task)) => Query::default().task(task),
+        };
+        if self.escalations {
+            query = query.escalations();
+        }
+        if !self.kinds.is_empty() {
+            query = query.kinds(self.kinds.iter().map(|kind| kind.as_str()));
+        }
+        match &self.grep {
+            Some(grep) => query.grep(grep.clone()),
+            None => query,
+        }
+    }
+
     /// Returns whether an event is wanted.
     pub fn wants(&self, row: &Row, told: &Told) -> bool {
         let about = match &self.target {
             None => true,
             Some(Target::Team(team)) => row.teams.contains(team),
-            Some(Target::Agent(agent)) => tags::<AgentId>(told, "AGENT-").contains(agent),
+            Some(Target::Agent(agent)) => told.agents().contains(agent),
             Some(Target::Task(task)) => told.all("Task").any(|told| told == task.as_str()),
         };
-        let escalates = || told.subject.contains("ESCALATION") || told.body.contains("ESCALATION");
         let kind = |kind: &Kind| kind.as_str() == row.event;
         let matches = |grep: &Regex| grep.is_match(&told.subject) || grep.is_match(&told.body);
         about
             && self.grep.as_ref().is_none_or(matches)
-            && (!self.escalations || escalates())
+            && (!self.escalations || told.escalates())
             && (self.kinds.is_empty() || self.kinds.iter().any(kind))
     }
-}
-
-/// Returns the tags of one sort that stand anywhere in subject or body, each once, in order.
-fn tags<T: std::str::FromStr + PartialEq>(told: &Told, sort: &str) -> Vec<T> {
-    let mut found = Vec::new();
-    for text in [&told.subject, &told.body] {
-        for part in text.split('[').skip(1) {
-            let tag = part.split_once(']').map(|(tag, _)| tag);
-            let tag = tag.filter(|tag| tag.starts_with(sort));
-            if let Some(tag) = tag.and_then(|tag| tag.parse().ok())
-                && !found.contains(&tag)
-            {
-                found.push(tag);
-            }
-        }
-    }
-    found
 }
 
 fn only<T: Clone>(all: &[T]) -> Option<T> {
