@@ -10,17 +10,13 @@
 
 mod common;
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 
-use common::{command, git, interleaved, orch, report};
+use common::run::{TEAMS, begin, change_by_git, statuses, task_id};
+use common::{git, interleaved, report};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
-use git_orch::model::board::Gate;
-use git_orch::model::{Actor, AgentId, Ask, Claim, Op, Plan, PlanChange, TaskId, TaskSpec, TeamId};
-
-const TEAMS: u32 = 16;
+use git_orch::model::{Actor, AgentId, Ask, Claim, Op};
 
 fn main() {
     // Deleted at the end only: ext4 is slow at making files for minutes after many were deleted.
@@ -36,16 +32,8 @@ fn main() {
 fn transitions(tasks: u32, temp: &Path) {
     let dir = temp.join("repo");
     std::fs::create_dir(&dir).unwrap();
-    git(&dir, ["init", "-q", "-b", "main"]);
-    git(&dir, ["commit", "-q", "--allow-empty", "-m", "first"]);
-    orch(&dir, ["init"]);
+    begin(&dir, tasks);
     let mut ledger = Ledger::open(Repo::discover(&dir).unwrap(), Actor::Human).unwrap();
-    let plan = plan(tasks);
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-    ledger
-        .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
-        .unwrap();
-    ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
     git(&dir, ["branch", "rival", "orchestration"]);
     // A script is at its best on packed objects; the loose ones stay, see above.
     git(&dir, ["repack", "-a", "-q"]);
@@ -60,7 +48,7 @@ fn transitions(tasks: u32, temp: &Path) {
                 .unwrap();
         }
         None => {
-            let task: TaskId = format!("task-{:05}", number * TEAMS).parse().unwrap();
+            let task = task_id(number * TEAMS);
             number += 1;
             let op = Op::Claim(Box::new(Ask::named(task.clone(), agent, None)));
             ledger.transact(op).unwrap();
@@ -72,21 +60,11 @@ fn transitions(tasks: u32, temp: &Path) {
             });
         }
     };
-    let status_dir = "rival:.orchestration/teams/1/status";
-    let listed = git(
-        &dir,
-        ["ls-tree", "-r", "--name-only", "--full-tree", status_dir],
-    );
-    let names: Vec<&str> = listed.lines().collect();
+    let names = statuses(&dir, "rival");
     let mut count = 0;
     let rival = || {
         count += 1;
-        let name = names[count as usize / 2];
-        plumbing(
-            &dir,
-            &format!(".orchestration/teams/1/status/{name}"),
-            count,
-        );
+        change_by_git(&dir, "rival", &names[count as usize / 2], count);
     };
     let (ours, rival) = interleaved(6, 20, ours, rival);
     report(
@@ -95,70 +73,4 @@ fn transitions(tasks: u32, temp: &Path) {
         rival,
         1.0 / 15.0,
     );
-}
-
-fn plan(tasks: u32) -> Plan {
-    let mut plan = Plan::default();
-    plan.run.limits.0.clear();
-    for team in 1..=TEAMS {
-        plan.teams
-            .push(toml::from_str(&format!("id = {team}\ncoders = 8\n")).unwrap());
-    }
-    for number in 0..tasks {
-        let id = format!("task-{number:05}").parse().unwrap();
-        let team = TeamId(number % TEAMS + 1);
-        let mut task = TaskSpec::new(id, team, format!("Write part {number} of the whole"));
-        task.context =
-            String::from("What there is to know about it, in a few sentences of prose. ").repeat(5);
-        task.scope = vec![format!("src/part{number}/**")];
-        task.deliverables = vec![format!("src/part{number}/mod.rs")];
-        plan.tasks.push(task);
-    }
-    plan
-}
-
-/// The same change as a claim, the way a script does it: an index of its own, eight processes.
-fn plumbing(dir: &Path, path: &str, count: u32) {
-    let index = dir.join(".git/rival.index");
-    let run = |args: &[&str], stdin: Option<&str>| {
-        let mut child = command("git", dir)
-            .env("GIT_INDEX_FILE", &index)
-            .args(args)
-            .stdin(if stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        if let Some(text) = stdin {
-            child
-                .stdin
-                .take()
-                .unwrap()
-                .write_all(text.as_bytes())
-                .unwrap();
-        }
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "git {args:?} failed");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
-    let tip = run(&["rev-parse", "refs/heads/rival"], None);
-    run(&["cat-file", "blob", &format!("{tip}:{path}")], None);
-    let text = format!("state = \"claimed\"\nagent = \"1.1\"\nattempt = {count}\n");
-    let blob = run(&["hash-object", "-w", "--stdin"], Some(&text));
-    run(&["read-tree", &tip], None);
-    run(
-        &[
-            "update-index",
-            "--cacheinfo",
-            &format!("100644,{blob},{path}"),
-        ],
-        None,
-    );
-    let tree = run(&["write-tree"], None);
-    let message = format!("[TEAM-1] [AGENT-1.1] claim: {path}\n\nOrch-Event: claim\n");
-    let commit = run(&["commit-tree", &tree, "-p", &tip], Some(&message));
-    run(&["update-ref", "refs/heads/rival", &commit, &tip], None);
 }

@@ -72,6 +72,8 @@ pub enum Command {
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
     #[command(hide = true)]
+    Pack(commands::pack::PackArgs),
+    #[command(hide = true)]
     Hook(commands::hook::HookArgs),
 }
 
@@ -108,6 +110,7 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => commands::demo::run(ctx, args),
         Command::Completions(args) => commands::completions::run(ctx, args),
         Command::Man(args) => commands::man::run(ctx, args),
+        Command::Pack(args) => commands::pack::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),
     }
 }

@@ -24,6 +24,7 @@ mod ledger;
 mod log;
 mod machines;
 mod merge;
+mod pack;
 mod plan;
 mod readme;
 mod run;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
 
+pub mod run;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -38,6 +38,8 @@ impl Ctx {
     pub fn ledger(&self) -> Result<Ledger> {
         let repo = self.repo()?;
         let actor = config::agent(&repo).map_or(Actor::Human, Actor::Agent);
-        Ledger::open(repo, actor)
+        let mut ledger = Ledger::open(repo, actor)?;
+        ledger.when_due(super::pack::begin);
+        Ok(ledger)
     }
 }

@@ -16,6 +16,7 @@ pub mod hook;
 pub mod init;
 pub mod log;
 pub mod man;
+pub mod pack;
 pub mod pause;
 pub mod plan;
 pub mod release;

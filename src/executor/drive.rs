@@ -20,7 +20,7 @@ use super::step::{Action, Event, Fleet, Outcome};
 use super::{News, Options, Report, Watch};
 use crate::clock;
 use crate::git::Oid;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, pack};
 use crate::model::{Actor, AgentId, Gate, Handoff, Op, State, TaskId, event};
 use crate::process::{self, Ended};
 use crate::workspace::Verdict;
@@ -38,6 +38,7 @@ const MOST_TRIES: u32 = 5;
 /// Another executor runs here, or the ledger can no longer be read or written.
 pub fn run(mut ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
     let _alone = take_lock(ledger.repo())?;
+    ledger.pack_when_asked();
     let begun = clock::monotonic();
     recover(&mut ledger, watch)?;
     watch.show(ledger.board());
@@ -75,6 +76,7 @@ enum Done {
     /// The worktree is saved and parked, and the ledger can be told.
     Saved(AgentId, Outcome, Result<Option<String>>),
     Assembled(Result<bool>),
+    Packed,
 }
 
 struct Drive<'a> {
@@ -157,6 +159,7 @@ impl<'a> Drive<'a> {
                 _ = look.tick() => {
                     self.renew();
                     self.look();
+                    self.pack();
                 }
             }
         }
@@ -247,6 +250,7 @@ impl<'a> Drive<'a> {
                 self.seen_all();
                 self.queue.push_back(Event::Assembled(changed));
             }
+            Done::Packed => {}
         }
     }
 
@@ -296,6 +300,19 @@ impl<'a> Drive<'a> {
             self.renewed = clock::monotonic();
             // One lease stands for all of a machine's claims, and a ref that is busy is tried again soon.
             let _ = self.ledger.renew(&live.held.claim());
+        }
+    }
+
+    /// Packs the ledger beside the loop when it is due. What fails is tried again when it is due again.
+    fn pack(&mut self) {
+        if self.ledger.take_due()
+            && let Ok(repo) = self.ledger.repo().reopen()
+        {
+            let name = self.ledger.ref_name().to_owned();
+            self.beside.spawn_blocking(move || {
+                let _ = pack::pack(&repo, &name);
+                Done::Packed
+            });
         }
     }
 

@@ -6,6 +6,7 @@
 //!   underneath it, for all whose intents wait in the `spool`.
 //! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
 //! * `tree` writes what a decision changes; [`lease`] keeps a machine's claims alive and watches others'.
+//! * [`pack`] keeps what all that writes from filling the disk.
 //! * [`history`] reads the event log back from the commits.
 //! * [`store`] decides and commits under one lock, with a compare-and-swap underneath it.
 //! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
@@ -18,6 +19,7 @@ mod hold;
 pub mod layout;
 pub mod lease;
 mod pace;
+pub mod pack;
 mod remote;
 pub mod snapshot;
 mod spool;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::files;
 use super::layout::{Place, TaskPlace};
+use super::pack::Upkeep;
 use super::snapshot::Snapshot;
 use crate::config;
 use crate::error::UserError;
@@ -20,6 +21,7 @@ pub struct Ledger {
     pub(super) machine: MachineId,
     pub(super) snapshot: Snapshot,
     pub(super) checked_out_nowhere: bool,
+    pub(super) upkeep: Upkeep,
 }
 
 impl Ledger {
@@ -72,6 +74,7 @@ impl Ledger {
             actor,
             snapshot: Snapshot::default(),
             checked_out_nowhere: false,
+            upkeep: Upkeep::default(),
             repo,
         }
     }

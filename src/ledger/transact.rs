@@ -95,6 +95,9 @@ impl Ledger {
     pub fn try_transact(&mut self, actor: Actor, op: Op) -> Result<Result<Done, Refusal>> {
         let intent = self.intent(actor, op);
         let mut outcomes = self.carry_out(vec![intent])?;
+        for done in outcomes.iter().flatten() {
+            self.look_after(done);
+        }
         Ok(outcomes.pop().unwrap_or_else(|| Ok(Done::default())))
     }
 

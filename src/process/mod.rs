@@ -21,6 +21,7 @@ mod tests;
 pub use supervise::{run, run_async, run_until};
 pub use sweep::{close, kill_all, sweep};
 
+pub mod detach;
 pub mod inherit;
 
 use std::ffi::OsString;
