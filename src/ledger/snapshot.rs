@@ -11,7 +11,7 @@ use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, PhaseSpec, Settings, Status, Task, TaskId, TeamSpec, Tested,
 };
 
 /// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
@@ -111,15 +111,27 @@ impl Snapshot {
     }
 }
 
+/// The cache's content, its rows written by reference and read as values.
 #[derive(Serialize, Deserialize)]
-struct Cached {
+struct Cached<T> {
     tip: [u8; 20],
     tree: [u8; 20],
     /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
     assemblies: u32,
-    tasks: Vec<Task>,
+    tasks: Vec<T>,
+}
+
+/// A task as an entry of the board's map. Ten thousand rows are megabytes, which a process that lives for
+/// milliseconds had better not move: a list of whole entries becomes the map without being copied first.
+struct Row(TaskId, Task);
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let task = Task::deserialize(from)?;
+        Ok(Self(task.id.clone(), task))
+    }
 }
 
 type Head = (
@@ -139,13 +151,13 @@ fn encode(snapshot: &Snapshot) -> Option<Vec<u8>> {
         head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
         tested: board.tested.clone(),
         assemblies: board.assemblies,
-        tasks: board.tasks.values().cloned().collect(),
+        tasks: board.tasks.values().collect(),
     };
     postcard::to_extend(&cached, MAGIC.to_vec()).ok()
 }
 
 fn decode(bytes: &[u8]) -> Option<Snapshot> {
-    let cached: Cached = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
+    let cached: Cached<Row> = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
     let (settings, phases, teams, agents): Head = serde_json::from_str(&cached.head).ok()?;
     Some(Snapshot {
         tip: Some(Oid::from_bytes_or_panic(&cached.tip)),
@@ -158,7 +170,7 @@ fn decode(bytes: &[u8]) -> Option<Snapshot> {
             tasks: cached
                 .tasks
                 .into_iter()
-                .map(|task| (task.id.clone(), task))
+                .map(|Row(id, task)| (id, task))
                 .collect(),
             tested: cached.tested,
             assemblies: cached.assemblies,

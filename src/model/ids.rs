@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! display_and_serde_as_text {
     ($type:ty) => {
@@ -16,6 +18,27 @@ macro_rules! display_and_serde_as_text {
             type Error = String;
             fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            // Ten thousand of them are read at a time, so no text is made on the way.
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                from.deserialize_str(Text)
             }
         }
     };
@@ -46,8 +69,7 @@ impl FromStr for TeamId {
 }
 
 /// A coder (`1.2`) or, with number 0, the leader (`1.0`) of a team; `[AGENT-1.2]` in messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentId {
     /// The team that the agent belongs to.
     pub team: TeamId,
@@ -72,23 +94,27 @@ impl FromStr for AgentId {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let bare = text.strip_prefix("AGENT-").unwrap_or(text);
-        let parts = bare.split_once('.').and_then(|(team, number)| {
+        // One way to write a number, so that equal agents are equal text.
+        let number = |digits: &str| {
+            let plain = digits == "0" || !digits.starts_with(['0', '+']);
+            digits.parse().ok().filter(|_| plain)
+        };
+        let parts = bare.split_once('.').and_then(|(team, coder)| {
             Some(Self {
-                team: TeamId(team.parse().ok()?),
-                number: number.parse().ok()?,
+                team: TeamId(number(team)?),
+                number: number(coder)?,
             })
         });
         parts
-            .filter(|agent| agent.team.0 > 0 && agent.to_string() == bare)
+            .filter(|agent| agent.team.0 > 0)
             .ok_or_else(|| format!("`{text}` is no agent: write team and number, for example 1.2"))
     }
 }
 display_and_serde_as_text!(AgentId);
 
 /// A task's id: given by the author (`auth-schema`) or made (`T-0007`); part of branch and file names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TaskId(String);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(Arc<str>);
 
 impl TaskId {
     /// The longest id in bytes, so that branch, file and lock names stay within 255.
@@ -136,7 +162,7 @@ impl FromStr for TaskId {
         if matches!(text, "integration" | "HEAD") {
             return wrong("the name is reserved");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 display_and_serde_as_text!(TaskId);
