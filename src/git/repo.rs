@@ -70,6 +70,9 @@ impl Repo {
         };
         let (git_dir, common_dir) = (absolute(gix.git_dir())?, absolute(gix.common_dir())?);
         include_own_config(&mut gix, &git_dir, &common_dir);
+        // It knows a base by its pack's place in a table: once packs were merged under a process that lives on,
+        // another pack takes the place, and gix returns another object's content for an id, unchecked.
+        gix.objects.unset_pack_cache();
         Ok(Self {
             git_dir,
             common_dir,
