@@ -20,10 +20,6 @@ pub struct PackArgs {}
 /// # Errors
 ///
 /// There is no repository, or git cannot pack it.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "commands own their arguments"
-)]
 pub fn run(ctx: &Ctx, _args: PackArgs) -> Result<()> {
     let repo = ctx.repo()?;
     let Some(packing) = pack::pack(&repo, &config::ledger_ref(&repo))? else {

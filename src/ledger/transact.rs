@@ -95,9 +95,6 @@ impl Ledger {
     pub fn try_transact(&mut self, actor: Actor, op: Op) -> Result<Result<Done, Refusal>> {
         let intent = self.intent(actor, op);
         let mut outcomes = self.carry_out(vec![intent])?;
-        for done in outcomes.iter().flatten() {
-            self.look_after(done);
-        }
         Ok(outcomes.pop().unwrap_or_else(|| Ok(Done::default())))
     }
 
@@ -121,6 +118,14 @@ impl Ledger {
     /// The ledger cannot be read or written, or its remote cannot be reached ([`super::Unreachable`]). Then the
     /// same intents may be tried again: what was carried out in spite of the error is found by its id.
     pub fn carry_out(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
+        let outcomes = self.carry_out_together(intents)?;
+        for done in outcomes.iter().flatten() {
+            self.look_after(done);
+        }
+        Ok(outcomes)
+    }
+
+    fn carry_out_together(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
         let path = self.repo.orch_dir().join("lock");
         if let Some(lock) = Lock::take(&path)? {
             return self.hold(lock, intents);
