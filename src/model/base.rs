@@ -34,6 +34,22 @@ impl Board {
         found
     }
 
+    /// Returns whether [`Board::builds_on`] returns anything, without looking for all of it.
+    pub(super) fn builds_on_any(&self, task: &Task) -> bool {
+        let waits = |other: &&Task| {
+            matches!(other.status.state, State::Submitted | State::Accepted) && other.id != task.id
+        };
+        let before = self.phases_before(task);
+        if before.is_empty() {
+            let named = task.after.iter();
+            let mut built_on = named.filter(|dependency| dependency.coupling != Coupling::Loose);
+            return built_on
+                .any(|dependency| self.tasks.get(&dependency.task).is_some_and(|t| waits(&t)));
+        }
+        let mut others = self.tasks.values().filter(waits);
+        others.any(|other| self.needs(task, other, &before).is_some())
+    }
+
     fn needs<'a>(
         &'a self,
         task: &Task,

@@ -1,12 +1,13 @@
 //! The state of everything at one tip of the ledger, and questions about it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId};
 use super::spec::{
-    Coupling, DEFAULT_MODEL, Dependency, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
+    Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 use super::state::{State, Status};
 
@@ -281,16 +282,28 @@ impl Board {
 
     /// Returns the model tier of a task: its own, its team's, its profile's, or the default.
     pub fn model_of(&self, task: &Task) -> String {
-        let team = self
-            .teams
-            .get(&task.team)
-            .and_then(|team| team.model.clone());
-        let profile = || self.profile_of(task).1.model;
-        task.model
-            .clone()
-            .or(team)
-            .or_else(profile)
-            .unwrap_or_else(|| DEFAULT_MODEL.to_owned())
+        self.tier_of(task).to_owned()
+    }
+
+    /// Returns the same without a copy, for whoever asks it of every task.
+    pub(super) fn tier_of<'a>(&'a self, task: &'a Task) -> &'a str {
+        let team = self.teams.get(&task.team);
+        let of_team = team.and_then(|team| team.model.as_deref());
+        let of_profile = || {
+            let named = team.and_then(|team| team.agent.as_deref());
+            let name = task.agent.as_deref().or(named).unwrap_or("default");
+            self.settings.agents.get(name)?.model.as_deref()
+        };
+        let named = task.model.as_deref().or(of_team);
+        named.or_else(of_profile).unwrap_or(DEFAULT_MODEL)
+    }
+
+    /// Returns the most tasks of each model tier that may be worked on at once (C2).
+    pub(super) fn limits(&self) -> Cow<'_, BTreeMap<String, u32>> {
+        match &self.settings.run {
+            Some(run) => Cow::Borrowed(&run.limits.0),
+            None => Cow::Owned(Limits::default().0),
+        }
     }
 
     /// Returns name and profile of the agent that works on a task; `shell` where none is declared.

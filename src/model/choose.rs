@@ -1,9 +1,40 @@
-//! Choosing work: which task goes to which coder next.
+//! Choosing work: which task goes to which coder next (B4, C2, C6, C7).
 //!
 //! The choice is made where a claim is decided, on the board that it is decided on, so that many who ask
-//! at once get different tasks instead of racing for the best one.
+//! at once get different tasks instead of racing for the best one. It depends on the board and the wish
+//! alone, and two tasks never tie.
+//!
+//! A task can be chosen when it is ready (its phase is open and what it comes after is far enough: A5, B2),
+//! its model tier has room in the wave over all machines (C2), and a coder may have it: one that holds
+//! nothing and is not paused (C7, C8), and that has the role which the task names (C6). A role is a
+//! requirement and waits for a busy coder, since the wrong role does the wrong work and an attempt ends by
+//! its timeout; once all coders of the role are paused or blocked, or where there are none, the task is
+//! open to the whole team, so that nothing waits for ever. Skills are a preference: a worse fit today beats
+//! a better one some time.
+//!
+//! Among those the first is taken in this order:
+//! 1. for one agent: what no free coder of its team suits better, so that it leaves such work to that coder
+//!    as long as there is other work for it, and takes it rather than idling (C7);
+//! 2. priority (B4);
+//! 3. round robin among teams (B4): the fewest at work in proportion to its coders, then the team served
+//!    longest ago, then the one with the fewest claims in proportion;
+//! 4. how much waits for it (B2): its pending dependents, 3 for a tight one, 2 for a medium, 1 for a loose;
+//! 5. a coder that has not just failed several times in a row (C7);
+//! 6. fit (B4, C6): the fewest of its skills missing, then the most of them there;
+//! 7. affinity (C7): what the coder gave back, or what was sent back to it, before what is new to it, before
+//!    what failed under it;
+//! 8. the plan's order.
+//!
+//! Where any coder will do, a task goes to the one that comes first by 5 to 7, then to the one that can do
+//! least besides, then to the lowest number.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod explain;
+mod rank;
+mod standing;
+
+pub use explain::{Explanation, Other};
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +42,8 @@ use super::apply::Refusal;
 use super::board::{Board, Task};
 use super::ids::{AgentId, CommitId, TaskId, TeamId, Timestamp};
 use super::state::State;
+use rank::{Candidate, Rank, Turn};
+use standing::{Hurdle, Standing};
 
 /// What a claim may be for; what is left open is chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +100,7 @@ impl Ask {
     /// Returns the commit that a task's branch is cut from, if this tells it.
     pub(super) fn base_of(&self, board: &Board, task: &Task) -> Option<&CommitId> {
         self.bases.get(&task.id).or_else(|| {
-            let fresh = task.status.base.is_none() && board.builds_on(task).is_empty();
+            let fresh = task.status.base.is_none() && !board.builds_on_any(task);
             self.starts.get(&task.team).filter(|_| fresh)
         })
     }
@@ -108,48 +141,59 @@ impl Board {
         let standing = Standing::of(self);
         if let Some(id) = &wish.task {
             let task = self.require_task(id)?;
-            let agent = wish.agent.or_else(|| standing.free_coder(task));
-            let agent = agent.ok_or_else(|| none_free(task.team))?;
-            self.may_claim(task, agent)?;
-            return Ok(Choice { task, agent });
+            return self.choose_named(&standing, wish, task);
         }
         if let Some(held) = wish.agent.and_then(|agent| self.held_by(agent)) {
             return Err(self.holds_already(held));
         }
-        let mut best: Option<(Rank, Choice<'_>)> = None;
-        let mut refused = None;
-        for task in self.tasks.values() {
-            if task.status.state != State::Ready || !wish.fits(task) {
-                continue;
-            }
-            match standing.may_have(task, wish) {
-                Ok(agent) if among(task) => {
-                    let rank = standing.rank(task, agent);
-                    if best.as_ref().is_none_or(|(least, _)| rank < *least) {
-                        best = Some((rank, Choice { task, agent }));
-                    }
-                }
-                Ok(_) => {}
-                Err(refusal) => refused = refused.or(Some(refusal)),
-            }
-        }
-        match (best, refused) {
-            (Some((_, choice)), _) => Ok(choice),
-            (None, Some(refusal)) => Err(refusal),
+        let (first, hurdle) = standing.first(wish);
+        let choice = first.filter(|candidate| among(candidate.task)).or_else(|| {
+            let mut sorted = standing.ranked(wish, |task| standing.coder_for(task, wish.agent));
+            sorted.retain(|(_, candidate)| Some(candidate.task) != first.map(|c| c.task));
+            let mut sorted = sorted.into_iter().map(|(_, candidate)| candidate);
+            // Nobody is there where there is no first.
+            first.and_then(|_| sorted.find(|candidate| among(candidate.task)))
+        });
+        match (choice, hurdle) {
+            (Some(candidate), _) => Ok(Choice {
+                task: candidate.task,
+                agent: candidate.found.agent,
+            }),
+            (None, Some((task, hurdle))) => Err(standing.refusal(task, wish, hurdle)),
             (None, None) => Err(self.nothing_for(wish)),
         }
     }
 
-    /// Returns every task that is ready for a wish, as [`Board::choose`] would take them one after another.
+    fn choose_named<'a>(
+        &'a self,
+        standing: &Standing<'a>,
+        wish: &Wish,
+        task: &'a Task,
+    ) -> Result<Choice<'a>, Refusal> {
+        let agent = match wish.agent {
+            Some(agent) => agent,
+            None => {
+                let found = standing.coder_for(task, None);
+                let found = found.map_err(|hurdle| standing.refusal(task, wish, hurdle));
+                found?.agent
+            }
+        };
+        self.may_claim(task, agent)?;
+        Ok(Choice { task, agent })
+    }
+
+    /// Returns every task that is ready for a wish, as [`Board::choose`] would take them one after another;
+    /// also those that a full wave or a paused agent keeps from being taken now.
     pub fn candidates(&self, wish: &Wish) -> Vec<&Task> {
         let standing = Standing::of(self);
-        let ready = |task: &&Task| task.status.state == State::Ready && wish.fits(task);
-        let mut candidates: Vec<&Task> = self.tasks.values().filter(ready).collect();
-        candidates.sort_by_cached_key(|task| {
-            let agent = wish.agent.or_else(|| standing.free_coder(task));
-            agent.map(|agent| standing.rank(task, agent))
+        let found = standing.ranked(wish, |task| match wish.agent {
+            Some(agent) => standing.matched(task, agent).ok_or(Hurdle::Role),
+            None => standing.coder_for(task, None),
         });
-        candidates
+        found
+            .into_iter()
+            .map(|(_, candidate)| candidate.task)
+            .collect()
     }
 
     fn nothing_for(&self, wish: &Wish) -> Refusal {
@@ -174,84 +218,113 @@ impl Board {
 impl Wish {
     /// Returns whether the wish is for tasks like this one.
     fn fits(&self, task: &Task) -> bool {
-        let team = match self.agent {
-            Some(agent) => task.team == agent.team,
-            None => self.teams.is_empty() || self.teams.contains(&task.team),
-        };
         let skilled = self
             .skills
             .as_ref()
             .is_none_or(|skills| task.skills.iter().all(|skill| skills.contains(skill)));
-        team && skilled
+        self.is_of_team(task) && skilled
     }
-}
 
-/// Least goes first: priority, teams with the fewest at work, work its agent tried before, declared order.
-type Rank = (i32, u32, bool, u32);
-
-/// Who is at work, counted once for a whole choice.
-struct Standing<'a> {
-    board: &'a Board,
-    busy: BTreeSet<AgentId>,
-    per_team: BTreeMap<TeamId, u32>,
-    per_model: BTreeMap<String, u32>,
+    fn is_of_team(&self, task: &Task) -> bool {
+        match self.agent {
+            Some(agent) => task.team == agent.team,
+            None => self.teams.is_empty() || self.teams.contains(&task.team),
+        }
+    }
 }
 
 impl<'a> Standing<'a> {
-    fn of(board: &'a Board) -> Self {
-        let held = || {
-            let tasks = board.tasks.values();
-            tasks.filter(|task| task.status.state.is_held())
-        };
-        let mut per_team = BTreeMap::new();
-        for task in held() {
-            *per_team.entry(task.team).or_insert(0) += 1;
+    /// Returns the first of all that a wish may get, and what is in the way of the first that it may not.
+    ///
+    /// One pass: whatever comes behind the best so far by its turn alone is not looked at any closer.
+    fn first(&self, wish: &Wish) -> (Option<Candidate<'a>>, Option<(&'a Task, Hurdle)>) {
+        let mut front: Vec<Candidate<'a>> = Vec::new();
+        let mut hurdle = None;
+        for task in &self.ready {
+            if !wish.fits(task) {
+                continue;
+            }
+            let turn = Turn::of(self, task);
+            if front.first().is_some_and(|best| best.turn < turn) {
+                continue;
+            }
+            match self.coder_for(task, wish.agent) {
+                Ok(found) => {
+                    let candidate = Candidate::new(task, found, turn);
+                    match front.first().map(|best| candidate.turn.cmp(&best.turn)) {
+                        Some(std::cmp::Ordering::Greater) => continue,
+                        Some(std::cmp::Ordering::Less) => front.clear(),
+                        _ => {}
+                    }
+                    front.push(candidate);
+                }
+                Err(found) => hurdle = hurdle.or(Some((*task, found))),
+            }
         }
-        Self {
-            board,
-            busy: held().filter_map(|task| task.status.agent).collect(),
-            per_team,
-            per_model: board.held_per_model(),
-        }
+        let waits = rank::waits(self, &front);
+        let ranked = front.into_iter().zip(waits);
+        let first = ranked.min_by_key(|(candidate, waits)| candidate.rank(*waits));
+        (first.map(|(candidate, _)| candidate), hurdle)
     }
 
-    /// Returns the coder that would get a task: the one that tried it before, or the first that is free.
-    fn free_coder(&self, task: &Task) -> Option<AgentId> {
-        let team = self.board.teams.get(&task.team)?;
-        let numbered = |number| AgentId {
-            team: team.id,
-            number,
-        };
-        let free =
-            |agent: &AgentId| !self.busy.contains(agent) && self.board.paused(*agent).is_none();
-        let before = task
-            .status
-            .agent
-            .filter(|agent| agent.team == team.id && (1..=team.coders).contains(&agent.number));
-        before
-            .filter(free)
-            .or_else(|| (1..=team.coders).map(numbered).find(free))
+    /// Returns all that a wish may get in the order in which it would.
+    fn ranked(
+        &self,
+        wish: &Wish,
+        matched: impl Fn(&Task) -> Result<standing::Match, Hurdle>,
+    ) -> Vec<(Rank, Candidate<'a>)> {
+        let ready = self.ready.iter().filter(|task| wish.fits(task));
+        let found: Vec<Candidate<'a>> = ready
+            .filter_map(|task| {
+                let found = matched(task).ok()?;
+                Some(Candidate::new(task, found, Turn::of(self, task)))
+            })
+            .collect();
+        let waits = rank::waits(self, &found);
+        let mut ranked: Vec<(Rank, Candidate<'a>)> = found
+            .into_iter()
+            .zip(waits)
+            .map(|(candidate, waits)| (candidate.rank(waits), candidate))
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked
     }
 
-    /// Returns who gets a ready task, or why nobody does.
-    fn may_have(&self, task: &Task, wish: &Wish) -> Result<AgentId, Refusal> {
-        let agent = match wish.agent {
-            Some(agent) => match self.board.paused(agent) {
-                Some(why) => return Err(super::apply::is_paused(agent, why)),
-                None => agent,
+    /// Says what is in the way of a task that is ready.
+    fn refusal(&self, task: &Task, wish: &Wish, hurdle: Hurdle) -> Refusal {
+        match hurdle {
+            Hurdle::Paused => match wish.agent {
+                Some(agent) => {
+                    super::apply::is_paused(agent, self.board.paused(agent).unwrap_or_default())
+                }
+                None => none_free(task.team),
             },
-            None => self.free_coder(task).ok_or_else(|| none_free(task.team))?,
-        };
-        let model = self.board.model_of(task);
-        self.board
-            .has_room(&model, self.per_model.get(&model).copied().unwrap_or(0))?;
-        Ok(agent)
-    }
-
-    fn rank(&self, task: &Task, agent: AgentId) -> Rank {
-        let at_work = self.per_team.get(&task.team).copied().unwrap_or(0);
-        let anew = task.status.agent != Some(agent);
-        (-task.priority, at_work, anew, task.order)
+            Hurdle::NoneFree => none_free(task.team),
+            Hurdle::Role => {
+                let role = task.role.as_deref().unwrap_or_default();
+                let crew = self.crew(task.team);
+                let coders = crew.map_or(&[][..], |crew| crew.coders());
+                let of_role = coders
+                    .iter()
+                    .map(|coder| coder.agent)
+                    .filter(|agent| crew.is_some_and(|crew| crew.role_of(*agent) == Some(role)));
+                let of_role: Vec<String> = of_role.map(|agent| agent.to_string()).collect();
+                Refusal::nothing(format!(
+                    "task {} waits for a coder of role {role}: {}",
+                    task.id,
+                    of_role.join(", ")
+                ))
+                .hint(format!("git orch status {}", task.team))
+            }
+            Hurdle::Full => {
+                let model = self.board.model_of(task);
+                let held = self.board.held_per_model().get(&model).copied();
+                match self.board.has_room(&model, held.unwrap_or(0)) {
+                    Err(refusal) => refusal,
+                    Ok(()) => none_free(task.team),
+                }
+            }
+        }
     }
 }
 
@@ -259,3 +332,6 @@ fn none_free(team: TeamId) -> Refusal {
     Refusal::nothing(format!("every coder of team {team} is at work or paused"))
         .hint("git orch queue active")
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub mod train;
 
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
-pub use choose::{Ask, Choice, Wish};
+pub use choose::{Ask, Choice, Explanation, Other, Wish};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange};

@@ -4,7 +4,7 @@ use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::choose::{Ask, Choice};
 use crate::model::ids::{AgentId, Attempt, CommitId};
 use crate::model::op::{Actor, Claim, Intent};
-use crate::model::spec::{Handoff, Limits};
+use crate::model::spec::Handoff;
 use crate::model::state::{State, Status};
 
 impl Board {
@@ -97,11 +97,7 @@ impl Board {
 
     /// Checks that one more task of a model tier may be worked on (C2).
     pub(in crate::model) fn has_room(&self, model: &str, held: u32) -> Result<(), Refusal> {
-        let limits = self.settings.run.as_ref().map(|run| &run.limits);
-        let limit = match limits {
-            Some(limits) => limits.0.get(model).copied(),
-            None => Limits::default().0.get(model).copied(),
-        };
+        let limit = self.limits().get(model).copied();
         match limit {
             Some(limit) if held >= limit => Err(Refusal::nothing(format!(
                 "the wave of {model} is full: {limit} of its tasks are being worked on"
