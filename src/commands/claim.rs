@@ -6,7 +6,9 @@ use super::Ctx;
 use crate::clock;
 use crate::config;
 use crate::error::{Exit, UserError};
-use crate::model::{AgentId, TaskId, Wish};
+use crate::ledger::Ledger;
+use crate::model::{AgentId, Choice, Other, TaskId, Wish};
+use crate::report::text::clean;
 use crate::workspace;
 
 /// Claim a task for an agent
@@ -23,6 +25,14 @@ pub struct ClaimArgs {
     /// Claim only; make no worktree
     #[arg(long)]
     no_worktree: bool,
+    /// Say what would be claimed and why, and claim nothing
+    ///
+    /// Exits with 3 where nothing would be claimed.
+    #[arg(long, conflicts_with = "no_worktree")]
+    explain: bool,
+    /// At most this many other tasks in the explanation
+    #[arg(long, value_name = "K", default_value_t = 20, requires = "explain")]
+    number: usize,
 }
 
 /// Runs the command.
@@ -45,6 +55,9 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
         task: args.task,
         ..Wish::of(agent)
     };
+    if args.explain {
+        return explain(ctx, &ledger, &wish, args.number);
+    }
     let assigned = workspace::assign(&mut ledger, actor, &wish, !args.no_worktree)?
         .map_err(UserError::from)?;
     let a = &assigned.assignment;
@@ -82,4 +95,55 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
         a.task, a.attempt
     ));
     Ok(())
+}
+
+/// Says which task a claim would get, and why no other.
+fn explain(ctx: &Ctx, ledger: &Ledger, wish: &Wish, number: usize) -> Result<()> {
+    let explanation = workspace::explain(ledger, wish)?;
+    let (shown, rest) = explanation
+        .others
+        .split_at(number.min(explanation.others.len()));
+    if ctx.ui.is_json() {
+        let other = |other: &Other<'_>| {
+            serde_json::json!({
+                "task": other.task.id,
+                "state": other.task.status.state,
+                "why": other.why,
+            })
+        };
+        let chosen = explanation.chosen.as_ref().ok().map(|choice| {
+            serde_json::json!({
+                "task": choice.task.id,
+                "agent": choice.agent,
+                "reasons": explanation.reasons,
+            })
+        });
+        ctx.ui.json(&serde_json::json!({
+            "chosen": chosen,
+            "others": shown.iter().map(other).collect::<Vec<_>>(),
+            "more": rest.len(),
+        }));
+    } else {
+        if let Ok(Choice { task, agent }) = &explanation.chosen {
+            let title = clean(&task.title);
+            ctx.ui
+                .answer(&format!("agent {agent} would get {}: {title}", task.id));
+            for reason in &explanation.reasons {
+                ctx.ui.answer(&format!("  {}", clean(reason)));
+            }
+        }
+        for Other { task, why } in shown {
+            let state = task.status.state;
+            ctx.ui
+                .answer(&format!("not {} ({state}): {}", task.id, clean(why)));
+        }
+        if !rest.is_empty() {
+            ctx.ui.answer(&format!("and {} more", rest.len()));
+        }
+    }
+    match explanation.chosen {
+        Ok(_) => Ok(()),
+        // Nothing was asked for that could be refused or lost: there is nothing to be had.
+        Err(refusal) => Err(UserError::from(refusal).exit(Exit::NothingToDo).into()),
+    }
 }

@@ -156,6 +156,12 @@ pub struct AgentView<'a> {
     pub leader: bool,
     /// Name of its team.
     pub team: &'a str,
+    /// Why it gets no work for now, if it does not.
+    pub paused: Option<&'a str>,
+    /// Role that it plays.
+    pub role: Option<&'a str>,
+    /// What it is good at: its team's skills and its own.
+    pub skills: Vec<&'a str>,
     /// The task that it holds.
     pub holds: Option<Row<'a>>,
     /// Since when, RFC 3339.
@@ -188,10 +194,18 @@ impl<'a> AgentView<'a> {
             .collect();
         before.sort_by_key(|task| std::cmp::Reverse(task.status.since));
         let row = |task: &'a Task| Row::new(task, phase_name(board, task));
+        let apart = team
+            .agents
+            .iter()
+            .find(|coder| coder.number == agent.number);
+        let own = apart.into_iter().flat_map(|coder| &coder.skills);
         Ok(Self {
             agent,
             leader: agent.is_leader(),
             team: &team.name,
+            paused: board.paused(agent),
+            role: apart.and_then(|coder| coder.role.as_deref()),
+            skills: team.skills.iter().chain(own).map(String::as_str).collect(),
             since: held.map(|task| clock::rfc3339(task.status.since)),
             lease_until: held
                 .and_then(|task| task.status.lease_until)
@@ -213,6 +227,15 @@ impl<'a> AgentView<'a> {
             clean(self.team)
         )];
         let mut fact = |key: &str, value: String| out.push(format!("{key:<12}{value}"));
+        if let Some(why) = self.paused {
+            fact("paused", ui.paint(Style::Warning, &clean(why)));
+        }
+        if let Some(role) = self.role {
+            fact("role", clean(role));
+        }
+        if !self.skills.is_empty() {
+            fact("skills", clean(&self.skills.join(", ")));
+        }
         match &self.holds {
             None => fact("holds", ui.paint(Style::Faint, "nothing")),
             Some(task) => {

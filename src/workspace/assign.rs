@@ -13,8 +13,8 @@ use crate::git::objects::NewCommit;
 use crate::git::{Oid, Repo, files};
 use crate::ledger::{self, Done, Ledger};
 use crate::model::{
-    Actor, Ask, Attempt, Board, Claim, CommitId, Op, Refusal, RefusalKind, State, Task, TaskId,
-    TeamId, Timestamp, Wish,
+    Actor, Ask, Attempt, Board, Choice, Claim, CommitId, Explanation, Op, Refusal, RefusalKind,
+    State, Task, TaskId, TeamId, Timestamp, Wish,
 };
 
 /// A claim that holds, and where its work is done.
@@ -145,6 +145,26 @@ pub fn ask(ledger: &Ledger, wish: &Wish) -> Result<Result<Ask, NoWork>> {
         }
     }
     Ok(Ok(ask))
+}
+
+/// Explains what a claim with this wish would get; nothing is claimed.
+///
+/// # Errors
+///
+/// Git cannot be read, or there is no such agent or task.
+pub fn explain<'a>(ledger: &'a Ledger, wish: &Wish) -> Result<Explanation<'a>> {
+    let board = ledger.board();
+    let mut apart: Vec<(TaskId, Refusal)> = Vec::new();
+    loop {
+        let explanation = board.explain(wish, &apart).map_err(UserError::from)?;
+        let Ok(Choice { task, .. }) = explanation.chosen else {
+            return Ok(explanation);
+        };
+        match base_commit(ledger, task)? {
+            Ok(_) => return Ok(explanation),
+            Err(refusal) => apart.push((task.id.clone(), refusal)),
+        }
+    }
 }
 
 fn lease_until(board: &Board) -> Timestamp {

@@ -26,7 +26,7 @@ use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
-    ready,
+    explain, ready,
 };
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use recovery::keep;
