@@ -1,5 +1,6 @@
 //! Checks of a plan as a whole: names, order, scopes, shape.
 
+mod crew;
 mod graph;
 mod names;
 mod order;
@@ -112,4 +113,5 @@ fn check_draft(draft: &Draft, settled: &BTreeSet<TaskId>, notes: &mut Notes<'_>)
     scopes::check(plan, &order, settled, notes);
     shape::check(plan, notes);
     work::check(plan, notes);
+    crew::check(plan, notes);
 }
