@@ -14,10 +14,10 @@ use std::hint::black_box;
 use std::path::Path;
 
 use common::run::{TEAMS, begin, change_by_git, read_by_git, statuses, task_id};
-use common::{git, interleaved, orch, report};
+use common::{git, interleaved, orch, report, tell};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
-use git_orch::model::Actor;
+use git_orch::model::{Actor, Wish};
 
 fn main() {
     // Deleted at the end only: ext4 is slow at making files for minutes after many were deleted.
@@ -52,6 +52,15 @@ fn state(tasks: u32, dir: &Path) {
     );
     let what = format!("state of {tasks} tasks vs ls-tree and cat-file");
     report(&what, ours, rival, 0.02);
+    let ledger = Ledger::open(repo.reopen().unwrap(), Actor::Human).unwrap();
+    let (ours, rival) = interleaved(
+        6,
+        5,
+        || assert!(black_box(ledger.board()).choose(&Wish::default()).is_ok()),
+        || drop(git(dir, ["rev-parse", "HEAD"])),
+    );
+    let what = format!("one choice among {tasks} ready tasks vs rev-parse");
+    tell(&what, ours, rival);
 }
 
 /// A process that claims one task, against the same by plumbing; both work through tasks of one team.

@@ -1,7 +1,6 @@
 //! Which task goes to whom, and that everybody gets a turn.
 
 use super::*;
-use crate::model::op::Edit;
 use crate::model::spec::{CoderSpec, Coupling, Dependency, TaskSpec, TeamSpec};
 use crate::model::state::Status;
 use crate::model::{AgentRecord, Attempt};
@@ -322,70 +321,4 @@ fn equal_teams_get_equal_shares() {
         let jain = sum * sum / (6.0 * squares);
         assert!(jain >= 0.95, "{slots} slots: {shares:?} is {jain:.3}");
     }
-}
-
-#[test]
-#[ignore = "measures time; run it in release"]
-fn one_choice_among_ten_thousand_tasks() {
-    for (what, teams, skilled, ready) in [
-        ("16 teams, skills, all ready", 16, true, 10_000),
-        ("16 teams, half wait", 16, true, 5_000),
-        ("one team, skills, all ready", 1, true, 10_000),
-        ("one team, half wait", 1, true, 5_000),
-        ("16 teams, no skills, all ready", 16, false, 10_000),
-    ] {
-        let mut board = large(teams, skilled, ready);
-        let wishes = [
-            ("any", Wish::default()),
-            ("one agent", Wish::of(agent("1.8"))),
-        ];
-        for (who, wish) in wishes {
-            let start = std::time::Instant::now();
-            for _ in 0..50 {
-                assert!(board.choose(std::hint::black_box(&wish)).is_ok());
-            }
-            eprintln!("{what}, {who}: {:?}", start.elapsed() / 50);
-        }
-        board.tasks.clear();
-    }
-}
-
-/// 128 coders in some teams and 10,000 tasks, the first of them ready.
-fn large(teams: u32, skilled: bool, ready: u32) -> Board {
-    let coders = 128 / teams;
-    let teams: Vec<TeamSpec> = (1..=teams)
-        .map(|number| {
-            let mut team = team(number, coders);
-            if skilled {
-                let own = |n| coder(n, "", SKILLS[(n % 3) as usize]);
-                team.agents = (1..=coders).map(own).collect();
-            }
-            team
-        })
-        .collect();
-    let mut board = board(&teams, &[]);
-    for order in 0..10_000 {
-        let team = TeamId(order % u32::try_from(teams.len()).unwrap() + 1);
-        let mut spec = TaskSpec::new(id(&format!("a-task-with-a-name-{order:05}")), team, "title");
-        if skilled {
-            spec.skills = texts("rust sql");
-        }
-        let before = |n: u32| Dependency {
-            task: id(&format!("a-task-with-a-name-{:05}", n % 5_000)),
-            coupling: Coupling::Medium,
-        };
-        if order >= ready {
-            spec.after = vec![before(order), before(order * 7)];
-        }
-        board.absorb(&Edit::PutTask {
-            spec: Box::new(spec.clone()),
-            order,
-            digest: 0,
-            sharded: false,
-        });
-        if order < ready {
-            status(&mut board, spec.id.as_str()).state = State::Ready;
-        }
-    }
-    board
 }
