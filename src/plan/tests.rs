@@ -573,18 +573,18 @@ fn a_command_may_only_name_what_there_is() {
 fn crews_have_each_coder_once_and_what_their_tasks_ask_for() {
     let crew = "[[teams]]\nid = 1\ncoders = 2\nskills = [\"git\"]\n\
                 [[teams.agents]]\nnumber = 2\nrole = \"tester\"\nskills = [\"sql\"]\n";
-    let asks = task("a", "role = \"tester\"\nskills = [\"git\", \"sql\"]");
+    let asks = task("a", "team = 1\nrole = \"tester\"\nskills = [\"git\", \"sql\"]");
     expect(&format!("{crew}{asks}"), &[]);
     let more = "[[teams.agents]]\nnumber = 2\n[[teams.agents]]\nnumber = 3\n";
-    let asks = task("a", "role = \"testr\"\nskills = [\"sqll\", \"css\"]");
+    let asks = task("a", "team = 1\nrole = \"testr\"\nskills = [\"sqll\", \"css\"]");
     expect(
         &format!("{crew}{more}{asks}"),
         &[
             "10:10 teams[0].agents[1].number: coder 2 of team 1 stands there twice => put all that is said of it into one `[[teams.agents]]`",
             "12:10 teams[0].agents[2].number: team 1 has no coder 3, only 2 => write a smaller number, or `coders = 3` in the team",
-            "~20:8 tasks[0].role: no coder of team 1 has the role `testr` => write `tester`, or give a coder the role in `[[teams.agents]]`",
-            "~21:11 tasks[0].skills[0]: no coder of team 1 has the skill `sqll` => write `sql`, or add `sqll` to the skills of a coder",
-            "~21:19 tasks[0].skills[1]: no coder of team 1 has the skill `css` => add `css` to the skills of the team or of a coder",
+            "~21:8 tasks[0].role: no coder of team 1 has the role `testr` => write `tester`, or give a coder the role in `[[teams.agents]]`",
+            "~22:11 tasks[0].skills[0]: no coder of team 1 has the skill `sqll` => write `sql`, or add `sqll` to the skills of a coder",
+            "~22:19 tasks[0].skills[1]: no coder of team 1 has the skill `css` => add `css` to the skills of the team or of a coder",
         ],
     );
     // Where nobody is set apart, role and skills are words for the prompt.
