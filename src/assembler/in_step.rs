@@ -15,7 +15,6 @@ use crate::git::Repo;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::ledger::{Ledger, Unreachable};
-use crate::workspace;
 
 /// Whose work recovery refs of branches keep that were set to the remote's.
 const OWNER: &str = "assembler";
@@ -49,7 +48,7 @@ pub(super) fn take_over(
                 continue;
             }
             if !repo.is_ancestor(ours, theirs)? {
-                let kept = workspace::keep(repo, OWNER, ours)?;
+                let kept = repo.keep(OWNER, ours)?;
                 let text = format!(
                     "{} is set to the one of the remote, which was integrated elsewhere; ours is kept as {kept}",
                     short(&branch)

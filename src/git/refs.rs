@@ -214,8 +214,13 @@ impl Repo {
     }
 }
 
-/// Removes our temporary file of a process that died, and the lock if it is the same file.
-pub(super) fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
+/// Removes our temporary file of a process that died, and the lock if it is the same file. The caller holds
+/// the lock under which such files are made.
+///
+/// # Errors
+///
+/// Either cannot be removed.
+pub fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
     let Ok(left) = fs::metadata(ours) else {
         return Ok(());
     };

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::Assignment;
-use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, keep, operation_commits};
+use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, operation_commits};
 use super::settings::identity;
 use crate::clock;
 use crate::error::UserError;
@@ -209,7 +209,7 @@ pub(super) fn save_changes(
             _ => None,
         };
         return loose
-            .map(|commit| keep(repo, &work.owner, commit))
+            .map(|commit| repo.keep(&work.owner, commit))
             .transpose();
     }
     let index = work.copy_of_index(repo)?;
@@ -226,7 +226,7 @@ pub(super) fn save_changes(
         }
     }
     let commit = work.commit_tree(repo, tree, &parents, reason)?;
-    keep(repo, &work.owner, commit).map(Some)
+    repo.keep(&work.owner, commit).map(Some)
 }
 
 /// A worktree with work in it.

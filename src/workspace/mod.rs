@@ -10,9 +10,11 @@
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
+//! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
 
 pub mod assign;
+pub mod inspect;
 pub mod leftovers;
 mod place;
 mod recovery;
@@ -29,10 +31,9 @@ pub use assign::{
     explain, ready,
 };
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
-pub use recovery::keep;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
-pub use worktree::{empty_trash, park, prepare, prepare_cone, remove_all};
+pub use worktree::{empty_trash, park, prepare, prepare_cone, remove, remove_all};
 
 /// A coder's work on one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,6 +53,11 @@ impl Place {
         Lock::wait(&self.lock_file(repo))
     }
 
+    /// Takes that lock; `None` where another process prepares or removes the worktree just now.
+    pub(super) fn try_lock(&self, repo: &Repo) -> Result<Option<Lock>> {
+        Lock::take(&self.lock_file(repo))
+    }
+
     fn lock_file(&self, repo: &Repo) -> PathBuf {
         repo.orch_dir()
             .join(format!("worktrees/{}.lock", self.agent))

@@ -5,12 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::PLAIN;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
-
-/// Refs that hold saved work, by agent and number.
-const RECOVERY: &str = "refs/orch/recovery";
 
 /// Keeps the commits that a worktree's HEAD and its unfinished operations alone reach.
 pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
@@ -21,7 +17,7 @@ pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
     for commit in commits {
         // A commit that is not there any more, after a hand-made mess, cannot be kept either.
         if repo.read_commit(commit).is_ok() && !is_reachable(repo, commit)? {
-            keep(repo, owner, commit)?;
+            repo.keep(owner, commit)?;
         }
     }
     Ok(())
@@ -96,57 +92,4 @@ pub(super) fn is_reachable(repo: &Repo, commit: Oid) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Puts a commit under the next free recovery ref, unless the last one holds the same already; returns the ref.
-///
-/// # Errors
-///
-/// Git cannot write it.
-pub fn keep(repo: &Repo, owner: &str, commit: Oid) -> Result<String> {
-    let prefix = format!("{RECOVERY}/{owner}");
-    loop {
-        let listed = repo
-            .git()
-            .args(["for-each-ref", "--format=%(refname)", &prefix])
-            .read()?;
-        let number = |name: &str| name.strip_prefix(&prefix)?.get(1..)?.parse::<u64>().ok();
-        let last = listed.lines().filter_map(number).max();
-        if let Some(last) = last {
-            let name = format!("{prefix}/{last}");
-            if let Some(kept) = repo.read_ref(&name)?
-                && same_work(repo, kept, commit)?
-            {
-                return Ok(name);
-            }
-        }
-        let name = format!("{prefix}/{}", last.unwrap_or(0) + 1);
-        let created = repo
-            .git()
-            .args(PLAIN)
-            .args([
-                "-c",
-                "core.fsync=committed",
-                "update-ref",
-                "--create-reflog",
-            ])
-            .args(["-m", "orch: saved", &name, &commit.to_string()])
-            .arg("0".repeat(40))
-            .run();
-        match created {
-            Ok(()) => return Ok(name),
-            // Somebody else took the number: take the next.
-            Err(_) if repo.read_ref(&name)?.is_some() => {}
-            Err(error) => return Err(error.context(format!("cannot write {name}"))),
-        }
-    }
-}
-
-/// Whether two commits hold the same, whenever they were made.
-fn same_work(repo: &Repo, a: Oid, b: Oid) -> Result<bool> {
-    if a == b {
-        return Ok(true);
-    }
-    let (a, b) = (repo.read_commit(a)?, repo.read_commit(b)?);
-    Ok(a.tree == b.tree && a.parents == b.parents)
 }

@@ -100,17 +100,33 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
         require_no_work(repo, place)?;
     }
     for (place, _own) in &found {
-        let to = trash_slot(repo, &format!("{GONE}{}", place.agent))?;
-        keep_loose(repo, &place.agent.to_string(), &place.admin)?;
-        let alone = repo.lock_worktrees()?;
-        repo.remove_worktree(&alone, &place.linked(), &to)?;
-        settings::remove(repo, place.agent)?;
+        take_away(repo, place)?;
     }
     empty_trash(repo)?;
     // Whatever else lies there is not ours to delete.
     let _ = fs::remove_dir(trash_dir(repo));
     let _ = fs::remove_dir(worktrees_dir(repo));
     Ok(())
+}
+
+/// Removes one coder's worktree; what it held besides work goes to the trash.
+///
+/// # Errors
+///
+/// It holds uncommitted files or commits that no branch reaches, or was locked by a person.
+pub fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
+    let place = Place::of(repo, agent);
+    let _own = place.lock(repo)?;
+    require_no_work(repo, &place)?;
+    take_away(repo, &place)
+}
+
+fn take_away(repo: &Repo, place: &Place) -> Result<()> {
+    let to = trash_slot(repo, &format!("{GONE}{}", place.agent))?;
+    keep_loose(repo, &place.agent.to_string(), &place.admin)?;
+    let alone = repo.lock_worktrees()?;
+    repo.remove_worktree(&alone, &place.linked(), &to)?;
+    settings::remove(repo, place.agent)
 }
 
 /// Deletes removed worktrees from the trash; to be called when nothing else waits, since deleting many files
