@@ -72,6 +72,12 @@ impl Ledger {
     }
 }
 
+/// Returns the file of an index that cannot be read at all, if there is one.
+pub(super) fn broken(repo: &Repo) -> Option<std::path::PathBuf> {
+    let path = index::rows_path(&repo.orch_dir());
+    (path.exists() && Index::open(&repo.orch_dir()).is_none()).then_some(path)
+}
+
 impl<'a> History<'a> {
     /// Has a function called with the number of commits read so far, when there are many of them.
     #[must_use]

@@ -100,7 +100,18 @@ pub(super) fn lost_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
     Ok((!descends(repo, note.tip, current)).then_some(note.tip))
 }
 
-fn note_tip(repo: &Repo, lock: &Lock, name: &str) -> Result<()> {
+/// Returns the tip that the last holder has noted, if one has.
+///
+/// # Errors
+///
+/// The lock's file cannot be read.
+pub(super) fn noted_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
+    let path = repo.orch_dir().join("lock");
+    let note = crate::git::files::read_if_exists(&path)?.unwrap_or_default();
+    Ok(Note::read(&note, name).map(|note| note.tip))
+}
+
+pub(super) fn note_tip(repo: &Repo, lock: &Lock, name: &str) -> Result<()> {
     match repo.read_ref(name)? {
         Some(tip) => lock.set_note(&Note { busy: false, tip }.write(name)),
         None => Ok(()),

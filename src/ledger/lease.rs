@@ -110,6 +110,15 @@ impl Ledger {
     ///
     /// A ref cannot be read.
     pub fn watch_leases(&self) -> Result<Vec<Expired>> {
+        self.look_at_leases().map(|(_, expired)| expired)
+    }
+
+    /// As [`Ledger::watch_leases`], and returns for how long each lease was seen unmoved as well.
+    ///
+    /// # Errors
+    ///
+    /// A ref cannot be read.
+    pub fn look_at_leases(&self) -> Result<(Sightings, Vec<Expired>)> {
         let path = self.repo().orch_dir().join("watch");
         let boot = config::boot_id();
         let mut watched: Watched = files::read_if_exists(&path)?
@@ -128,7 +137,7 @@ impl Ledger {
             // Failing to write makes the watch longer and nothing worse.
             let _ = files::replace(&path, &bytes);
         }
-        Ok(expired)
+        Ok((watched.sightings, expired))
     }
 
     /// Takes over the claims whose lease has run out; returns each with what came of it.

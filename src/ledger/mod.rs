@@ -11,7 +11,11 @@
 //! * [`store`] decides and commits under one lock, with a compare-and-swap underneath it.
 //! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
 //! * [`history`] reads the event log back from the commits; [`events`] indexes it.
+//! * [`damage`] finds what is broken and puts good versions back; [`choice`] is between two ledgers where only a
+//!   person can choose.
 
+pub mod choice;
+pub mod damage;
 pub mod events;
 pub mod files;
 pub mod history;

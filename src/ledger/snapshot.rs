@@ -11,7 +11,8 @@ use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, PhaseSpec, Settings, Status, Task, TaskId, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TaskId, TeamSpec,
+    Tested,
 };
 
 /// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
@@ -22,6 +23,14 @@ const WORTH_RENEWING: usize = 512;
 
 /// First bytes of the cache; changes with everything that changes its meaning.
 const MAGIC: &[u8] = b"git-orch snapshot 2\n";
+
+/// What it begins with in every version.
+const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
+
+/// Returns where the cache is.
+pub(super) fn cache_path(repo: &Repo) -> std::path::PathBuf {
+    repo.orch_dir().join("snapshot")
+}
 
 /// What the ledger says at one tip.
 #[derive(Debug, Clone, Default)]
@@ -39,9 +48,23 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads the cache; an empty snapshot where there is none that can be used.
     pub fn load_cached(repo: &Repo) -> Self {
-        let path = repo.orch_dir().join("snapshot");
-        let bytes = crate::git::files::read_if_exists(&path).ok().flatten();
+        let bytes = crate::git::files::read_if_exists(&cache_path(repo))
+            .ok()
+            .flatten();
         bytes.and_then(|bytes| decode(&bytes)).unwrap_or_default()
+    }
+
+    /// Returns whether there is a cache of this version that cannot be read.
+    pub(super) fn is_cache_broken(repo: &Repo) -> bool {
+        match crate::git::files::read_if_exists(&cache_path(repo)) {
+            Ok(Some(bytes)) => {
+                // One of another version is read by nobody and written over in time.
+                let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
+                !of_another && decode(&bytes).is_none()
+            }
+            Ok(None) => false,
+            Err(_) => true,
+        }
     }
 
     /// Brings the snapshot to a tip.
@@ -104,7 +127,7 @@ impl Snapshot {
     fn save_beyond(&mut self, worth: usize, repo: &Repo) {
         if self.unsaved >= worth
             && let Some(bytes) = encode(self)
-            && crate::git::files::replace(&repo.orch_dir().join("snapshot"), &bytes).is_ok()
+            && crate::git::files::replace(&cache_path(repo), &bytes).is_ok()
         {
             self.unsaved = 0;
         }
@@ -180,10 +203,10 @@ fn decode(bytes: &[u8]) -> Option<Snapshot> {
 }
 
 /// A path whose blob differs between two trees; `None` where it is gone.
-type Changed = (String, Option<Oid>);
+pub(super) type Changed = (String, Option<Oid>);
 
 /// Collects the files in which two trees differ; equal subtrees are not opened.
-fn compare(
+pub(super) fn compare(
     repo: &Repo,
     old: Option<Oid>,
     new: Option<Oid>,
@@ -299,6 +322,26 @@ fn refuse(tip: Oid, path: &str, broken: &Broken) -> UserError {
     ))
     .hint(format!("git show {tip}:{path}"))
     .hint(format!("git log -3 -p {tip} -- {path}"))
+}
+
+/// Returns what is wrong with one file of the ledger, if anything is; files that are not ours are fine.
+///
+/// # Errors
+///
+/// Its blob cannot be read.
+pub(super) fn check_file(repo: &Repo, path: &str, blob: Oid) -> Result<Option<Broken>> {
+    let place = match Place::parse(path) {
+        Ok(Some(place)) => place,
+        Ok(None) => return Ok(None),
+        Err(reason) => return Ok(Some(Broken::at_top(reason))),
+    };
+    let bytes = repo
+        .read_blob(blob)
+        .with_context(|| format!("cannot read {path}"))?;
+    Ok(match place {
+        Place::Handoff(_) => files::parse::<Handoff>(&bytes).err(),
+        place => read_fact(place, &bytes).err(),
+    })
 }
 
 fn forget(board: &mut Board, place: &Place) {

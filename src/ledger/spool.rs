@@ -7,6 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,36 @@ impl Spool {
             .filter_map(|path| take_up(&path))
             .collect()
     }
+
+    /// Returns the files of writers that are gone, whole or not.
+    pub(super) fn dead(&self) -> Vec<PathBuf> {
+        let Ok(listing) = fs::read_dir(&self.dir) else {
+            return Vec::new();
+        };
+        let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| is_dead(path));
+        // A file is not locked yet in the moment of its making.
+        if paths.iter().any(|path| is_unfinished(path)) {
+            std::thread::sleep(MAKING);
+            paths.retain(|path| is_dead(path));
+        }
+        paths.sort();
+        paths
+    }
+}
+
+/// How long a file of the spool may exist before its writer has locked it.
+const MAKING: Duration = Duration::from_millis(200);
+
+/// Whether a writer has not given a file its name yet.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with('.')
+}
+
+/// Whether nobody holds a file's lock any more.
+fn is_dead(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// Opens one file of the spool; `None` where it is nobody's any more, or not whole yet.

@@ -33,12 +33,7 @@ impl Ledger {
     pub fn open(repo: Repo, actor: Actor) -> Result<Self> {
         let mut ledger = Self::closed(repo, actor);
         if ledger.repo.read_ref(&ledger.name)?.is_none() {
-            let branch = ledger.branch().to_owned();
-            return Err(UserError::new(format!(
-                "there is no ledger here: branch {branch} does not exist"
-            ))
-            .hint("git orch init")
-            .into());
+            return Err(no_ledger(ledger.branch()).into());
         }
         ledger.snapshot = Snapshot::load_cached(&ledger.repo);
         ledger.refresh()?;
@@ -218,7 +213,7 @@ impl Ledger {
         }
     }
 
-    fn read_in(&self, tree: Oid, path: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn read_in(&self, tree: Oid, path: &str) -> Result<Option<Vec<u8>>> {
         let mut id = tree;
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
@@ -233,4 +228,12 @@ impl Ledger {
         }
         self.repo.read_blob(id).map(Some)
     }
+}
+
+/// Returns the error for a ledger whose branch is missing.
+pub(super) fn no_ledger(branch: &str) -> UserError {
+    UserError::new(format!(
+        "there is no ledger here: branch {branch} does not exist"
+    ))
+    .hint("git orch init")
 }

@@ -340,7 +340,7 @@ impl Ledger {
 
     /// A worktree that has the ledger checked out would show every transition as a change of its own, and
     /// its next commit would take them all back.
-    fn refuse_if_checked_out(&mut self) -> Result<()> {
+    pub(super) fn refuse_if_checked_out(&mut self) -> Result<()> {
         if self.checked_out_nowhere {
             return Ok(());
         }

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::ids::{AgentId, Attempt, CommitId, TaskId, TeamId};
-use super::op::Intent;
+use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId};
+use super::op::{Actor, Intent};
 use super::state::State;
 
 /// What happened.
@@ -54,11 +54,13 @@ pub enum EventKind {
     Assemble,
     /// The base branch moved.
     Approve,
+    /// A file of the ledger that could not be read was put back.
+    Restore,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -80,6 +82,7 @@ impl EventKind {
         Self::Merge,
         Self::Assemble,
         Self::Approve,
+        Self::Restore,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -106,6 +109,7 @@ impl EventKind {
             Self::Merge => "merge",
             Self::Assemble => "assemble",
             Self::Approve => "approve",
+            Self::Restore => "restore",
         }
     }
 }
@@ -160,6 +164,11 @@ impl Event {
 
     /// Renders the commit message of a transition.
     pub fn message(&self, intent: &Intent, run: &str) -> String {
+        self.message_by(intent.actor, &intent.machine, &intent.id, run)
+    }
+
+    /// As [`Event::message`], for what is no operation of the model's.
+    pub fn message_by(&self, actor: Actor, machine: &MachineId, id: &OpId, run: &str) -> String {
         let mut text = self.subject();
         let mut body = quote_body(&self.body);
         if self.kind != EventKind::Escalate {
@@ -199,9 +208,9 @@ impl Event {
         if let Some(commit) = &self.commit {
             trailer("Commit", commit);
         }
-        trailer("Actor", &intent.actor);
-        trailer("Machine", &intent.machine);
-        trailer("Id", &intent.id);
+        trailer("Actor", &actor);
+        trailer("Machine", machine);
+        trailer("Id", id);
         text
     }
 
