@@ -22,6 +22,7 @@ use crate::model::{AgentId, Attempt, Board, TaskId, TeamId};
 pub use drive::run;
 
 pub use preview::{Planned, Preview, preview};
+pub use recover::{abandoned, recover_abandoned};
 pub use report::{Gap, Report, Waiting};
 
 /// How to run.

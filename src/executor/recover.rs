@@ -32,6 +32,32 @@ pub(super) fn recover(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<()> 
     Ok(())
 }
 
+/// Returns the claims that a killed run has left on this machine; none while a run is at work.
+///
+/// # Errors
+///
+/// A file of an attempt cannot be read.
+pub fn abandoned(ledger: &Ledger) -> Result<Vec<Claim>> {
+    let path = ledger.repo().orch_dir().join("run.lock");
+    // Let go of at once: a run that begins in this moment must not find it taken.
+    let Some(_) = Lock::take(&path)?.map(drop) else {
+        return Ok(Vec::new());
+    };
+    let left = left_behind(ledger.repo(), ledger.board(), ledger.machine())?;
+    Ok(left.into_iter().map(|(_, claim, _)| claim).collect())
+}
+
+/// Recovers the claims that a killed run has left on this machine, as the next run would.
+///
+/// # Errors
+///
+/// A run is at work, or the ledger cannot be read.
+pub fn recover_abandoned(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<()> {
+    let _alone = take_lock(ledger.repo())?;
+    ledger.refresh()?;
+    recover(ledger, watch)
+}
+
 fn recover_one(
     ledger: &mut Ledger,
     watch: &mut dyn Watch,

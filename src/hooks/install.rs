@@ -109,6 +109,57 @@ pub fn is_installed(repo: &Repo) -> bool {
     find(&text).is_some() && worktree_config(repo).exists()
 }
 
+/// Returns what is not as [`install`] would leave it, in words.
+///
+/// # Errors
+///
+/// The configuration cannot be read.
+pub fn out_of_order(repo: &Repo) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let config = files::read_if_exists(&config_path(repo))?.unwrap_or_default();
+    if find(&config).is_none() {
+        found.push(String::from("the configuration does not include ours"));
+    } else if with_block(&config) != config {
+        found.push(String::from(
+            "the configuration says behind our block where hooks are",
+        ));
+    }
+    let hooks = repo.orch_dir().join("hooks");
+    let shared = files::read_if_exists(&worktree_config(repo))?.unwrap_or_default();
+    if !shared.starts_with(&shared_head(&hooks)) {
+        found.push(String::from(
+            "the coders' configuration does not name our hooks",
+        ));
+    }
+    let program = shell_quote(config::program().as_os_str());
+    let (mut missing, mut other) = (0, 0);
+    for (name, script) in scripts() {
+        match files::read_if_exists(&hooks.join(name))? {
+            None => missing += 1,
+            Some(text) if text != fill(&script, name, &program) => other += 1,
+            Some(_) => {}
+        }
+    }
+    if missing > 0 {
+        found.push(format!("{missing} scripts are missing"));
+    }
+    if other > 0 {
+        found.push(format!(
+            "{other} scripts call another program than {}, or are of another version",
+            config::program().display()
+        ));
+    }
+    Ok(found)
+}
+
+/// Returns what the configuration that all coders' worktrees share begins with.
+fn shared_head(hooks: &Path) -> Vec<u8> {
+    let mut head = b"# Written by git-orch.\n[core]\n\thooksPath = ".to_vec();
+    head.extend(quote(hooks.as_os_str().as_bytes()));
+    head.push(b'\n');
+    head
+}
+
 fn config_path(repo: &Repo) -> PathBuf {
     repo.common_dir().join("config")
 }
@@ -150,9 +201,7 @@ fn shell_quote(text: &OsStr) -> Vec<u8> {
 
 /// Writes what all coders' worktrees share; what follows it, a block for each worktree, stays.
 fn write_worktree_config(repo: &Repo, hooks: &Path) -> Result<()> {
-    let mut head = b"# Written by git-orch.\n[core]\n\thooksPath = ".to_vec();
-    head.extend(quote(hooks.as_os_str().as_bytes()));
-    head.push(b'\n');
+    let mut head = shared_head(hooks);
     let scratch = repo.orch_dir().join("worktree.new");
     edit(&worktree_config(repo), &scratch, |old| {
         if old.starts_with(&head) {

@@ -15,5 +15,5 @@ pub mod references;
 pub mod run;
 pub mod seat;
 
-pub use install::{install, is_installed, uninstall};
+pub use install::{install, is_installed, out_of_order, uninstall};
 pub use run::run;
