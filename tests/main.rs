@@ -27,6 +27,7 @@ mod machines;
 mod merge;
 mod pack;
 mod plan;
+mod queue;
 mod readme;
 mod run;
 mod sim;

@@ -19,6 +19,7 @@ pub mod man;
 pub mod pack;
 pub mod pause;
 pub mod plan;
+pub mod queue;
 pub mod release;
 pub mod remote;
 pub mod renew;
