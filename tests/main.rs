@@ -16,6 +16,7 @@ mod choose;
 mod cli;
 mod common;
 mod demo;
+mod doctor;
 mod events;
 mod fleet;
 mod gate;

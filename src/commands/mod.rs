@@ -9,6 +9,7 @@ pub mod completions;
 mod ctx;
 pub mod demo;
 pub mod dispatch;
+pub mod doctor;
 pub mod escalate;
 pub mod fail;
 mod held;

@@ -1,0 +1,99 @@
+//! `git orch doctor`: finds what is wrong, from the repository to the ledger to the worktrees, and mends it.
+
+mod branches;
+mod checkup;
+mod choose;
+mod files;
+mod finding;
+mod hooks;
+mod ledger;
+mod locks;
+mod queue;
+mod repository;
+mod submitted;
+mod worktrees;
+
+use anyhow::Result;
+
+use self::checkup::Checkup;
+use super::Ctx;
+use crate::config;
+use crate::error::UserError;
+use crate::git::Repo;
+use crate::ledger::Ledger;
+
+/// Find what is wrong, and mend it
+///
+/// Looks at the repository, the ledger, the queue, branches and worktrees, and tells for each finding the
+/// command that mends it. Exits with 1 while findings remain. Nothing that could be work is deleted: what is
+/// put out of the way is kept under refs/orch/recovery/ or in the trash beside the worktrees.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Mend everything that needs no choice of yours
+    #[arg(long, conflicts_with_all = ["restore", "keep"])]
+    fix: bool,
+    /// Put the last good version of a file of the ledger back
+    #[arg(long, value_name = "PATH", conflicts_with = "keep")]
+    restore: Option<String>,
+    /// Choose between two ledgers; the other is kept under refs/orch/recovery/ledger/
+    #[arg(long, value_enum, value_name = "WHICH")]
+    keep: Option<Keep>,
+}
+
+/// One of two ledgers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keep {
+    /// The one that git-orch left, before the branch was set back
+    Noted,
+    /// The branch as it stands
+    Current,
+    /// The remote's
+    Remote,
+    /// Ours, also on the remote
+    Ours,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Findings remain, an agent wants to mend, or what was chosen cannot be done.
+pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
+    let repo = match ctx.repo() {
+        Ok(repo) => repo,
+        Err(error) => return Checkup::failed(ctx, &error),
+    };
+    if args.fix || args.restore.is_some() || args.keep.is_some() {
+        refuse_agents(&repo)?;
+    }
+    if let Some(path) = args.restore {
+        let subject = Ledger::restore(&repo, &path)?;
+        if ctx.ui.is_json() {
+            ctx.ui
+                .json(&serde_json::json!({ "restored": path, "subject": subject }));
+        } else {
+            ctx.ui.answer(&subject);
+        }
+        let remote = ctx.ledger().ok().and_then(|ledger| ledger.remote());
+        if remote.is_some() {
+            ctx.ui.hint("git orch sync");
+        }
+        return Ok(());
+    }
+    match args.keep {
+        Some(keep) => choose::run(ctx, &repo, keep),
+        None => Checkup::begin(ctx, repo, args.fix).run(),
+    }
+}
+
+/// Mending is for people (A2).
+fn refuse_agents(repo: &Repo) -> Result<()> {
+    match config::agent(repo) {
+        None => Ok(()),
+        Some(agent) => Err(UserError::new(format!(
+            "agent {agent} works here, and only a person mends things"
+        ))
+        .hint("git orch doctor")
+        .into()),
+    }
+}
