@@ -75,7 +75,10 @@ impl World {
                 } else {
                     Gate::Submitted
                 };
-                Op::Dispatch(gate)
+                match random.u32(0..4) {
+                    0 => Op::Gate(gate),
+                    _ => Op::Dispatch(gate),
+                }
             }
             4..10 => self.claim(task, agent),
             10 => Op::Start(known),

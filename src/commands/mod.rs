@@ -32,5 +32,6 @@ pub mod submit;
 pub mod sync;
 pub mod task;
 pub mod unblock;
+pub mod work;
 
 pub use ctx::Ctx;

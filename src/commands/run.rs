@@ -9,7 +9,7 @@ use crate::config;
 use crate::error::{Exit, UserError};
 use crate::executor::{self, News, Options, Preview, Report, Watch};
 use crate::ledger::Ledger;
-use crate::model::{Actor, Board, Command, State, TeamId};
+use crate::model::{Actor, Board, Command, Gate, State, TeamId};
 use crate::ui::Style;
 use crate::ui::progress::{Gauge, Progress};
 
@@ -45,6 +45,37 @@ pub struct RunArgs {
 ///
 /// There is no run, another executor runs here, tasks are left over, or there is nothing to do.
 pub fn run(ctx: &Ctx, args: RunArgs) -> Result<()> {
+    let ledger = open(ctx, &args.teams)?;
+    let options = Options {
+        assemble: args.assemble,
+        slots: args.jobs.map(|jobs| jobs as usize),
+        teams: args.teams,
+        gate: Some(if args.assemble {
+            Gate::Merged
+        } else {
+            Gate::Submitted
+        }),
+        ..Options::default()
+    };
+    if args.dry_run {
+        let preview = executor::preview(&ledger, &options)?;
+        return answer_preview(ctx, &preview);
+    }
+    let report = execute(ctx, ledger, &options, !args.no_progress)?;
+    let again = if options.assemble {
+        "git orch run --assemble"
+    } else {
+        "git orch run"
+    };
+    verdict(&report, again)
+}
+
+/// Opens the ledger for an executor of some teams.
+///
+/// # Errors
+///
+/// There is no run or no such team, or an agent asks.
+pub(super) fn open(ctx: &Ctx, teams: &[TeamId]) -> Result<Ledger> {
     let repo = ctx.repo()?;
     if let Some(agent) = config::agent(&repo) {
         return Err(UserError::new(format!(
@@ -53,28 +84,33 @@ pub fn run(ctx: &Ctx, args: RunArgs) -> Result<()> {
         .into());
     }
     let ledger = Ledger::open(repo, Actor::Executor)?;
-    require_teams(ledger.board(), &args.teams)?;
-    let options = Options {
-        assemble: args.assemble,
-        jobs: args.jobs.map(|jobs| jobs as usize),
-        teams: args.teams,
-    };
-    if args.dry_run {
-        let preview = executor::preview(&ledger, &options)?;
-        return answer_preview(ctx, &preview);
-    }
+    require_teams(ledger.board(), teams)?;
+    Ok(ledger)
+}
+
+/// Runs an executor, shows what it does, and answers what it came to.
+///
+/// # Errors
+///
+/// Another executor runs here, or the ledger can no longer be read or written.
+pub(super) fn execute(
+    ctx: &Ctx,
+    ledger: Ledger,
+    options: &Options,
+    progress: bool,
+) -> Result<Report> {
     let mut screen = Screen {
-        progress: Progress::new(ctx.ui, !args.no_progress),
+        progress: Progress::new(ctx.ui, progress),
         teams: options.teams.clone(),
     };
-    let report = executor::run(ledger, &options, &mut screen)?;
+    let report = executor::run(ledger, options, &mut screen)?;
     screen.progress.clear();
     if ctx.ui.is_json() {
         ctx.ui.json(&report);
     } else {
         ctx.ui.answer(&summary(ctx, &report));
     }
-    verdict(&report, &options)
+    Ok(report)
 }
 
 fn require_teams(board: &Board, teams: &[TeamId]) -> Result<()> {
@@ -97,31 +133,16 @@ fn require_teams(board: &Board, teams: &[TeamId]) -> Result<()> {
     }
 }
 
-/// Turns what a run came to into how the command ends.
-fn verdict(report: &Report, options: &Options) -> Result<()> {
-    let again = if options.assemble {
-        "git orch run --assemble"
-    } else {
-        "git orch run"
-    };
-    if let Some(signal) = report.signal {
-        let exit = match signal {
-            1 => Exit::HungUp,
-            2 => Exit::Interrupted,
-            _ => Exit::Terminated,
-        };
-        return Err(UserError::new("the run was stopped")
-            .hint(again)
-            .exit(exit)
-            .into());
-    }
+/// Turns what an executor came to into how the command ends.
+///
+/// # Errors
+///
+/// It was stopped, tasks are left over, or there was nothing to do.
+pub(super) fn verdict(report: &Report, again: &str) -> Result<()> {
+    stopped(report, again)?;
     if report.is_complete() {
-        if report.begun == 0 && !report.assembled {
-            let next = next_command(report);
-            return Err(UserError::new("there is nothing to do")
-                .hint(next)
-                .exit(Exit::NothingToDo)
-                .into());
+        if report.begun == 0 && !report.assembled && !report.waited {
+            return Err(nothing(report));
         }
         return Ok(());
     }
@@ -135,6 +156,32 @@ fn verdict(report: &Report, options: &Options) -> Result<()> {
     Err(UserError::new(parts.join(", "))
         .hint("git orch status")
         .into())
+}
+
+/// Returns the error of a signal that has stopped an executor, if one has.
+///
+/// # Errors
+///
+/// It was stopped.
+pub(super) fn stopped(report: &Report, again: &str) -> Result<()> {
+    let exit = match report.signal {
+        None => return Ok(()),
+        Some(1) => Exit::HungUp,
+        Some(2) => Exit::Interrupted,
+        Some(_) => Exit::Terminated,
+    };
+    Err(UserError::new("the run was stopped")
+        .hint(again)
+        .exit(exit)
+        .into())
+}
+
+/// Returns the error of an executor that had nothing to do.
+pub(super) fn nothing(report: &Report) -> anyhow::Error {
+    UserError::new("there is nothing to do")
+        .hint(next_command(report))
+        .exit(Exit::NothingToDo)
+        .into()
 }
 
 fn count(tasks: usize) -> String {

@@ -1,19 +1,16 @@
 //! One attempt's life outside the ledger: its files, its agent, its verdict.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::marks;
 use crate::agents::{self, AttemptFiles, Briefing, Work};
-use crate::clock;
 use crate::error::UserError;
-use crate::git::{Repo, files::replace};
+use crate::git::Repo;
+use crate::git::files::{read_if_exists, replace};
 use crate::ledger::Ledger;
-use crate::model::{
-    Actor, AgentId, Attempt, Board, Claim, CommitBy, Handoff, MachineId, Refusal, TaskId, Wish,
-    event,
-};
+use crate::model::{Board, Claim, CommitBy, Handoff, MachineId, event};
 use crate::process::{self, Ended};
 use crate::workspace::{self, Assignment, Verdict};
 
@@ -47,61 +44,6 @@ impl Held {
     }
 }
 
-/// Claims the next task for an agent, or returns the refusals of all that it might have had.
-pub(super) fn claim(
-    ledger: &mut Ledger,
-    agent: AgentId,
-) -> Result<Result<Held, Vec<(TaskId, Refusal)>>> {
-    ledger.refresh()?;
-    if ledger.board().held_by(agent).is_some() {
-        // It works by hand, or waits; that says nothing about the tasks.
-        return Ok(Err(Vec::new()));
-    }
-    let candidates: Vec<TaskId> = ledger
-        .board()
-        .candidates(&Wish::of(agent))
-        .into_iter()
-        .map(|task| task.id.clone())
-        .collect();
-    let mut refused = Vec::new();
-    for task in candidates {
-        match claim_task(ledger, agent, &task)? {
-            Ok(held) => return Ok(Ok(held)),
-            Err(refusal) => refused.push((task, refusal)),
-        }
-    }
-    Ok(Err(refused))
-}
-
-/// Claims a task. The attempt's directory with its mark is there before the claim is, so that the claim of
-/// a killed run is known by it.
-fn claim_task(ledger: &mut Ledger, agent: AgentId, task: &TaskId) -> Result<Result<Held, Refusal>> {
-    let next = match ledger.board().require_task(task) {
-        Ok(row) => match ledger.board().may_claim(row, agent) {
-            Ok(()) => Attempt(row.status.attempt.0 + 1),
-            Err(refusal) => return Ok(Err(refusal)),
-        },
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let files = AttemptFiles::new(ledger.repo(), task, next);
-    let mark = clock::new_op_id().0;
-    replace(&files.mark(), mark.as_bytes())?;
-    let wish = Wish {
-        task: Some(task.clone()),
-        ..Wish::of(agent)
-    };
-    let assigned = workspace::assign(ledger, Actor::Executor, &wish, false);
-    if !matches!(assigned, Ok(Ok(_))) {
-        // Without a claim the mark would pass another's attempt off as ours.
-        let _ = fs::remove_file(files.mark());
-        let _ = fs::remove_dir(files.dir());
-    }
-    match assigned? {
-        Ok(assigned) => held(ledger, assigned.assignment, mark).map(Ok),
-        Err(refusal) => Ok(Err(refusal)),
-    }
-}
-
 /// Returns what is known of a claim that holds.
 pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Result<Held> {
     let board = ledger.board();
@@ -110,10 +52,7 @@ pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Res
         .get(&assignment.task)
         .with_context(|| format!("task {} is gone", assignment.task))?;
     let files = AttemptFiles::new(ledger.repo(), &assignment.task, assignment.attempt);
-    // Somebody's claim in between makes ours a later attempt than was expected.
-    if !files.mark().exists() {
-        replace(&files.mark(), mark.as_bytes())?;
-    }
+    replace(&files.mark(), mark.as_bytes())?;
     Ok(Held {
         files,
         mark,
@@ -283,7 +222,7 @@ pub(super) fn left_behind(
     repo: &Repo,
     board: &Board,
     machine: &MachineId,
-) -> Result<Vec<(TaskId, Claim, String)>> {
+) -> Result<Vec<(Claim, String)>> {
     use crate::model::State::{Claimed, InProgress};
     let mut found = Vec::new();
     for task in board.tasks.values() {
@@ -293,16 +232,22 @@ pub(super) fn left_behind(
             continue;
         };
         let files = AttemptFiles::new(repo, &task.id, status.attempt);
-        // A claim without a mark was made by hand or by the agent itself, and is its own matter.
-        if let Some(mark) = crate::git::files::read_if_exists(&files.mark())? {
-            let claim = Claim {
-                task: task.id.clone(),
-                agent,
-                attempt: status.attempt,
-            };
-            let mark = String::from_utf8(mark).context("the mark is no text")?;
-            found.push((task.id.clone(), claim, mark));
-        }
+        let mark = match read_if_exists(&files.mark())? {
+            Some(mark) => String::from_utf8(mark).context("the mark is no text")?,
+            None => match &status.op {
+                Some(op) if status.state == Claimed && marks::is_announced(repo, op) => {
+                    op.0.clone()
+                }
+                // It was made by hand or by the agent itself, and is its own matter.
+                _ => continue,
+            },
+        };
+        let claim = Claim {
+            task: task.id.clone(),
+            agent,
+            attempt: status.attempt,
+        };
+        found.push((claim, mark));
     }
     Ok(found)
 }

@@ -2,9 +2,9 @@
 
 mod lives;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -14,45 +14,53 @@ use tokio::time::MissedTickBehavior;
 
 use super::assemble::assemble;
 use super::attempt::{self, Held};
-use super::recover::{recover, take_lock};
+use super::clerk::{self, Duties, Line, Reply, Request};
+use super::recover::take_lock;
 use super::signals::Signals;
-use super::step::{Action, Event, Fleet, Outcome};
+use super::step::{Action, Event, Fleet, Grace, Manner, Outcome, Slot, Until};
 use super::{News, Options, Report, Watch};
 use crate::clock;
 use crate::git::Oid;
-use crate::ledger::{Ledger, pack};
-use crate::model::{Actor, AgentId, Gate, Handoff, Op, State, TaskId, event};
+use crate::ledger::{Ledger, Unreachable, pack};
+use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
 use crate::process::{self, Ended};
 use crate::workspace::Verdict;
 
-/// How often is looked whether others have moved the ledger.
+/// How often is looked whether others here have moved the ledger.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often an operation on the ledger is tried when something is in its way.
-const MOST_TRIES: u32 = 5;
+/// How long agents that were asked to stop, and checks, may take when an executor drains.
+const END_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs agents until nothing is left to do.
 ///
 /// # Errors
 ///
 /// Another executor runs here, or the ledger can no longer be read or written.
-pub fn run(mut ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
+pub fn run(ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
     let _alone = take_lock(ledger.repo())?;
-    ledger.pack_when_asked();
     let begun = clock::monotonic();
-    recover(&mut ledger, watch)?;
     watch.show(ledger.board());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let mut drive = Drive::new(ledger, options, watch);
-    let driven = runtime.block_on(drive.drive());
+    let duties = Duties {
+        wish: options.wish(),
+        gate: options.gate,
+    };
+    let (replies, answers) = unbounded_channel();
+    let own = Ledger::open(ledger.repo().reopen()?, Actor::Executor)?;
+    let clerk = clerk::start(own, duties, replies)?;
+    let mut drive = Drive::new(ledger, options, watch, clerk);
+    let driven = runtime.block_on(drive.drive(answers));
     // An assembly that was broken off goes on when it is begun again; nobody waits for it.
     process::close();
     runtime.shutdown_background();
-    let mut report = drive.report()?;
+    let report = drive.report();
+    drive.clerk.hang_up();
     driven?;
+    let mut report = report?;
     report.seconds = clock::monotonic().duration_since(begun).as_secs_f64();
     Ok(report)
 }
@@ -60,31 +68,38 @@ pub fn run(mut ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Resu
 /// An attempt of ours while it lasts.
 struct Live {
     held: Held,
+    /// Whether its coder's worktree is still in use by the attempt before.
+    waits: bool,
     worktree: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     kill: Option<oneshot::Sender<()>>,
     ended: Option<Ended>,
     /// How it ends: what is submitted, or what was wrong in a line and in full.
     verdict: Option<Result<(Oid, Handoff), (String, String)>>,
+    /// What is told once the ledger knows how it ended.
+    last_news: Option<News>,
 }
 
 /// What was going on beside the loop has come to an end.
 enum Done {
-    Ready(AgentId, Result<PathBuf>),
-    Ended(AgentId, Result<Ended>),
-    Judged(AgentId, Result<Verdict>),
+    Ready(Slot, Result<PathBuf>),
+    Ended(Slot, Result<Ended>),
+    Judged(Slot, Result<Verdict>),
     /// The worktree is saved and parked, and the ledger can be told.
-    Saved(AgentId, Outcome, Result<Option<String>>),
+    Saved(Slot, Outcome, Result<Option<String>>),
     Assembled(Result<bool>),
+    GraceOver,
     Packed,
 }
 
 struct Drive<'a> {
+    /// To read by; the clerk has its own to write.
     ledger: Ledger,
     options: &'a Options,
     watch: &'a mut dyn Watch,
+    clerk: Line,
     fleet: Fleet,
-    live: BTreeMap<AgentId, Live>,
+    live: BTreeMap<Slot, Live>,
     beside: JoinSet<Done>,
     queue: VecDeque<Event>,
     /// What is told from beside the loop: the way in, and the way out.
@@ -94,46 +109,55 @@ struct Drive<'a> {
     refused: BTreeMap<TaskId, String>,
     /// The tip of the ledger that we have seen.
     seen: Option<Oid>,
-    /// When the claims were made to hold for longer.
-    renewed: Instant,
+    /// What waited for the assembler when it last began.
+    assembled_over: BTreeSet<(TaskId, Option<CommitId>)>,
     begun: usize,
+    waited: bool,
     assembled: bool,
     signal: Option<i32>,
     fatal: Option<anyhow::Error>,
 }
 
 impl<'a> Drive<'a> {
-    fn new(ledger: Ledger, options: &'a Options, watch: &'a mut dyn Watch) -> Self {
+    fn new(ledger: Ledger, options: &'a Options, watch: &'a mut dyn Watch, clerk: Line) -> Self {
         let (news, told) = unbounded_channel();
         let board = ledger.board();
-        let coders: Vec<AgentId> = board
+        let coders = board
             .coders()
             .into_iter()
             .filter(|agent| options.teams.is_empty() || options.teams.contains(&agent.team))
-            .collect();
+            .count();
         let planned = board.run().jobs.map(|jobs| jobs as usize);
-        let jobs = options.jobs.or(planned).unwrap_or(coders.len());
+        let fleet = Fleet::new(Manner {
+            // More slots than coders would only ask in vain.
+            slots: options.slots.or(planned).unwrap_or(coders).min(coders),
+            assembles: options.assemble,
+            until: options.until,
+            drains: options.grace.is_some(),
+        });
         Self {
-            fleet: Fleet::new(coders, jobs, options.assemble),
+            fleet,
             seen: ledger.tip(),
+            assembled_over: BTreeSet::new(),
             ledger,
             options,
             watch,
+            clerk,
             live: BTreeMap::new(),
             beside: JoinSet::new(),
-            queue: VecDeque::from([Event::Begun]),
+            queue: VecDeque::new(),
             news,
             told,
             refused: BTreeMap::new(),
-            renewed: clock::monotonic(),
             begun: 0,
+            waited: false,
             assembled: false,
             signal: None,
             fatal: None,
         }
     }
 
-    async fn drive(&mut self) -> Result<()> {
+    async fn drive(&mut self, mut answers: UnboundedReceiver<Reply>) -> Result<()> {
         let mut signals = Signals::listen()?;
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -156,88 +180,152 @@ impl<'a> Drive<'a> {
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
                 Some(news) = self.told.recv() => self.watch.tell(&news),
-                _ = look.tick() => {
-                    self.renew();
-                    self.look();
-                    self.pack();
-                }
+                Some(reply) = answers.recv() => self.hear(reply),
+                _ = look.tick() => self.look(),
             }
         }
     }
 
     fn signalled(&mut self, signal: i32) {
         self.signal.get_or_insert(signal);
-        let text = if self.fleet.stops() {
-            "ending everything at once"
-        } else {
-            "stopping: agents are asked to end; once more ends them at once"
+        let text = match (self.fleet.stops(), self.options.grace) {
+            (true, _) => String::from("ending everything at once"),
+            (false, None) => {
+                String::from("stopping: agents are asked to end; once more ends them at once")
+            }
+            (false, Some(grace)) => format!(
+                "draining: no new work, and agents have {} s to finish; once more ends them at once",
+                grace.as_secs()
+            ),
         };
-        self.watch.tell(&News::Warning(text.to_owned()));
+        self.watch.tell(&News::Warning(text));
         self.queue.push_back(Event::Signalled);
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Dispatch => self.dispatch(),
-            Action::Claim(agent) => self.claim(agent),
-            Action::Prepare(agent) => self.prepare(agent),
-            Action::Start(agent) => self.start(agent),
-            Action::Stop(agent) => {
+            Action::Dispatch => self.clerk.ask(Request::Dispatch),
+            Action::Claim(slot) => self.clerk.ask(Request::Claim(slot)),
+            Action::Withdraw => self.clerk.ask(Request::Withdraw),
+            Action::GiveUp => self.clerk.ask(Request::GiveUp),
+            Action::Prepare(slot) => self.prepare(slot),
+            Action::Start(slot) => self.start(slot),
+            Action::Stop(slot) => {
                 // Nobody listens where the agent has just ended.
-                let stop = self.live.get_mut(&agent).and_then(|live| live.stop.take());
+                let stop = self.live.get_mut(&slot).and_then(|live| live.stop.take());
                 let _ = stop.map(|stop| stop.send(()));
             }
-            Action::Kill(agent) => {
-                match self.live.get_mut(&agent).and_then(|live| live.kill.take()) {
+            Action::Kill(slot) => {
+                match self.live.get_mut(&slot).and_then(|live| live.kill.take()) {
                     Some(kill) => drop(kill.send(())),
                     // The checks of its work run, of which only the processes are known.
                     None => process::kill_all(),
                 }
             }
-            Action::Judge(agent) => self.judge(agent),
-            Action::Settle(agent, outcome) => self.save(agent, outcome),
+            Action::Judge(slot) => self.judge(slot),
+            Action::Settle(slot, outcome) => self.save(slot, outcome),
             Action::Assemble => self.assemble(),
+            Action::Wait => self.wait(),
+            Action::Grace(grace) => {
+                let time = match grace {
+                    Grace::Finish => self.options.grace.unwrap_or_default(),
+                    Grace::End => END_GRACE,
+                };
+                self.beside.spawn(async move {
+                    tokio::time::sleep(time).await;
+                    Done::GraceOver
+                });
+            }
             // The loop ends instead.
             Action::Finish => {}
         }
     }
 
+    fn wait(&mut self) {
+        self.waited = true;
+        let tasks = self.ledger.board().prospects(&self.options.wish()).len();
+        let plural = if tasks == 1 { "task is" } else { "tasks are" };
+        let text = format!("waiting: {tasks} {plural} with others or cannot start yet");
+        self.watch.tell(&News::Note(text));
+    }
+
+    fn hear(&mut self, reply: Reply) {
+        match reply {
+            Reply::Ready => {
+                self.look();
+                self.queue.push_back(Event::Begun);
+            }
+            Reply::Dispatched(subject) => {
+                if let Some(subject) = subject {
+                    self.watch.tell(&News::Dispatched(subject));
+                }
+                self.look();
+                let more = self.is_worth_waiting();
+                self.queue.push_back(Event::Dispatched(more));
+            }
+            Reply::Claimed(slot, held) => self.claimed(slot, *held),
+            Reply::Refused(slot, tasks) => {
+                for (task, refusal) in tasks {
+                    let new = self.refused.insert(task.clone(), refusal.message.clone());
+                    // A full wave is how it should be; what a person must mend is told once.
+                    if refusal.kind == RefusalKind::Denied && new.is_none() {
+                        let text = format!("{task} waits: {}", refusal.message);
+                        self.watch.tell(&News::Warning(text));
+                    }
+                }
+                self.queue.push_back(Event::Refused(slot));
+            }
+            Reply::Lost(slot) => {
+                self.look();
+                self.queue.push_back(Event::Lost(slot));
+            }
+            Reply::Settled(slot, outcome) => self.settled(slot, outcome),
+            Reply::Undelivered(slot) => self.undelivered(slot),
+            Reply::Moved => self.look(),
+            Reply::PackDue => self.pack(),
+            Reply::Tell(news) => self.watch.tell(&news),
+            Reply::Broken(error) => self.fail(error),
+        }
+    }
+
     fn take(&mut self, done: Done) {
         match done {
-            Done::Ready(agent, Ok(worktree)) => {
-                if let Some(live) = self.live.get_mut(&agent) {
+            Done::Ready(slot, Ok(worktree)) => {
+                if let Some(live) = self.live.get_mut(&slot) {
                     live.worktree = worktree;
                 }
-                self.queue.push_back(Event::Prepared(agent, true));
+                self.queue.push_back(Event::Prepared(slot, true));
             }
-            Done::Ready(agent, Err(error)) => {
-                self.give_up(
-                    agent,
-                    &error.context("its worktree could not be made ready"),
-                );
-                self.queue.push_back(Event::Prepared(agent, false));
+            // Earlier work that is out of reach says nothing about this attempt.
+            Done::Ready(slot, Err(error)) if error.is::<Unreachable>() => {
+                self.queue.push_back(Event::Stopped(slot));
             }
-            Done::Ended(agent, Ok(ended)) => self.ended(agent, ended),
-            Done::Ended(agent, Err(error)) => {
-                self.give_up(agent, &error);
-                self.queue.push_back(Event::Judged(agent, false));
+            Done::Ready(slot, Err(error)) => {
+                self.give_up(slot, &error.context("its worktree could not be made ready"));
+                self.queue.push_back(Event::Prepared(slot, false));
             }
-            Done::Judged(agent, Err(_)) if self.fleet.stops() => {
-                self.queue.push_back(Event::Stopped(agent));
+            Done::Ended(slot, Ok(ended)) => self.ended(slot, ended),
+            Done::Ended(slot, Err(error)) => {
+                self.give_up(slot, &error);
+                self.queue.push_back(Event::Judged(slot, false));
             }
-            Done::Judged(agent, verdict) => {
+            // What a person's signal has broken off is no verdict.
+            Done::Judged(slot, Err(_)) if self.fleet.stops() => {
+                self.queue.push_back(Event::Stopped(slot));
+            }
+            Done::Judged(slot, verdict) => {
                 let verdict = match verdict {
                     Ok(Verdict::Passed { head, handoff }) => Ok((head, handoff)),
                     Ok(Verdict::Failed { reason, findings }) => Err((reason, findings)),
                     Err(error) => Err(problem(&error.context("its work could not be checked"))),
                 };
                 let passed = verdict.is_ok();
-                if let Some(live) = self.live.get_mut(&agent) {
+                if let Some(live) = self.live.get_mut(&slot) {
                     live.verdict = Some(verdict);
                 }
-                self.queue.push_back(Event::Judged(agent, passed));
+                self.queue.push_back(Event::Judged(slot, passed));
             }
-            Done::Saved(agent, outcome, kept) => self.settle(agent, outcome, kept),
+            Done::Saved(slot, outcome, kept) => self.settle(slot, outcome, kept),
             Done::Assembled(result) => {
                 while let Ok(news) = self.told.try_recv() {
                     self.watch.tell(&news);
@@ -247,36 +335,23 @@ impl<'a> Drive<'a> {
                     false
                 });
                 self.assembled |= changed;
-                self.seen_all();
+                self.look();
                 self.queue.push_back(Event::Assembled(changed));
             }
+            Done::GraceOver => self.queue.push_back(Event::GraceOver),
             Done::Packed => {}
         }
     }
 
-    fn dispatch(&mut self) {
-        let gate = if self.options.assemble {
-            Gate::Merged
-        } else {
-            Gate::Submitted
-        };
-        match self.transact(&Op::Dispatch(gate)) {
-            Ok(Ok(subject)) => self.watch.tell(&News::Dispatched(subject)),
-            // Nothing new is no news.
-            Ok(Err(_)) => {}
-            Err(error) => self.fail(error),
-        }
-        self.queue.push_back(Event::Dispatched);
-    }
-
-    /// Looks at what others have done to the ledger.
+    /// Looks at what has become of the ledger.
     fn look(&mut self) {
         // What is in the way of reading goes away by itself, or stops the next transition.
         if self.ledger.refresh().is_err() || self.ledger.tip() == self.seen {
             return;
         }
-        self.seen_all();
-        for (agent, live) in &self.live {
+        self.seen = self.ledger.tip();
+        self.watch.show(self.ledger.board());
+        for (slot, live) in &self.live {
             let task = self.ledger.board().tasks.get(&live.held.assignment.task);
             let itself = task.is_some_and(|task| {
                 task.status.attempt == live.held.assignment.attempt
@@ -284,30 +359,48 @@ impl<'a> Drive<'a> {
             });
             // An agent that has handed in by itself may say goodbye.
             if !itself && !attempt::is_working(self.ledger.board(), &live.held) {
-                self.queue.push_back(Event::Lost(*agent));
+                self.queue.push_back(Event::Lost(*slot));
+            }
+        }
+        if self.options.assemble {
+            // What an assembly has left lying, the next would leave lying again.
+            if !self.submitted().is_subset(&self.assembled_over) {
+                self.queue.push_back(Event::HandedIn);
             }
         }
         self.queue.push_back(Event::Moved);
     }
 
-    /// Makes this machine's claims hold for longer, in good time.
-    fn renew(&mut self) {
-        let lease = self.ledger.board().run().lease;
-        let Some(live) = self.live.values().next() else {
-            return;
+    fn submitted(&self) -> BTreeSet<(TaskId, Option<CommitId>)> {
+        let tasks = self.ledger.board().tasks.values();
+        let waits = |task: &&crate::model::Task| {
+            matches!(task.status.state, State::Submitted | State::Accepted)
         };
-        if clock::monotonic().duration_since(self.renewed) > lease / 3 {
-            self.renewed = clock::monotonic();
-            // One lease stands for all of a machine's claims, and a ref that is busy is tried again soon.
-            let _ = self.ledger.renew(&live.held.claim());
+        let tasks = tasks.filter(waits);
+        tasks
+            .map(|task| (task.id.clone(), task.status.head.clone()))
+            .collect()
+    }
+
+    /// Returns whether others may bring further work.
+    fn is_worth_waiting(&self) -> bool {
+        let wish = self.options.wish();
+        let prospects = self.ledger.board().prospects(&wish);
+        match self.options.until {
+            Until::Over => !prospects.is_empty(),
+            Until::Once => false,
+            // Nobody on another machine can work where there is no remote.
+            Until::Idle if self.ledger.remote().is_none() => false,
+            Until::Idle => prospects.iter().any(|task| {
+                task.status.state.is_held()
+                    && task.status.machine.as_ref() != Some(self.ledger.machine())
+            }),
         }
     }
 
-    /// Packs the ledger beside the loop when it is due. What fails is tried again when it is due again.
+    /// Packs the ledger beside the loop. What fails is tried again when it is due again.
     fn pack(&mut self) {
-        if self.ledger.take_due()
-            && let Ok(repo) = self.ledger.repo().reopen()
-        {
+        if let Ok(repo) = self.ledger.repo().reopen() {
             let name = self.ledger.ref_name().to_owned();
             self.beside.spawn_blocking(move || {
                 let _ = pack::pack(&repo, &name);
@@ -316,30 +409,8 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn seen_all(&mut self) {
-        if self.ledger.tip() != self.seen {
-            self.seen = self.ledger.tip();
-            self.watch.show(self.ledger.board());
-        }
-    }
-
-    /// Carries out an operation, again where something was in its way; returns the commit's subject.
-    fn transact(&mut self, op: &Op) -> Result<std::result::Result<String, crate::model::Refusal>> {
-        let mut tries = 1;
-        let done = loop {
-            match self.ledger.try_transact(Actor::Executor, op.clone()) {
-                Err(error) if tries >= MOST_TRIES => return Err(error),
-                Err(_) => std::thread::sleep(Duration::from_millis(20) * 2_u32.pow(tries)),
-                Ok(done) => break done,
-            }
-            tries += 1;
-        };
-        self.ledger.refresh()?;
-        self.seen_all();
-        Ok(done.map(|done| done.subject))
-    }
-
     fn assemble(&mut self) {
+        self.assembled_over = self.submitted();
         let (opened, news) = (self.reopen(), self.news.clone());
         let assemble = move || opened.and_then(|ledger| assemble(ledger, news));
         self.beside.spawn_blocking(|| Done::Assembled(assemble()));
@@ -359,13 +430,15 @@ impl<'a> Drive<'a> {
 
     fn report(&mut self) -> Result<Report> {
         self.ledger.refresh()?;
-        let mut report = Report::of(self.ledger.repo(), self.ledger.board(), &self.options.teams);
+        let wish = self.options.wish();
+        let mut report = Report::of(self.ledger.repo(), self.ledger.board(), &wish);
         for waiting in &mut report.waiting {
             if let (State::Ready, Some(why)) = (waiting.state, self.refused.get(&waiting.task)) {
                 waiting.reason.clone_from(why);
             }
         }
         report.begun = self.begun;
+        report.waited = self.waited;
         report.assembled = self.assembled;
         report.signal = self.signal;
         Ok(report)

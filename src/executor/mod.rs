@@ -1,13 +1,16 @@
 //! Claims tasks and runs agents (design.md 5).
 //!
-//! [`run`] is one asynchronous loop on one thread. It feeds what happens to the pure `step`, carries out what
-//! that answers, and is the only one to write to the ledger; making worktrees, running agents and checking
-//! their work goes on beside it. Killed at any moment, the next run finds on the ledger and in the attempts'
-//! directories what was going on (`recover`), and carries on.
+//! [`run`] is one asynchronous loop on one thread, the same for `git orch run` and `git orch work`. It feeds
+//! what happens to the pure `step` and carries out what that answers. Writing to the ledger, here or at a
+//! remote, is the `clerk`'s, on a thread of its own; making worktrees, running agents and checking their work
+//! goes on beside the loop as well. Killed at any moment, the next executor finds on the ledger and in the
+//! attempts' directories what was going on (`recover`), and carries on.
 
 mod assemble;
 mod attempt;
+mod clerk;
 mod drive;
+mod marks;
 
 mod preview;
 mod recover;
@@ -16,14 +19,16 @@ mod signals;
 mod step;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::model::{AgentId, Attempt, Board, TaskId, TeamId};
+use crate::model::{AgentId, Attempt, Board, Gate, TaskId, TeamId, Wish};
 
 pub use drive::run;
 
 pub use preview::{Planned, Preview, preview};
 pub use recover::{abandoned, recover_abandoned};
 pub use report::{Gap, Report, Waiting};
+pub use step::Until;
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +36,28 @@ pub struct Options {
     /// Bring together what was submitted, as often as it lets further tasks start.
     pub assemble: bool,
     /// Most agents at once; as many as there are coders where the plan says nothing either.
-    pub jobs: Option<usize>,
-    /// Teams whose coders work; all where empty.
+    pub slots: Option<usize>,
+    /// Teams whose tasks are done; all where empty.
     pub teams: Vec<TeamId>,
+    /// Only tasks that need none but these skills; `None` where any will do.
+    pub skills: Option<Vec<String>>,
+    /// When it ends by itself.
+    pub until: Until,
+    /// How long agents may go on after the first signal; `None` asks them to end at once.
+    pub grace: Option<Duration>,
+    /// The gate that phases open by from now on; `None` leaves the ledger's.
+    pub gate: Option<Gate>,
+}
+
+impl Options {
+    /// Returns what is asked of the ledger.
+    fn wish(&self) -> Wish {
+        Wish {
+            teams: self.teams.clone(),
+            skills: self.skills.clone(),
+            ..Wish::default()
+        }
+    }
 }
 
 /// Something to tell the person who watches.

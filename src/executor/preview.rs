@@ -9,9 +9,7 @@ use super::Options;
 use crate::agents::{Briefing, Work, command_line, render};
 use crate::clock;
 use crate::ledger::Ledger;
-use crate::model::{
-    Actor, AgentId, Ask, Attempt, Board, Command, Gate, Intent, Op, State, TaskId, Wish,
-};
+use crate::model::{Actor, AgentId, Ask, Attempt, Board, Command, Intent, Op, State, TaskId};
 
 /// What a run would do first.
 #[derive(Debug, Clone, Serialize)]
@@ -54,11 +52,8 @@ pub struct Planned {
 /// The ledger cannot be read, or a prompt cannot be rendered.
 pub fn preview(ledger: &Ledger, options: &Options) -> Result<Preview> {
     let mut board = ledger.board().clone();
-    let gate = if options.assemble {
-        Gate::Merged
-    } else {
-        Gate::Submitted
-    };
+    let gate = options.gate.unwrap_or(board.settings.gate);
+    board.settings.gate = gate;
     let dispatched = carry_out(ledger, &mut board, Op::Dispatch(gate)).unwrap_or_default();
     let (gaps, dispatched) = dispatched.into_iter().partition(|task| {
         board
@@ -66,21 +61,20 @@ pub fn preview(ledger: &Ledger, options: &Options) -> Result<Preview> {
             .get(task)
             .is_some_and(|task| task.status.state == State::Gap)
     });
-    let jobs = options.jobs.or(board.run().jobs.map(|jobs| jobs as usize));
+    let planned_jobs = board.run().jobs.map(|jobs| jobs as usize);
+    let slots = options.slots.or(planned_jobs).unwrap_or(usize::MAX);
+    let wish = options.wish();
     let mut planned = Vec::new();
-    for agent in board.coders() {
-        let asked = options.teams.is_empty() || options.teams.contains(&agent.team);
-        if !asked || jobs.is_some_and(|jobs| planned.len() >= jobs) {
-            continue;
-        }
-        let wish = Wish::of(agent);
-        let Ok(task) = board.choose(&wish).map(|choice| choice.task.id.clone()) else {
-            continue;
+    while planned.len() < slots {
+        let Ok(choice) = board.choose(&wish) else {
+            break;
         };
+        let (task, agent) = (choice.task.id.clone(), choice.agent);
         let ask = Ask::named(task.clone(), agent, None);
-        if carry_out(ledger, &mut board, Op::Claim(Box::new(ask))).is_some() {
-            planned.push(plan(ledger, &board, agent, &task)?);
+        if carry_out(ledger, &mut board, Op::Claim(Box::new(ask))).is_none() {
+            break;
         }
+        planned.push(plan(ledger, &board, agent, &task)?);
     }
     Ok(Preview {
         dispatched,

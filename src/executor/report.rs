@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::git::Repo;
-use crate::model::{Board, State, Task, TaskId, TeamId};
+use crate::model::{Board, State, Task, TaskId, Wish};
 
 /// What a run came to; the tasks of the teams that it was for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -23,6 +23,9 @@ pub struct Report {
     /// Attempts that this run began.
     #[serde(skip)]
     pub begun: usize,
+    /// Whether it has waited for others.
+    #[serde(skip)]
+    pub waited: bool,
     /// Whether this run changed anything besides.
     #[serde(skip)]
     pub assembled: bool,
@@ -54,13 +57,13 @@ pub struct Waiting {
 }
 
 impl Report {
-    /// Sorts the tasks of some teams, all where none is named, by what became of them.
-    pub fn of(repo: &Repo, board: &Board, teams: &[TeamId]) -> Self {
+    /// Sorts the tasks that an executor was for by what became of them.
+    pub fn of(repo: &Repo, board: &Board, wish: &Wish) -> Self {
         let mut report = Self::default();
         let mut tasks: Vec<&Task> = board
             .tasks
             .values()
-            .filter(|task| teams.is_empty() || teams.contains(&task.team))
+            .filter(|task| wish.fits(task))
             .collect();
         tasks.sort_by_key(|task| task.order);
         for task in tasks {

@@ -1,42 +1,48 @@
 //! Decides what the executor does next: events in, actions out.
 //!
-//! Pure, so that every order of events can be tried; which task an agent gets, and whether it may, the
-//! ledger decides. Each coder goes through `Claim, Prepare, Start, Judge, Settle`, or leaves out the middle
-//! when something goes wrong, and whatever was claimed is settled before [`Action::Finish`].
+//! Pure, so that every order of events can be tried; which task a slot gets, and for which coder, the ledger
+//! decides. Each slot goes through `Claim, Prepare, Start, Judge, Settle`, or leaves out the middle when
+//! something goes wrong, and whatever was claimed is settled before [`Action::Finish`]. That the ledger may be
+//! out of reach is no matter of this: an answer then comes later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::model::AgentId;
+/// A place for one agent at a time, counted from 0.
+pub(super) type Slot = usize;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// The executor has begun.
     Begun,
-    /// What may start was made ready.
-    Dispatched,
-    /// The ledger gave the agent a task.
-    Claimed(AgentId),
-    /// The ledger has no task for the agent.
-    Refused(AgentId),
-    /// Its worktree is ready, or could not be made.
-    Prepared(AgentId, bool),
+    /// What may start was made ready; says whether waiting may bring further work.
+    Dispatched(bool),
+    /// The ledger gave the slot a task.
+    Claimed(Slot),
+    /// The ledger has no task for the slot.
+    Refused(Slot),
+    /// The worktree is ready, or could not be made.
+    Prepared(Slot, bool),
     /// The agent ended, by itself or by a time limit.
-    Exited(AgentId),
-    /// The agent ended because it was asked to, or could not be started because everything stops.
-    Stopped(AgentId),
+    Exited(Slot),
+    /// The attempt was broken off through no fault of its own.
+    Stopped(Slot),
     /// The checks of its work passed, or something went wrong.
-    Judged(AgentId, bool),
-    /// The ledger says how the attempt ended, and the coder is free.
-    Settled(AgentId),
-    /// Someone else has ended the agent's claim.
-    Lost(AgentId),
-    /// Someone else has moved the ledger.
+    Judged(Slot, bool),
+    /// The ledger says how the attempt ended, and the slot is free.
+    Settled(Slot),
+    /// Someone else has ended the claim.
+    Lost(Slot),
+    /// The ledger has moved.
     Moved,
+    /// Others have handed in work.
+    HandedIn,
     /// An assembly came to its end, with or without having changed a task.
     Assembled(bool),
-    /// A person wants it to stop.
+    /// A person, or whoever runs the machine, wants it to stop.
     Signalled,
+    /// The time that [`Action::Grace`] began is over.
+    GraceOver,
 }
 
 /// Something to do.
@@ -44,24 +50,41 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Make ready what may start.
     Dispatch,
-    /// Ask the ledger for a task for the agent.
-    Claim(AgentId),
-    /// Make its worktree ready.
-    Prepare(AgentId),
-    /// Start it.
-    Start(AgentId),
+    /// Ask the ledger for a task.
+    Claim(Slot),
+    /// Make the worktree ready.
+    Prepare(Slot),
+    /// Start the agent.
+    Start(Slot),
     /// Ask it to stop.
-    Stop(AgentId),
+    Stop(Slot),
     /// End it at once.
-    Kill(AgentId),
+    Kill(Slot),
     /// Check what it has done.
-    Judge(AgentId),
-    /// Tell the ledger how its attempt ended.
-    Settle(AgentId, Outcome),
+    Judge(Slot),
+    /// Tell the ledger how the attempt ended.
+    Settle(Slot, Outcome),
     /// Bring together what was submitted.
     Assemble,
+    /// Tell that others are waited for.
+    Wait,
+    /// Take back what was asked for and not given yet.
+    Withdraw,
+    /// Let pass the time that agents get to end by themselves, or to be ended in.
+    Grace(Grace),
+    /// Try no more to tell the ledger what cannot be told.
+    GiveUp,
     /// Leave; nothing runs.
     Finish,
+}
+
+/// Which time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grace {
+    /// In which agents may finish.
+    Finish,
+    /// In which agents that were asked to stop, and checks, may end.
+    End,
 }
 
 /// How an attempt ended.
@@ -77,7 +100,19 @@ pub(super) enum Outcome {
     Abandon,
 }
 
-/// How far an agent is with its task.
+/// When an executor ends by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// When it has nothing to do and nobody on another machine works either.
+    #[default]
+    Idle,
+    /// When nothing is left that it could ever do.
+    Over,
+    /// When it has done what was there for its slots.
+    Once,
+}
+
+/// How far a slot is with its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Claiming,
@@ -88,44 +123,66 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct Work {
     stage: Stage,
     lost: bool,
 }
 
-/// How urgently a person wants it to stop.
+/// How urgently it is to stop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stopping {
     #[default]
     No,
+    /// Nothing new; agents may finish.
+    Draining,
     Politely,
     Firmly,
+}
+
+/// How a fleet goes about its work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// Most agents at once.
+    pub slots: usize,
+    /// Whether it brings together what was submitted.
+    pub assembles: bool,
+    /// When it ends.
+    pub until: Until,
+    /// Whether agents may finish after the first signal.
+    pub drains: bool,
 }
 
 /// What the executor knows of its own doing.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    coders: Vec<AgentId>,
-    jobs: usize,
-    busy: BTreeMap<AgentId, Slot>,
-    /// Coders that there was nothing for since the last dispatch.
-    resting: BTreeSet<AgentId>,
-    assembles: bool,
-    /// Whether something may have been submitted since the last assembly.
+    manner: Manner,
+    busy: BTreeMap<Slot, Work>,
+    /// Whether there was nothing for a slot since the ledger was last looked at.
+    resting: bool,
+    /// Dispatches that were not answered yet.
+    dispatching: usize,
+    /// Whether waiting may bring further work, and whether that was told.
+    more: bool,
+    waits: bool,
+    /// Whether any slot has asked for work.
+    asked: bool,
+    /// Whether something may have been submitted since the last assembly began.
     due: bool,
     assembling: bool,
     stopping: Stopping,
 }
 
 impl Fleet {
-    /// Returns a fleet in which nobody works yet; coders are asked in the given order.
-    pub(super) fn new(coders: Vec<AgentId>, jobs: usize, assembles: bool) -> Self {
+    /// Returns a fleet in which nobody works yet.
+    pub(super) fn new(manner: Manner) -> Self {
         Self {
-            coders,
-            jobs,
+            manner,
             busy: BTreeMap::new(),
-            resting: BTreeSet::new(),
-            assembles,
+            resting: false,
+            dispatching: 0,
+            more: false,
+            waits: false,
+            asked: false,
             due: true,
             assembling: false,
             stopping: Stopping::No,
@@ -135,148 +192,222 @@ impl Fleet {
     /// Takes an event and returns what is to be done, in order.
     pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         match event {
-            Event::Begun => vec![Action::Dispatch],
-            Event::Dispatched => {
-                self.resting.clear();
+            Event::Begun => self.dispatch(),
+            Event::Dispatched(more) => {
+                self.dispatching = self.dispatching.saturating_sub(1);
+                self.more = more;
+                self.resting = false;
                 self.fill()
             }
-            Event::Claimed(agent) if self.stops() => self.settle(agent, Outcome::Release),
-            Event::Claimed(agent) => self.advance(agent, Stage::Preparing, Action::Prepare(agent)),
-            Event::Refused(agent) => {
-                self.busy.remove(&agent);
-                self.resting.insert(agent);
+            Event::Claimed(slot) => {
+                self.waits = false;
+                if let Some(work) = self.busy.get_mut(&slot) {
+                    // What was lost before this was the slot's last claim.
+                    work.lost = false;
+                }
+                if self.stops() {
+                    return self.settle(slot, Outcome::Release);
+                }
+                self.advance(slot, Stage::Preparing, Action::Prepare(slot))
+            }
+            Event::Refused(slot) => {
+                self.busy.remove(&slot);
+                self.resting = true;
                 self.fill()
             }
-            Event::Prepared(agent, _) if self.stops() => self.settle(agent, Outcome::Release),
-            Event::Prepared(agent, _) if self.is_lost(agent) => {
-                self.settle(agent, Outcome::Abandon)
+            Event::Moved if self.stops() || self.assembling || self.is_full() => Vec::new(),
+            Event::Moved => self.dispatch(),
+            Event::HandedIn => {
+                self.due = true;
+                Vec::new()
             }
-            Event::Prepared(agent, true) => {
-                self.advance(agent, Stage::Running, Action::Start(agent))
+            Event::Assembled(changed) => {
+                self.assembling = false;
+                if self.stops() {
+                    return vec![Action::Finish];
+                }
+                match changed || self.more {
+                    true => self.dispatch(),
+                    false => self.fill(),
+                }
             }
-            Event::Prepared(agent, false) => self.settle(agent, Outcome::Fail),
-            Event::Exited(agent) if self.is_lost(agent) => self.settle(agent, Outcome::Abandon),
-            Event::Exited(agent) => self.advance(agent, Stage::Judging, Action::Judge(agent)),
-            Event::Stopped(agent) if self.is_lost(agent) => self.settle(agent, Outcome::Abandon),
-            Event::Stopped(agent) => self.settle(agent, Outcome::Release),
-            Event::Judged(agent, passed) => {
+            Event::Signalled => self.stop(),
+            Event::GraceOver => self.hurry(),
+            Event::Prepared(..)
+            | Event::Exited(_)
+            | Event::Stopped(_)
+            | Event::Judged(..)
+            | Event::Settled(_)
+            | Event::Lost(_) => self.step_attempt(event),
+        }
+    }
+
+    /// Takes an event of an attempt.
+    fn step_attempt(&mut self, event: Event) -> Vec<Action> {
+        match event {
+            Event::Prepared(slot, _) if self.stops() => self.settle(slot, Outcome::Release),
+            Event::Prepared(slot, _) | Event::Exited(slot) | Event::Stopped(slot)
+                if self.is_lost(slot) =>
+            {
+                self.settle(slot, Outcome::Abandon)
+            }
+            Event::Prepared(slot, true) => self.advance(slot, Stage::Running, Action::Start(slot)),
+            Event::Prepared(slot, false) => self.settle(slot, Outcome::Fail),
+            Event::Exited(slot) => self.advance(slot, Stage::Judging, Action::Judge(slot)),
+            Event::Stopped(slot) => self.settle(slot, Outcome::Release),
+            Event::Judged(slot, passed) => {
                 let outcome = match passed {
-                    _ if self.is_lost(agent) => Outcome::Abandon,
+                    _ if self.is_lost(slot) => Outcome::Abandon,
                     true => Outcome::Submit,
                     // The checks themselves may have been killed, which says nothing about the work.
                     false if self.stopping == Stopping::Firmly => Outcome::Release,
                     false => Outcome::Fail,
                 };
-                self.settle(agent, outcome)
+                self.settle(slot, outcome)
             }
-            Event::Settled(agent) => {
-                self.busy.remove(&agent);
+            Event::Settled(slot) => {
+                self.busy.remove(&slot);
                 self.due = true;
-                if self.stops() {
-                    self.fill()
-                } else {
-                    vec![Action::Dispatch]
+                match self.stops() {
+                    true => self.fill(),
+                    false => self.dispatch(),
                 }
             }
-            Event::Lost(agent) => self.lose(agent),
-            Event::Moved if self.stops() || self.assembling || self.busy.len() >= self.jobs => {
-                Vec::new()
-            }
-            Event::Moved => vec![Action::Dispatch],
-            Event::Assembled(changed) => {
-                self.assembling = false;
-                self.due = false;
-                if changed && !self.stops() {
-                    vec![Action::Dispatch]
-                } else {
-                    vec![Action::Finish]
-                }
-            }
-            Event::Signalled => self.stop(),
+            Event::Lost(slot) => self.lose(slot),
+            _ => Vec::new(),
         }
     }
 
-    /// Returns whether a person wants it to stop.
+    /// Returns whether it is to stop.
     pub(super) fn stops(&self) -> bool {
         self.stopping > Stopping::No
     }
 
-    /// Gives free coders work; where nobody works and there is none, goes on to what comes after.
+    fn is_full(&self) -> bool {
+        self.busy.len() >= self.manner.slots
+    }
+
+    fn dispatch(&mut self) -> Vec<Action> {
+        self.dispatching += 1;
+        vec![Action::Dispatch]
+    }
+
+    /// Gives free slots work; where nobody works and there is none, goes on to what comes after.
     fn fill(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
-        if !self.stops() && !self.assembling {
-            for agent in &self.coders {
-                if self.busy.len() >= self.jobs {
-                    break;
-                }
-                if !self.busy.contains_key(agent) && !self.resting.contains(agent) {
-                    let slot = Slot {
+        let has_had = self.asked && self.manner.until == Until::Once;
+        if !self.stops() && !self.assembling && !self.resting && !has_had {
+            self.asked = true;
+            for slot in 0..self.manner.slots {
+                self.busy.entry(slot).or_insert_with(|| {
+                    actions.push(Action::Claim(slot));
+                    Work {
                         stage: Stage::Claiming,
                         lost: false,
-                    };
-                    self.busy.insert(*agent, slot);
-                    actions.push(Action::Claim(*agent));
-                }
+                    }
+                });
             }
         }
         if !self.busy.is_empty() || self.assembling {
             return actions;
         }
-        if self.assembles && self.due && !self.stops() {
-            self.assembling = true;
+        if self.stops() {
+            return vec![Action::Finish];
+        }
+        if self.dispatching > 0 {
+            return Vec::new();
+        }
+        if self.manner.assembles && self.due {
+            (self.assembling, self.due) = (true, false);
             return vec![Action::Assemble];
         }
-        vec![Action::Finish]
+        if !self.more || self.manner.until == Until::Once {
+            return vec![Action::Finish];
+        }
+        if std::mem::replace(&mut self.waits, true) {
+            return Vec::new();
+        }
+        vec![Action::Wait]
     }
 
-    fn advance(&mut self, agent: AgentId, stage: Stage, action: Action) -> Vec<Action> {
-        if let Some(slot) = self.busy.get_mut(&agent) {
-            slot.stage = stage;
+    fn advance(&mut self, slot: Slot, stage: Stage, action: Action) -> Vec<Action> {
+        if let Some(work) = self.busy.get_mut(&slot) {
+            work.stage = stage;
         }
         vec![action]
     }
 
-    fn settle(&mut self, agent: AgentId, outcome: Outcome) -> Vec<Action> {
-        self.advance(agent, Stage::Settling, Action::Settle(agent, outcome))
+    fn settle(&mut self, slot: Slot, outcome: Outcome) -> Vec<Action> {
+        self.advance(slot, Stage::Settling, Action::Settle(slot, outcome))
     }
 
-    fn is_lost(&self, agent: AgentId) -> bool {
-        self.busy.get(&agent).is_some_and(|slot| slot.lost)
+    fn is_lost(&self, slot: Slot) -> bool {
+        self.busy.get(&slot).is_some_and(|work| work.lost)
     }
 
-    fn lose(&mut self, agent: AgentId) -> Vec<Action> {
-        let Some(slot) = self.busy.get_mut(&agent) else {
+    fn lose(&mut self, slot: Slot) -> Vec<Action> {
+        let Some(work) = self.busy.get_mut(&slot) else {
             return Vec::new();
         };
-        let first = !slot.lost;
-        slot.lost = true;
-        if first && slot.stage == Stage::Running {
-            vec![Action::Stop(agent)]
+        let first = !work.lost;
+        work.lost = true;
+        if first && work.stage == Stage::Running {
+            vec![Action::Stop(slot)]
         } else {
             Vec::new()
         }
     }
 
     fn stop(&mut self) -> Vec<Action> {
-        self.stopping = match self.stopping {
-            Stopping::No => Stopping::Politely,
-            Stopping::Politely | Stopping::Firmly => Stopping::Firmly,
+        let first = !self.stops();
+        self.stopping = match (first, self.manner.drains) {
+            (true, true) => Stopping::Draining,
+            (true, false) => Stopping::Politely,
+            (false, _) => Stopping::Firmly,
         };
         if self.busy.is_empty() {
             // An assembly resumes by itself when it is begun again, so nothing is waited for.
             return vec![Action::Finish];
         }
+        let mut actions = match first {
+            true => vec![Action::Withdraw],
+            false => Vec::new(),
+        };
+        actions.extend(self.press());
+        actions
+    }
+
+    /// Goes on to the next urgency once the time of one is over.
+    fn hurry(&mut self) -> Vec<Action> {
+        self.stopping = match self.stopping {
+            Stopping::Draining => Stopping::Politely,
+            Stopping::Politely => Stopping::Firmly,
+            // A time that was begun before something more urgent came.
+            Stopping::No | Stopping::Firmly => return Vec::new(),
+        };
+        self.press()
+    }
+
+    /// Returns what brings the attempts to their end as urgently as it is.
+    fn press(&self) -> Vec<Action> {
         let firmly = self.stopping == Stopping::Firmly;
-        let told = self.busy.iter().filter_map(|(agent, slot)| {
-            let action = if firmly {
-                Action::Kill(*agent)
-            } else {
-                Action::Stop(*agent)
+        let told = self.busy.iter().filter_map(|(slot, work)| {
+            let action = match firmly {
+                true => Action::Kill(*slot),
+                false => Action::Stop(*slot),
             };
-            let hears = slot.stage == Stage::Running || firmly && slot.stage == Stage::Judging;
+            let hears = work.stage == Stage::Running || firmly && work.stage == Stage::Judging;
             hears.then_some(action)
         });
-        told.collect()
+        match self.stopping {
+            Stopping::No => Vec::new(),
+            Stopping::Draining => vec![Action::Grace(Grace::Finish)],
+            Stopping::Politely if self.manner.drains => {
+                told.chain([Action::Grace(Grace::End)]).collect()
+            }
+            Stopping::Politely => told.collect(),
+            Stopping::Firmly => told.chain([Action::GiveUp]).collect(),
+        }
     }
 }
 

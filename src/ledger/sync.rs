@@ -32,6 +32,15 @@ pub struct Synced {
     pub expired: Vec<(Expired, Result<(), Refusal>)>,
 }
 
+/// What a round does besides fetching the ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// Exchange branches, and look whose lease has run out.
+    pub work: bool,
+    /// Renew this machine's lease, if it holds claims.
+    pub renew: bool,
+}
+
 impl Ledger {
     /// Does one round: ledger, branches, leases.
     ///
@@ -39,6 +48,16 @@ impl Ledger {
     ///
     /// The remote cannot be reached ([`super::Unreachable`]), or its ledger is not one that ours may follow.
     pub fn sync(&mut self) -> Result<Synced> {
+        let renew = self.remote().is_some();
+        self.round(Round { work: true, renew })
+    }
+
+    /// Does one round: the ledger, and what is asked for besides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::sync`].
+    pub fn round(&mut self, round: Round) -> Result<Synced> {
         let before = self.tip();
         let mut synced = Synced {
             remote: self.remote(),
@@ -46,16 +65,24 @@ impl Ledger {
         };
         if self.remote().is_some() {
             synced.sent = self.sync_ledger()?;
-            self.fetch_work()?;
+            if round.work {
+                self.fetch_work()?;
+            }
             self.refresh()?;
             synced.received = self.count_since(before)?;
-            synced.branches = self.push_integrated()?;
-            if self.holds_claims() {
-                self.renew_lease()?;
-                synced.renewed = true;
+            if round.work {
+                synced.branches = self.push_integrated()?;
             }
+        } else {
+            self.refresh()?;
         }
-        synced.expired = self.expire_claims(self.actor)?;
+        if round.renew && self.holds_claims() {
+            self.renew_lease()?;
+            synced.renewed = true;
+        }
+        if round.work {
+            synced.expired = self.expire_claims(self.actor)?;
+        }
         Ok(synced)
     }
 

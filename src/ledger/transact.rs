@@ -231,8 +231,13 @@ impl Ledger {
         }
     }
 
-    /// Looks for an intent among what was carried out since its writer has seen the ledger.
-    fn find_done(&self, id: &OpId, seen: Option<Oid>) -> Result<Option<Done>> {
+    /// Looks for an operation of unknown result in the ledger as last read, down to a commit that it cannot be
+    /// in.
+    ///
+    /// # Errors
+    ///
+    /// A commit cannot be read.
+    pub fn find_done(&self, id: &OpId, seen: Option<Oid>) -> Result<Option<Done>> {
         for entry in self.history() {
             let entry = entry?;
             if Some(entry.commit) == seen {

@@ -89,6 +89,7 @@ impl Board {
             Op::ApplyPlan(change) => self.apply_plan(intent, change),
             Op::AddTask(spec) => self.add_task(spec),
             Op::Dispatch(gate) => self.dispatch(intent, *gate),
+            Op::Gate(gate) => self.set_gate(intent, *gate),
             Op::Authority(name) => self.set_authority(intent, name),
             Op::Claim(ask) => self.claim(intent, ask),
             Op::Start(claim) => self.start(intent, claim),

@@ -42,6 +42,9 @@ pub struct Settings {
     /// The run; absent before the first `plan apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunSpec>,
+    /// How far a phase must have come before the next one opens, for everybody who dispatches.
+    #[serde(default, skip_serializing_if = "Gate::is_submitted")]
+    pub gate: Gate,
     /// Agent profiles by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<String, Profile>,
@@ -57,6 +60,7 @@ impl Default for Settings {
             base: String::from("main"),
             authority: LOCAL.to_owned(),
             run: None,
+            gate: Gate::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -153,8 +157,8 @@ impl Task {
     }
 }
 
-/// How far earlier work must have come before later work may start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How far earlier work must have come before later work may start; what asks for more is greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gate {
     /// Submitted is enough for a phase to close.
@@ -162,6 +166,16 @@ pub enum Gate {
     Submitted,
     /// A phase closes when all its tasks are merged or given up.
     Merged,
+}
+
+impl Gate {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_submitted(&self) -> bool {
+        *self == Self::Submitted
+    }
 }
 
 /// State of a phase, as `status` shows it.

@@ -217,7 +217,7 @@ impl Board {
 
 impl Wish {
     /// Returns whether the wish is for tasks like this one.
-    fn fits(&self, task: &Task) -> bool {
+    pub fn fits(&self, task: &Task) -> bool {
         let skilled = self
             .skills
             .as_ref()

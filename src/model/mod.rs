@@ -9,6 +9,7 @@ pub mod event;
 pub mod ids;
 pub mod lease;
 pub mod op;
+mod prospect;
 pub mod scope;
 pub mod spec;
 pub mod state;

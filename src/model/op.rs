@@ -73,8 +73,11 @@ pub enum Op {
     ApplyPlan(Box<PlanChange>),
     /// Add one task.
     AddTask(Box<TaskSpec>),
-    /// Make ready what may start; give failed tasks their retry or record the gap.
+    /// Make ready what may start; give failed tasks their retry or record the gap. Phases open by this gate or
+    /// by the ledger's, whichever asks for more.
     Dispatch(Gate),
+    /// Say how far a phase must have come before the next one opens, whoever dispatches.
+    Gate(Gate),
     /// Give one agent the right to work on a task.
     Claim(Box<Ask>),
     /// The agent has begun.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::pace::Recent;
 use super::text::{ago, bar, clean, count, span, style};
 use crate::model::{
-    AgentId, Board, CommitId, Gate, PhaseName, PhaseState, State, Task, TaskId, TeamId, Timestamp,
+    AgentId, Board, CommitId, PhaseName, PhaseState, State, Task, TaskId, TeamId, Timestamp,
 };
 use crate::ui::{Style, Ui};
 
@@ -116,7 +116,7 @@ impl<'a> Row<'a> {
 impl<'a> Swarm<'a> {
     /// Reads the numbers off the board.
     pub fn new(board: &'a Board) -> Self {
-        let states = board.phase_states(Gate::default());
+        let states = board.phase_states(board.settings.gate);
         let phase_of_team = phase_of_team(board);
         let mut tasks: Vec<&Task> = board.tasks.values().collect();
         tasks.sort_by_key(|task| task.order);

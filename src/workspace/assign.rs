@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, prepare, show_task};
+use super::{Assignment, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -104,6 +104,16 @@ pub fn assign(
 ///
 /// Git cannot be read.
 pub fn ask(ledger: &Ledger, wish: &Wish) -> Result<Result<Ask, NoWork>> {
+    ask_for(ledger, wish, 1)
+}
+
+/// As [`ask`], prepared for the best tasks up to a number, so that as many who ask alike and at once get one
+/// each.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub fn ask_for(ledger: &Ledger, wish: &Wish, most: usize) -> Result<Result<Ask, NoWork>> {
     let board = ledger.board();
     let mut refused: Vec<(TaskId, Refusal)> = Vec::new();
     let mut ask = Ask {
@@ -111,10 +121,13 @@ pub fn ask(ledger: &Ledger, wish: &Wish) -> Result<Result<Ask, NoWork>> {
         lease_until: lease_until(board),
         ..Ask::default()
     };
-    loop {
-        let apart = |task: &Task| refused.iter().all(|(other, _)| *other != task.id);
+    while ask.bases.len() < most {
+        let apart = |task: &Task| {
+            !ask.bases.contains_key(&task.id) && refused.iter().all(|(other, _)| *other != task.id)
+        };
         let chosen = match board.choose_among(wish, apart) {
             Ok(choice) => choice.task,
+            Err(_) if !ask.bases.is_empty() => break,
             // What stands in the way of the best is the better answer.
             Err(refusal) => {
                 let refusal = match refused.first() {
@@ -131,10 +144,12 @@ pub fn ask(ledger: &Ledger, wish: &Wish) -> Result<Result<Ask, NoWork>> {
             Ok(base) => {
                 ask.bases
                     .insert(chosen.id.clone(), CommitId(base.to_string()));
-                break;
             }
             Err(refusal) if wish.task.is_some() => return Ok(Err(refusal.into())),
             Err(refusal) => refused.push((chosen.id.clone(), refusal)),
+        }
+        if wish.task.is_some() {
+            break;
         }
     }
     if wish.task.is_none() {
@@ -219,9 +234,27 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 ///
 /// As [`prepare`], or the task is gone from the ledger.
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
-    let dir = prepare(ledger.repo(), assignment)?;
+    let dir = prepare_from(
+        ledger.repo(),
+        assignment,
+        start_of(ledger, assignment)?,
+        &[],
+    )?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
+}
+
+/// Returns the commit that a branch of ours must build on where other machines work on it as well: what was
+/// last submitted of the task, or its base. `None` where the branch here is all there is.
+fn start_of(ledger: &Ledger, assignment: &Assignment) -> Result<Option<Oid>> {
+    if ledger.remote().is_none() || !assignment.branch.starts_with("orch/") {
+        return Ok(None);
+    }
+    let task = ledger.board().tasks.get(&assignment.task);
+    match task.and_then(|task| task.status.head.as_ref()) {
+        Some(head) => fetched_commit(ledger, head).map(Some),
+        None => Ok(Some(assignment.base)),
+    }
 }
 
 /// Prepares the worktree of a claim; gives the claim back where that fails.
@@ -293,8 +326,14 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
 pub fn base_commit(ledger: &Ledger, task: &Task) -> Result<Result<Oid, Refusal>> {
     let (repo, board) = (ledger.repo(), ledger.board());
     if let Some(base) = &task.status.base {
-        match repo.resolve_commit(&base.0) {
+        // Work that was pushed has brought its base along.
+        let found = match &task.status.head {
+            Some(_) => fetched_commit(ledger, base),
+            None => repo.resolve_commit(&base.0),
+        };
+        match found {
             Ok(base) => return Ok(Ok(base)),
+            Err(error) if error.is::<ledger::Unreachable>() => return Err(error),
             // It was made on another machine, and nothing that was pushed has it: cut anew.
             Err(_) if ledger.remote().is_some() => {}
             Err(error) => return Err(error),

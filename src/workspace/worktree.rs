@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 
 use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers, uncommitted};
 use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
-use super::recovery::{end_operations, keep_loose};
+use super::recovery::{end_operations, keep, keep_loose};
 use super::{Assignment, settings, view};
 use crate::error::UserError;
+use crate::git::refs::Swap;
 use crate::git::worktree::{
     Head, Holder, Linked, NewWorktree, checked_out_elsewhere, cone_patterns, is_locked, read_head,
 };
@@ -34,10 +35,25 @@ pub fn prepare(repo: &Repo, assignment: &Assignment) -> Result<PathBuf> {
 ///
 /// As [`prepare`].
 pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Result<PathBuf> {
+    prepare_from(repo, assignment, None, cone)
+}
+
+/// As [`prepare_cone`], on a branch that goes on from a commit: where the branch is here and says otherwise, it
+/// is moved there, and what it had is kept under a recovery ref.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_from(
+    repo: &Repo,
+    assignment: &Assignment,
+    start: Option<Oid>,
+    cone: &[String],
+) -> Result<PathBuf> {
     view::exclude_add(repo)?;
     let place = Place::of(repo, assignment.agent);
     let _own = place.lock(repo)?;
-    cut_branch(repo, &assignment.branch, assignment.base)?;
+    cut_branch(repo, &assignment.branch, start.unwrap_or(assignment.base))?;
     let mut usable = place.mend(repo)?;
     if usable && save(repo, &place, assignment).is_err() {
         // What cannot be saved as a commit is kept as it is, out of the way.
@@ -45,6 +61,9 @@ pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Re
         usable = false;
     }
     free_branch(repo, &place, &assignment.branch)?;
+    if let Some(start) = start {
+        bring_branch(repo, assignment, start)?;
+    }
     settings::write(repo, assignment.agent, Some(assignment), !cone.is_empty())?;
     if usable {
         switch(repo, &place, &assignment.branch, cone)?;
@@ -160,6 +179,29 @@ fn cut_branch(repo: &Repo, branch: &str, base: Oid) -> Result<()> {
     // Lost, somebody else created it in this moment: it is continued.
     repo.swap_refs(&[(&name, None, Some(base))], "orch: cut from base")
         .map(drop)
+}
+
+/// Brings a branch to a commit that it must build on; what it had besides is kept.
+fn bring_branch(repo: &Repo, assignment: &Assignment, start: Oid) -> Result<()> {
+    let name = format!("refs/heads/{}", assignment.branch);
+    let Some(ours) = repo.read_ref(&name)? else {
+        return Ok(());
+    };
+    if repo.is_ancestor(start, ours)? {
+        return Ok(());
+    }
+    if !repo.is_ancestor(ours, start)? {
+        keep(repo, &assignment.agent.to_string(), ours)?;
+    }
+    match repo.swap_refs(&[(&name, Some(ours), Some(start))], "orch: go on from here")? {
+        Swap::Won => Ok(()),
+        Swap::Lost => Err(UserError::new(format!(
+            "branch {} was moved while it was made ready",
+            assignment.branch
+        ))
+        .hint(format!("git orch status {}", assignment.task))
+        .into()),
+    }
 }
 
 /// Saves what is in a worktree, so that it may be changed.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod drive;
+pub mod machines;
 pub mod site;
 pub mod words;
 

@@ -9,61 +9,68 @@ use super::{Done, Drive, Live, problem};
 use crate::error::UserError;
 use crate::executor::News;
 use crate::executor::attempt::{self, Held};
-use crate::executor::step::{Event, Outcome};
+use crate::executor::clerk::Request;
+use crate::executor::step::{Event, Outcome, Slot};
 use crate::ledger::Ledger;
-use crate::model::{AgentId, CommitId, Op, RefusalKind, State, TaskId};
+use crate::model::{CommitId, Op, Refusal, State, Status};
 use crate::process::{self, Ended, Ending};
-use crate::workspace;
+use crate::workspace::{self, Assignment};
 
 impl Drive<'_> {
-    pub(super) fn claim(&mut self, agent: AgentId) {
-        match attempt::claim(&mut self.ledger, agent) {
-            Ok(Ok(held)) => {
-                let assignment = &held.assignment;
-                let (task, number) = (assignment.task.clone(), assignment.attempt);
-                self.refused.remove(&task);
-                self.watch.tell(&News::Claimed(agent, task, number));
-                self.begun += 1;
-                let live = Live {
-                    held,
-                    worktree: PathBuf::new(),
-                    stop: None,
-                    kill: None,
-                    ended: None,
-                    verdict: None,
-                };
-                self.live.insert(agent, live);
-                self.queue.push_back(Event::Claimed(agent));
-            }
-            Ok(Err(refused)) => {
-                for (task, refusal) in refused {
-                    let new = self.refused.insert(task.clone(), refusal.message.clone());
-                    // A full wave is how it should be; what a person must mend is told once.
-                    if refusal.kind == RefusalKind::Denied && new.is_none() {
-                        let text = format!("{task} waits: {}", refusal.message);
-                        self.watch.tell(&News::Warning(text));
-                    }
-                }
-                self.queue.push_back(Event::Refused(agent));
-            }
-            Err(error) => {
-                self.fail(error);
-                self.queue.push_back(Event::Refused(agent));
-            }
+    pub(super) fn claimed(&mut self, slot: Slot, held: Held) {
+        let assignment = &held.assignment;
+        let (agent, task) = (assignment.agent, assignment.task.clone());
+        self.refused.remove(&task);
+        self.watch
+            .tell(&News::Claimed(agent, task, assignment.attempt));
+        self.begun += 1;
+        // A coder whose claim was lost is free to the ledger before its agent has ended here.
+        let waits = self
+            .live
+            .values()
+            .any(|live| live.held.assignment.agent == agent);
+        let live = Live {
+            held,
+            waits,
+            worktree: PathBuf::new(),
+            stop: None,
+            kill: None,
+            ended: None,
+            verdict: None,
+            last_news: None,
+        };
+        self.live.insert(slot, live);
+        if !waits {
+            self.queue.push_back(Event::Claimed(slot));
         }
-        self.seen_all();
+        self.look();
     }
 
-    pub(super) fn prepare(&mut self, agent: AgentId) {
+    /// Forgets an attempt, and lets the next one have its coder's worktree.
+    fn forget(&mut self, slot: Slot) -> Option<Live> {
+        let live = self.live.remove(&slot)?;
+        let agent = live.held.assignment.agent;
+        let next = self
+            .live
+            .iter_mut()
+            .find(|(_, other)| other.waits && other.held.assignment.agent == agent);
+        if let Some((next, other)) = next {
+            other.waits = false;
+            self.queue.push_back(Event::Claimed(*next));
+        }
+        Some(live)
+    }
+
+    pub(super) fn prepare(&mut self, slot: Slot) {
         self.beside(
-            agent,
+            slot,
             |ledger, held| workspace::ready(ledger, &held.assignment),
             Done::Ready,
         );
     }
 
-    pub(super) fn start(&mut self, agent: AgentId) {
-        let Some(live) = self.live.get_mut(&agent) else {
+    pub(super) fn start(&mut self, slot: Slot) {
+        let Some(live) = self.live.get_mut(&slot) else {
             return;
         };
         let spec = attempt::brief(&self.ledger, &live.held, &live.worktree);
@@ -71,20 +78,17 @@ impl Drive<'_> {
         let (kill, killed) = oneshot::channel();
         live.stop = Some(stop);
         live.kill = Some(kill);
-        let claim = live.held.claim();
-        let begun = spec.and_then(|spec| {
-            let started = self.transact(&Op::Start(claim))?;
-            started.map_err(|refusal| anyhow::anyhow!(refusal.message))?;
-            Ok(spec)
-        });
-        let spec = match begun {
+        let spec = match spec {
             Ok(spec) => spec,
             Err(error) => {
-                self.give_up(agent, &error);
-                self.queue.push_back(Event::Judged(agent, false));
+                self.give_up(slot, &error);
+                self.queue.push_back(Event::Judged(slot, false));
                 return;
             }
         };
+        // The agent does not wait for the ledger to hear of it, which may take as long as the remote is away.
+        let claim = live.held.claim();
+        self.clerk.ask(Request::Start(slot, claim));
         self.beside.spawn(async move {
             // A sender that is gone is no wish to stop.
             let heard = async |asked: oneshot::Receiver<()>| match asked.await {
@@ -92,15 +96,16 @@ impl Drive<'_> {
                 Err(_) => std::future::pending().await,
             };
             let ended = process::run_until(&spec, heard(stopped), heard(killed)).await;
-            Done::Ended(agent, ended)
+            Done::Ended(slot, ended)
         });
     }
 
-    pub(super) fn ended(&mut self, agent: AgentId, ended: Ended) {
-        let Some(live) = self.live.get_mut(&agent) else {
+    pub(super) fn ended(&mut self, slot: Slot, ended: Ended) {
+        let Some(live) = self.live.get_mut(&slot) else {
             return;
         };
         if ended.leftovers > 0 {
+            let agent = live.held.assignment.agent;
             let text = format!(
                 "[{agent}] processes left behind and ended: {}",
                 ended.leftovers
@@ -113,26 +118,26 @@ impl Drive<'_> {
         self.look();
         let working = self
             .live
-            .get(&agent)
+            .get(&slot)
             .is_some_and(|live| attempt::is_working(self.ledger.board(), &live.held));
         if !working {
             // It has handed in, failed or blocked its task by itself: there is nothing left to say.
-            self.queue.push_back(Event::Lost(agent));
+            self.queue.push_back(Event::Lost(slot));
         }
         self.queue.push_back(if stopped {
-            Event::Stopped(agent)
+            Event::Stopped(slot)
         } else {
-            Event::Exited(agent)
+            Event::Exited(slot)
         });
     }
 
-    pub(super) fn judge(&mut self, agent: AgentId) {
-        let Some(live) = self.live.get(&agent) else {
+    pub(super) fn judge(&mut self, slot: Slot) {
+        let Some(live) = self.live.get(&slot) else {
             return;
         };
         let (worktree, ended) = (live.worktree.clone(), live.ended.clone());
         self.beside(
-            agent,
+            slot,
             move |ledger, held| {
                 let ended = ended.context("the agent has not ended")?;
                 attempt::judge(ledger, held, &worktree, &ended)
@@ -142,7 +147,7 @@ impl Drive<'_> {
     }
 
     /// Keeps what an attempt that brought nothing has left, and frees its branch.
-    pub(super) fn save(&mut self, agent: AgentId, outcome: Outcome) {
+    pub(super) fn save(&mut self, slot: Slot, outcome: Outcome) {
         let why = match outcome {
             Outcome::Submit => None,
             Outcome::Fail => Some("left by an attempt that failed"),
@@ -150,7 +155,7 @@ impl Drive<'_> {
             Outcome::Abandon => Some("left by an attempt that lost its claim"),
         };
         self.beside(
-            agent,
+            slot,
             move |ledger, held| {
                 let repo = ledger.repo();
                 let keep = |why| match attempt::keep_work(repo, held, why) {
@@ -159,25 +164,22 @@ impl Drive<'_> {
                     kept => kept,
                 };
                 let kept = why.map_or(Ok(None), keep);
-                workspace::park(repo, agent)?;
+                workspace::park(repo, held.assignment.agent)?;
                 kept
             },
-            move |agent, kept| Done::Saved(agent, outcome, kept),
+            move |slot, kept| Done::Saved(slot, outcome, kept),
         );
     }
 
-    pub(super) fn settle(
-        &mut self,
-        agent: AgentId,
-        outcome: Outcome,
-        kept: Result<Option<String>>,
-    ) {
-        self.queue.push_back(Event::Settled(agent));
-        let Some(live) = self.live.remove(&agent) else {
+    pub(super) fn settle(&mut self, slot: Slot, outcome: Outcome, kept: Result<Option<String>>) {
+        let Some(live) = self.live.get_mut(&slot) else {
+            self.queue.push_back(Event::Settled(slot));
             return;
         };
+        let agent = live.held.assignment.agent;
         let (claim, task) = (live.held.claim(), live.held.assignment.task.clone());
         let log = live.held.files.log();
+        let verdict = live.verdict.take();
         match kept {
             Ok(Some(kept)) => {
                 let text = format!("[{agent}] what {task} left is kept as {kept}");
@@ -190,7 +192,7 @@ impl Drive<'_> {
             }
         }
         let unknown = || (String::from("it ended for no known reason"), String::new());
-        let (op, news) = match (outcome, live.verdict) {
+        let (op, news) = match (outcome, verdict) {
             (Outcome::Submit, Some(Ok((head, handoff)))) => {
                 let summary = handoff.summary.clone();
                 let head = CommitId(head.to_string());
@@ -210,45 +212,100 @@ impl Drive<'_> {
                 )
             }
             (Outcome::Release, _) => {
-                let reason = String::from("the run was stopped");
+                let reason = String::from(match self.fleet.stops() {
+                    true => "its executor was stopped",
+                    false => "its earlier work is out of reach",
+                });
                 (
                     Op::Release(claim, reason.clone()),
                     News::Released(agent, task, reason),
                 )
             }
-            (Outcome::Abandon, _) => return self.tell_abandoned(agent, &task),
-        };
-        match self.transact(&op) {
-            Ok(Ok(_)) => self.watch.tell(&news),
-            // Someone else has ended the claim in this moment, and that stands.
-            Ok(Err(refusal)) => {
-                let text = format!("[{agent}] {}", refusal.message);
-                self.watch.tell(&News::Warning(text));
+            (Outcome::Abandon, _) => {
+                if let Some(live) = self.forget(slot) {
+                    self.tell_abandoned(&live.held);
+                }
+                self.queue.push_back(Event::Settled(slot));
+                return;
             }
-            Err(error) => self.fail(error),
+        };
+        if let Some(live) = self.live.get_mut(&slot) {
+            live.last_news = Some(news);
         }
+        self.clerk.ask(Request::Settle(slot, Box::new(op)));
     }
 
-    fn tell_abandoned(&mut self, agent: AgentId, task: &TaskId) {
-        let state = self
-            .ledger
-            .board()
-            .tasks
-            .get(task)
-            .map(|task| task.status.state);
-        let text = match state {
-            Some(State::Submitted | State::Accepted | State::Merged) => {
-                format!("[{agent}] handed in {task} itself")
+    /// Hears what the ledger says to the end of an attempt.
+    pub(super) fn settled(
+        &mut self,
+        slot: Slot,
+        outcome: std::result::Result<crate::ledger::Done, Refusal>,
+    ) {
+        if let Some(live) = self.forget(slot) {
+            let agent = live.held.assignment.agent;
+            let news = match outcome {
+                Ok(_) => live.last_news,
+                // Someone else has ended the claim meanwhile, and that stands.
+                Err(refusal) => Some(News::Warning(format!("[{agent}] {}", refusal.message))),
+            };
+            if let Some(news) = news {
+                self.watch.tell(&news);
             }
-            Some(state) => format!("[{agent}] {task} is {state}; its work is kept"),
-            None => format!("[{agent}] {task} is gone; its work is kept"),
+        }
+        self.look();
+        self.queue.push_back(Event::Settled(slot));
+    }
+
+    /// Leaves the claim of an attempt to its lease, or to the next executor here.
+    pub(super) fn undelivered(&mut self, slot: Slot) {
+        if let Some(live) = self.forget(slot) {
+            let Assignment {
+                agent,
+                task,
+                branch,
+                ..
+            } = &live.held.assignment;
+            let text = format!(
+                "[{agent}] the ledger could not be told how {task} ended; its work is on branch {branch} here, \
+                 and the next executor here gives the task back"
+            );
+            self.watch.tell(&News::Warning(text));
+        }
+        self.queue.push_back(Event::Settled(slot));
+    }
+
+    fn tell_abandoned(&mut self, held: &Held) {
+        let Assignment {
+            agent,
+            task,
+            branch,
+            ..
+        } = &held.assignment;
+        let board = self.ledger.board();
+        let status = board.tasks.get(task).map(|task| &task.status);
+        let itself = |status: &Status| {
+            status.state.is_done()
+                && status.agent == Some(*agent)
+                && status.attempt == held.assignment.attempt
+        };
+        let state = status.map(|status| status.state);
+        let text = match (state, board.holds(&held.claim())) {
+            _ if status.is_some_and(itself) => format!("[{agent}] handed in {task} itself"),
+            (Some(State::Blocked), Ok(_)) => {
+                format!("[{agent}] {task} is blocked; its work is on branch {branch}")
+            }
+            (_, Err(refusal)) => format!("[{agent}] {}", refusal.message),
+            (state, Ok(_)) => {
+                let state = state.map_or("gone", State::as_str);
+                format!("[{agent}] {task} is {state}; its work is on branch {branch}")
+            }
         };
         self.watch.tell(&News::Note(text));
     }
 
     /// Notes why an attempt failed before its agent's work could be judged.
-    pub(super) fn give_up(&mut self, agent: AgentId, error: &anyhow::Error) {
-        if let Some(live) = self.live.get_mut(&agent) {
+    pub(super) fn give_up(&mut self, slot: Slot, error: &anyhow::Error) {
+        if let Some(live) = self.live.get_mut(&slot) {
             live.verdict = Some(Err(problem(error)));
         }
     }
@@ -256,15 +313,15 @@ impl Drive<'_> {
     /// Does work about a held task beside the loop, with a ledger of its own to read.
     fn beside<T>(
         &mut self,
-        agent: AgentId,
+        slot: Slot,
         work: impl FnOnce(&Ledger, &Held) -> Result<T> + Send + 'static,
-        told: impl FnOnce(AgentId, Result<T>) -> Done + Send + 'static,
+        told: impl FnOnce(Slot, Result<T>) -> Done + Send + 'static,
     ) {
-        let Some(held) = self.live.get(&agent).map(|live| live.held.clone()) else {
+        let Some(held) = self.live.get(&slot).map(|live| live.held.clone()) else {
             return;
         };
         let opened = self.reopen();
         self.beside
-            .spawn_blocking(move || told(agent, opened.and_then(|ledger| work(&ledger, &held))));
+            .spawn_blocking(move || told(slot, opened.and_then(|ledger| work(&ledger, &held))));
     }
 }

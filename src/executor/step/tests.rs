@@ -2,35 +2,42 @@
 
 use super::*;
 
-fn agent(text: &str) -> AgentId {
-    text.parse().unwrap()
+fn manner(slots: usize) -> Manner {
+    Manner {
+        slots,
+        assembles: false,
+        until: Until::Idle,
+        drains: false,
+    }
 }
 
-fn fleet(coders: &[&str], jobs: usize, assembles: bool) -> Fleet {
-    Fleet::new(
-        coders.iter().map(|text| agent(text)).collect(),
-        jobs,
-        assembles,
-    )
+fn fleet(slots: usize) -> Fleet {
+    Fleet::new(manner(slots))
+}
+
+/// A fleet of one slot whose agent runs.
+fn running(manner: Manner) -> Fleet {
+    let mut fleet = Fleet::new(manner);
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(true));
+    fleet.step(Event::Claimed(0));
+    assert_eq!(fleet.step(Event::Prepared(0, true)), [Action::Start(0)]);
+    fleet
 }
 
 #[test]
 fn a_task_goes_from_claim_to_submit() {
-    let one = agent("1.1");
-    let mut fleet = fleet(&["1.1"], 4, false);
+    let mut fleet = fleet(1);
     let story = [
         (Event::Begun, Action::Dispatch),
-        (Event::Dispatched, Action::Claim(one)),
-        (Event::Claimed(one), Action::Prepare(one)),
-        (Event::Prepared(one, true), Action::Start(one)),
-        (Event::Exited(one), Action::Judge(one)),
-        (
-            Event::Judged(one, true),
-            Action::Settle(one, Outcome::Submit),
-        ),
-        (Event::Settled(one), Action::Dispatch),
-        (Event::Dispatched, Action::Claim(one)),
-        (Event::Refused(one), Action::Finish),
+        (Event::Dispatched(false), Action::Claim(0)),
+        (Event::Claimed(0), Action::Prepare(0)),
+        (Event::Prepared(0, true), Action::Start(0)),
+        (Event::Exited(0), Action::Judge(0)),
+        (Event::Judged(0, true), Action::Settle(0, Outcome::Submit)),
+        (Event::Settled(0), Action::Dispatch),
+        (Event::Dispatched(false), Action::Claim(0)),
+        (Event::Refused(0), Action::Finish),
     ];
     for (event, action) in story {
         assert_eq!(fleet.step(event), [action], "after {event:?}");
@@ -38,153 +45,266 @@ fn a_task_goes_from_claim_to_submit() {
 }
 
 #[test]
-fn jobs_bound_the_fleet_and_a_refusal_makes_room_for_the_next() {
-    let mut fleet = fleet(&["1.1", "2.1", "1.2", "2.2"], 2, false);
-    assert_eq!(
-        fleet.step(Event::Dispatched),
-        [Action::Claim(agent("1.1")), Action::Claim(agent("2.1"))]
-    );
-    assert_eq!(
-        fleet.step(Event::Refused(agent("1.1"))),
-        [Action::Claim(agent("1.2"))]
-    );
-    fleet.step(Event::Claimed(agent("1.2")));
-    fleet.step(Event::Claimed(agent("2.1")));
+fn after_one_refusal_nobody_asks_until_the_board_has_moved() {
+    let mut fleet = fleet(3);
+    fleet.step(Event::Begun);
+    let claims = [Action::Claim(0), Action::Claim(1), Action::Claim(2)];
+    assert_eq!(fleet.step(Event::Dispatched(false)), claims);
+    fleet.step(Event::Claimed(0));
+    assert_eq!(fleet.step(Event::Refused(1)), []);
+    assert_eq!(fleet.step(Event::Refused(2)), []);
+    assert_eq!(fleet.step(Event::Moved), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Dispatched(false)), claims[1..]);
+    fleet.step(Event::Claimed(1));
+    fleet.step(Event::Claimed(2));
+    // With all slots at work there is nobody to make anything ready for.
     assert_eq!(fleet.step(Event::Moved), []);
+}
+
+#[test]
+fn nobody_leaves_while_a_dispatch_may_bring_work() {
+    let mut fleet = fleet(1);
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(false));
+    assert_eq!(fleet.step(Event::Moved), []);
+    fleet.step(Event::Claimed(0));
+    fleet.step(Event::Prepared(0, true));
+    fleet.step(Event::Exited(0));
+    fleet.step(Event::Judged(0, true));
+    assert_eq!(fleet.step(Event::Settled(0)), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Moved), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Dispatched(false)), [Action::Claim(0)]);
+    assert_eq!(fleet.step(Event::Refused(0)), []);
+    assert_eq!(fleet.step(Event::Dispatched(false)), [Action::Claim(0)]);
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Finish]);
 }
 
 #[test]
 fn assembling_comes_when_all_rest_and_ends_when_it_changes_nothing() {
-    let one = agent("1.1");
-    let mut fleet = fleet(&["1.1"], 1, true);
-    fleet.step(Event::Dispatched);
-    assert_eq!(fleet.step(Event::Refused(one)), [Action::Assemble]);
+    let mut fleet = Fleet::new(Manner {
+        assembles: true,
+        ..manner(1)
+    });
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(false));
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Assemble]);
     assert_eq!(fleet.step(Event::Moved), []);
     assert_eq!(fleet.step(Event::Assembled(true)), [Action::Dispatch]);
-    assert_eq!(fleet.step(Event::Dispatched), [Action::Claim(one)]);
+    assert_eq!(fleet.step(Event::Dispatched(false)), [Action::Claim(0)]);
     // Nothing was submitted since, so there is nothing to bring together.
-    assert_eq!(fleet.step(Event::Refused(one)), [Action::Finish]);
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Finish]);
+}
+
+#[test]
+fn what_others_hand_in_is_assembled_too() {
+    let mut fleet = Fleet::new(Manner {
+        assembles: true,
+        ..manner(1)
+    });
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(true));
+    fleet.step(Event::Refused(0));
+    assert_eq!(fleet.step(Event::Assembled(false)), [Action::Dispatch]);
+    fleet.step(Event::Dispatched(true));
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Wait]);
+    assert_eq!(fleet.step(Event::HandedIn), []);
+    assert_eq!(fleet.step(Event::Moved), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Dispatched(true)), [Action::Claim(0)]);
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Assemble]);
+}
+
+#[test]
+fn an_executor_waits_for_others_and_says_so_once() {
+    let mut fleet = Fleet::new(Manner {
+        until: Until::Over,
+        ..manner(1)
+    });
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(true));
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Wait]);
+    assert_eq!(fleet.step(Event::Moved), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Dispatched(true)), [Action::Claim(0)]);
+    assert_eq!(fleet.step(Event::Refused(0)), []);
+    fleet.step(Event::Moved);
+    assert_eq!(fleet.step(Event::Dispatched(false)), [Action::Claim(0)]);
+    assert_eq!(fleet.step(Event::Refused(0)), [Action::Finish]);
+}
+
+#[test]
+fn once_is_one_task_for_each_slot() {
+    let mut fleet = running(Manner {
+        until: Until::Once,
+        ..manner(1)
+    });
+    fleet.step(Event::Exited(0));
+    fleet.step(Event::Judged(0, true));
+    assert_eq!(fleet.step(Event::Settled(0)), [Action::Dispatch]);
+    assert_eq!(fleet.step(Event::Dispatched(true)), [Action::Finish]);
 }
 
 #[test]
 fn the_first_signal_asks_and_the_second_kills() {
-    let (one, two) = (agent("1.1"), agent("1.2"));
-    let mut fleet = fleet(&["1.1", "1.2"], 2, true);
-    fleet.step(Event::Dispatched);
-    fleet.step(Event::Claimed(one));
-    fleet.step(Event::Prepared(one, true));
-    assert_eq!(fleet.step(Event::Signalled), [Action::Stop(one)]);
+    let mut fleet = fleet(2);
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(false));
+    fleet.step(Event::Claimed(0));
+    fleet.step(Event::Prepared(0, true));
     assert_eq!(
-        fleet.step(Event::Claimed(two)),
-        [Action::Settle(two, Outcome::Release)]
+        fleet.step(Event::Signalled),
+        [Action::Withdraw, Action::Stop(0)]
     );
-    assert_eq!(fleet.step(Event::Signalled), [Action::Kill(one)]);
-    assert_eq!(fleet.step(Event::Settled(two)), []);
     assert_eq!(
-        fleet.step(Event::Stopped(one)),
-        [Action::Settle(one, Outcome::Release)]
+        fleet.step(Event::Claimed(1)),
+        [Action::Settle(1, Outcome::Release)]
     );
-    assert_eq!(fleet.step(Event::Settled(one)), [Action::Finish]);
+    assert_eq!(
+        fleet.step(Event::Signalled),
+        [Action::Kill(0), Action::GiveUp]
+    );
+    assert_eq!(fleet.step(Event::Settled(1)), []);
+    assert_eq!(
+        fleet.step(Event::Stopped(0)),
+        [Action::Settle(0, Outcome::Release)]
+    );
+    assert_eq!(fleet.step(Event::Settled(0)), [Action::Finish]);
+}
+
+#[test]
+fn who_drains_lets_agents_finish_within_the_grace() {
+    let drains = Manner {
+        drains: true,
+        ..manner(1)
+    };
+    let mut fleet = running(drains);
+    let first = [Action::Withdraw, Action::Grace(Grace::Finish)];
+    assert_eq!(fleet.step(Event::Signalled), first);
+    assert_eq!(fleet.step(Event::Exited(0)), [Action::Judge(0)]);
+    assert_eq!(
+        fleet.step(Event::Judged(0, true)),
+        [Action::Settle(0, Outcome::Submit)]
+    );
+    assert_eq!(fleet.step(Event::Settled(0)), [Action::Finish]);
+
+    let mut fleet = running(drains);
+    fleet.step(Event::Signalled);
+    assert_eq!(
+        fleet.step(Event::GraceOver),
+        [Action::Stop(0), Action::Grace(Grace::End)]
+    );
+    assert_eq!(
+        fleet.step(Event::GraceOver),
+        [Action::Kill(0), Action::GiveUp]
+    );
+    assert_eq!(
+        fleet.step(Event::Stopped(0)),
+        [Action::Settle(0, Outcome::Release)]
+    );
+
+    // The second signal does not wait for the grace to be over.
+    let mut fleet = running(drains);
+    fleet.step(Event::Signalled);
+    assert_eq!(
+        fleet.step(Event::Signalled),
+        [Action::Kill(0), Action::GiveUp]
+    );
+    assert_eq!(fleet.step(Event::GraceOver), []);
 }
 
 #[test]
 fn checks_that_a_signal_has_broken_off_are_no_failure() {
-    let one = agent("1.1");
-    let mut fleet = fleet(&["1.1"], 1, false);
-    fleet.step(Event::Dispatched);
-    fleet.step(Event::Claimed(one));
-    fleet.step(Event::Prepared(one, true));
-    assert_eq!(fleet.step(Event::Exited(one)), [Action::Judge(one)]);
-    assert_eq!(fleet.step(Event::Signalled), []);
+    let mut fleet = running(manner(1));
+    assert_eq!(fleet.step(Event::Exited(0)), [Action::Judge(0)]);
+    assert_eq!(fleet.step(Event::Signalled), [Action::Withdraw]);
     assert_eq!(
-        fleet.step(Event::Stopped(one)),
-        [Action::Settle(one, Outcome::Release)]
+        fleet.step(Event::Stopped(0)),
+        [Action::Settle(0, Outcome::Release)]
     );
 }
 
 #[test]
 fn a_lost_claim_ends_its_agent_and_leaves_the_ledger_alone() {
-    let one = agent("1.1");
-    let mut fleet = fleet(&["1.1"], 1, false);
-    fleet.step(Event::Dispatched);
-    fleet.step(Event::Claimed(one));
-    fleet.step(Event::Prepared(one, true));
-    assert_eq!(fleet.step(Event::Lost(one)), [Action::Stop(one)]);
-    assert_eq!(fleet.step(Event::Lost(one)), []);
+    let mut fleet = running(manner(1));
+    assert_eq!(fleet.step(Event::Lost(0)), [Action::Stop(0)]);
+    assert_eq!(fleet.step(Event::Lost(0)), []);
     assert_eq!(
-        fleet.step(Event::Stopped(one)),
-        [Action::Settle(one, Outcome::Abandon)]
+        fleet.step(Event::Stopped(0)),
+        [Action::Settle(0, Outcome::Abandon)]
     );
+}
+
+#[test]
+fn late_news_of_a_lost_claim_does_not_touch_the_next() {
+    let mut fleet = fleet(1);
+    fleet.step(Event::Begun);
+    fleet.step(Event::Dispatched(false));
+    assert_eq!(fleet.step(Event::Lost(0)), []);
+    fleet.step(Event::Claimed(0));
+    assert_eq!(fleet.step(Event::Prepared(0, true)), [Action::Start(0)]);
 }
 
 /// A world that answers actions with random events, in random order, and checks what it is asked.
 struct World {
     random: fastrand::Rng,
     ready: u32,
+    /// Tasks that others hold; what they hand in or give back, waiting executors may get.
+    others: u32,
     submitted: u32,
     waiting: Vec<Event>,
-    held: BTreeMap<AgentId, Action>,
+    held: BTreeMap<Slot, Action>,
     signals: u32,
-    jobs: usize,
+    manner: Manner,
     settled: u32,
     claimed: u32,
 }
 
 impl World {
-    fn answer(&mut self, action: Action) -> Option<Event> {
+    fn answer(&mut self, action: Action) {
         let chance = self.random.u8(0..10);
         match action {
             Action::Dispatch => {
                 assert_eq!(self.signals, 0, "dispatched while stopping");
-                Some(Event::Dispatched)
+                let more = self.others > 0 && self.manner.until == Until::Over;
+                self.waiting.push(Event::Dispatched(more));
             }
-            Action::Claim(agent) => {
+            Action::Claim(slot) => {
                 assert_eq!(self.signals, 0, "claimed while stopping");
-                assert!(!self.held.contains_key(&agent), "{agent} has two tasks");
+                assert!(!self.held.contains_key(&slot), "{slot} claims twice");
+                self.held.insert(slot, action);
+                let most = self.manner.slots;
+                assert!(self.held.len() <= most, "more than there are slots");
                 if self.ready == 0 || chance == 0 {
-                    return Some(Event::Refused(agent));
-                }
-                self.ready -= 1;
-                self.claimed += 1;
-                self.held.insert(agent, action);
-                assert!(self.held.len() <= self.jobs, "more than jobs at once");
-                Some(Event::Claimed(agent))
-            }
-            Action::Prepare(agent) => {
-                self.expect(agent, action, Event::Prepared(agent, chance > 0))
-            }
-            Action::Start(agent) => {
-                let event = if chance == 0 {
-                    Event::Judged(agent, false)
+                    self.waiting.push(Event::Refused(slot));
                 } else {
-                    Event::Exited(agent)
-                };
-                self.expect(agent, action, event)
+                    self.ready -= 1;
+                    self.claimed += 1;
+                    self.waiting.push(Event::Claimed(slot));
+                }
             }
-            Action::Judge(agent) => self.expect(agent, action, Event::Judged(agent, chance > 2)),
-            Action::Settle(agent, outcome) => {
-                let last = self.held.remove(&agent);
-                assert!(last.is_some(), "{agent} settles what it does not hold");
-                self.settled += 1;
-                self.waiting.retain(|event| *event != Event::Lost(agent));
+            Action::Prepare(slot) => self.expect(action, Event::Prepared(slot, chance > 0)),
+            Action::Start(slot) if chance == 0 => self.expect(action, Event::Judged(slot, false)),
+            Action::Start(slot) => self.expect(action, Event::Exited(slot)),
+            Action::Judge(slot) => self.expect(action, Event::Judged(slot, chance > 2)),
+            Action::Settle(slot, outcome) => {
+                let last = self.held.insert(slot, action);
+                let again = matches!(last, None | Some(Action::Settle(..)));
+                assert!(!again, "{slot} settles what it does not hold");
                 match outcome {
                     Outcome::Submit => self.submitted += 1,
                     Outcome::Release => self.ready += 1,
                     Outcome::Fail if chance > 4 => self.ready += 1,
                     Outcome::Fail | Outcome::Abandon => {}
                 }
-                Some(Event::Settled(agent))
+                self.waiting.push(Event::Settled(slot));
             }
-            Action::Stop(agent) | Action::Kill(agent) => {
-                let (running, judging) = (Event::Exited(agent), Event::Judged(agent, true));
+            Action::Stop(slot) | Action::Kill(slot) => {
+                let (running, judging) = (Event::Exited(slot), Event::Judged(slot, true));
                 for event in &mut self.waiting {
                     if *event == running {
-                        *event = Event::Stopped(agent);
+                        *event = Event::Stopped(slot);
                     } else if *event == judging {
-                        *event = Event::Judged(agent, false);
+                        *event = Event::Judged(slot, false);
                     }
                 }
-                None
             }
             Action::Assemble => {
                 assert!(self.held.is_empty());
@@ -192,15 +312,20 @@ impl World {
                 self.ready += self.random.u32(0..=self.submitted / 2);
                 self.submitted = 0;
                 self.waiting.push(Event::Assembled(changed));
-                None
             }
-            Action::Finish => None,
+            Action::Grace(_) => self.waiting.push(Event::GraceOver),
+            Action::Wait => assert!(self.others > 0, "waits for nobody"),
+            Action::Withdraw | Action::GiveUp | Action::Finish => {}
         }
     }
 
-    /// Checks that the step follows the agent's last one, and lets its event wait.
-    fn expect(&mut self, agent: AgentId, action: Action, event: Event) -> Option<Event> {
-        let last = self.held.insert(agent, action);
+    /// Checks that the step follows the slot's last one, and lets its event wait.
+    fn expect(&mut self, action: Action, event: Event) {
+        let slot = match action {
+            Action::Prepare(slot) | Action::Start(slot) | Action::Judge(slot) => slot,
+            other => panic!("{other:?} is no step"),
+        };
+        let last = self.held.insert(slot, action);
         let follows = match action {
             Action::Prepare(_) => matches!(last, Some(Action::Claim(_))),
             Action::Start(_) => matches!(last, Some(Action::Prepare(_))),
@@ -208,7 +333,36 @@ impl World {
         };
         assert!(follows, "{action:?} after {last:?}");
         self.waiting.push(event);
-        None
+    }
+
+    /// Returns what happens next.
+    fn next(&mut self, signals: bool) -> Option<Event> {
+        if self.others > 0 && self.random.u8(0..10) == 0 {
+            self.others -= 1;
+            self.ready += self.random.u32(0..2);
+            return Some(Event::Moved);
+        }
+        if signals && self.random.u8(0..60) == 0 {
+            self.signals += 1;
+            return Some(Event::Signalled);
+        }
+        if self.random.u8(0..40) == 0 {
+            return Some(Event::Lost(self.random.usize(0..self.manner.slots)));
+        }
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let next = self.random.usize(0..self.waiting.len());
+        let event = self.waiting.swap_remove(next);
+        match event {
+            Event::Refused(slot) => drop(self.held.remove(&slot)),
+            Event::Settled(slot) => {
+                self.held.remove(&slot);
+                self.settled += 1;
+            }
+            _ => {}
+        }
+        Some(event)
     }
 }
 
@@ -216,46 +370,36 @@ impl World {
 fn whatever_happens_all_that_was_claimed_is_settled_once() {
     for seed in 0..3000 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let coders: Vec<AgentId> = (1..=random.u32(1..5))
-            .flat_map(|team| (1..4).map(move |n| agent(&format!("{team}.{n}"))))
-            .collect();
-        let jobs = random.usize(1..8);
-        let mut fleet = Fleet::new(coders.clone(), jobs, random.bool());
+        let manner = Manner {
+            slots: random.usize(1..8),
+            assembles: random.bool(),
+            until: *random
+                .choice(&[Until::Idle, Until::Over, Until::Once])
+                .unwrap(),
+            drains: random.bool(),
+        };
+        let mut fleet = Fleet::new(manner);
         let mut world = World {
             ready: random.u32(0..40),
+            others: random.u32(0..5),
             submitted: 0,
-            waiting: Vec::new(),
+            waiting: vec![Event::Begun],
             held: BTreeMap::new(),
             signals: 0,
-            jobs,
+            manner,
             settled: 0,
             claimed: 0,
             random,
         };
         let signals = world.random.u8(0..4) == 0;
-        let mut queue = std::collections::VecDeque::from([Event::Begun]);
         let mut finished = false;
         for _ in 0..20_000 {
-            let Some(event) = queue.pop_front() else {
-                if world.random.u8(0..20) == 0 {
-                    queue.push_back(Event::Moved);
-                }
-                if signals && world.random.u8(0..60) == 0 {
-                    queue.push_back(Event::Signalled);
-                }
-                if world.random.u8(0..40) == 0 {
-                    queue.push_back(Event::Lost(coders[world.random.usize(0..coders.len())]));
-                }
-                if !world.waiting.is_empty() {
-                    let next = world.random.usize(0..world.waiting.len());
-                    queue.push_back(world.waiting.swap_remove(next));
-                }
+            let Some(event) = world.next(signals) else {
                 continue;
             };
-            world.signals += u32::from(event == Event::Signalled);
             for action in fleet.step(event) {
                 finished |= action == Action::Finish;
-                queue.extend(world.answer(action));
+                world.answer(action);
             }
             if finished {
                 break;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::board::{Gate, Settings};
 use crate::model::ids::{PhaseName, TaskId, TeamId};
-use crate::model::op::{Intent, PlanChange};
+use crate::model::op::{Actor, Intent, PlanChange};
 use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 
@@ -225,7 +225,7 @@ impl Board {
         for edit in edits {
             next.absorb(edit);
         }
-        let states = next.phase_states(Gate::Submitted);
+        let states = next.phase_states(next.settings.gate);
         next.tasks
             .values()
             .filter(is_ready)
@@ -320,8 +320,31 @@ impl Board {
         }))
     }
 
+    pub(super) fn set_gate(&self, intent: &Intent, gate: Gate) -> Decision {
+        if let Actor::Agent(actor) = intent.actor {
+            return Err(Refusal::denied(format!(
+                "agent {actor} may not say when phases open: only executors and persons may"
+            )));
+        }
+        if self.settings.gate == gate {
+            return Ok(None);
+        }
+        let settings = Settings {
+            gate,
+            ..self.settings.clone()
+        };
+        let summary = match gate {
+            Gate::Submitted => "phases open when what comes before is submitted",
+            Gate::Merged => "phases open when what comes before is merged",
+        };
+        Ok(Some(Change {
+            edits: vec![Edit::PutSettings(settings)],
+            event: Event::new(EventKind::Dispatch, summary),
+        }))
+    }
+
     pub(super) fn dispatch(&self, intent: &Intent, gate: Gate) -> Decision {
-        let states = self.phase_states(gate);
+        let states = self.phase_states(gate.max(self.settings.gate));
         let mut edits = Vec::new();
         let (mut tasks, mut teams) = (Vec::new(), BTreeSet::new());
         let mut count = [0usize; 3];

@@ -147,6 +147,28 @@ fn dispatch_opens_what_dependencies_and_phases_allow() {
 }
 
 #[test]
+fn a_gate_that_the_ledger_keeps_holds_for_whoever_dispatches() {
+    let mut board = board();
+    run(&mut board, Actor::Executor, Op::Gate(Gate::Merged)).unwrap();
+    for task in ["a", "b"] {
+        run(&mut board, Actor::Human, Op::Dispatch(Gate::Submitted)).unwrap();
+        claim(&mut board, task, "1.1").unwrap();
+        submit(&mut board, claim_of(task, "1.1", 1)).unwrap();
+    }
+    let early = run(&mut board, Actor::Executor, Op::Dispatch(Gate::Submitted)).unwrap_err();
+    assert_eq!(early.kind, RefusalKind::Nothing);
+    let agent = run(
+        &mut board,
+        Actor::Agent(agent("1.1")),
+        Op::Gate(Gate::Submitted),
+    );
+    assert_eq!(agent.unwrap_err().kind, RefusalKind::Denied);
+    run(&mut board, Actor::Executor, Op::Gate(Gate::Submitted)).unwrap();
+    run(&mut board, Actor::Executor, Op::Dispatch(Gate::Submitted)).unwrap();
+    assert_eq!(state(&board, "c"), State::Ready);
+}
+
+#[test]
 fn a_task_has_one_holder_and_an_agent_one_task() {
     let mut board = board();
     run(&mut board, Actor::Human, Op::Dispatch(Gate::Submitted)).unwrap();
