@@ -23,7 +23,7 @@ use super::recover::recover;
 use super::step::Slot;
 use crate::clock;
 use crate::ledger::sync::Round;
-use crate::ledger::{Done, Ledger, Unreachable};
+use crate::ledger::{Ledger, Unreachable};
 use crate::model::duration::format_duration;
 use crate::model::{Actor, Claim, Gate, Op, Refusal, TaskId, Wish};
 
@@ -65,7 +65,7 @@ pub(super) enum Reply {
     /// The claim of an agent that was started is not ours any more.
     Lost(Slot),
     /// The end of an attempt is on the ledger, or was refused.
-    Settled(Slot, Result<Done, Refusal>),
+    Settled(Slot, Result<(), Refusal>),
     /// The end of an attempt could not be delivered, and is not tried any more.
     Undelivered(Slot),
     /// The ledger may have moved.

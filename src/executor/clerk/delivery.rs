@@ -110,7 +110,7 @@ impl Clerk {
 
     fn answer(&self, letter: &Letter, outcome: Result<Done, Refusal>) {
         if letter.ends {
-            self.reply(Reply::Settled(letter.slot, outcome));
+            self.reply(Reply::Settled(letter.slot, outcome.map(drop)));
         } else if let Err(refusal) = outcome
             && refusal.kind == RefusalKind::Lost
         {

@@ -236,15 +236,11 @@ impl Drive<'_> {
     }
 
     /// Hears what the ledger says to the end of an attempt.
-    pub(super) fn settled(
-        &mut self,
-        slot: Slot,
-        outcome: std::result::Result<crate::ledger::Done, Refusal>,
-    ) {
+    pub(super) fn settled(&mut self, slot: Slot, outcome: std::result::Result<(), Refusal>) {
         if let Some(live) = self.forget(slot) {
             let agent = live.held.assignment.agent;
             let news = match outcome {
-                Ok(_) => live.last_news,
+                Ok(()) => live.last_news,
                 // Someone else has ended the claim meanwhile, and that stands.
                 Err(refusal) => Some(News::Warning(format!("[{agent}] {}", refusal.message))),
             };
