@@ -164,7 +164,8 @@ fn stopped_without_its_remote_it_says_what_could_not_be_told_and_the_next_one_me
         "{told}"
     );
     machines.away(false);
-    assert_eq!(machines.state("a"), "in_progress");
+    // That it had begun may have come too late to be told.
+    assert!(["claimed", "in_progress"].contains(&machines.state("a").as_str()));
     let (code, told) = machines.start(&clone, &["work"]).ended();
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("released a: its executor is gone"), "{told}");

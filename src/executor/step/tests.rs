@@ -263,8 +263,8 @@ impl World {
         match action {
             Action::Dispatch => {
                 assert_eq!(self.signals, 0, "dispatched while stopping");
-                let more = self.others > 0 && self.manner.until == Until::Over;
-                self.waiting.push(Event::Dispatched(more));
+                // Whether waiting is worth it is looked up when it is told.
+                self.waiting.push(Event::Dispatched(false));
             }
             Action::Claim(slot) => {
                 assert_eq!(self.signals, 0, "claimed while stopping");
@@ -314,7 +314,7 @@ impl World {
                 self.waiting.push(Event::Assembled(changed));
             }
             Action::Grace(_) => self.waiting.push(Event::GraceOver),
-            Action::Wait => assert!(self.others > 0, "waits for nobody"),
+            Action::Wait => assert_eq!(self.manner.until, Until::Over, "waits for nobody"),
             Action::Withdraw | Action::GiveUp | Action::Finish => {}
         }
     }
@@ -355,6 +355,10 @@ impl World {
         let next = self.random.usize(0..self.waiting.len());
         let event = self.waiting.swap_remove(next);
         match event {
+            Event::Dispatched(_) => {
+                let more = self.others > 0 && self.manner.until == Until::Over;
+                return Some(Event::Dispatched(more));
+            }
             Event::Refused(slot) => drop(self.held.remove(&slot)),
             Event::Settled(slot) => {
                 self.held.remove(&slot);
