@@ -159,6 +159,8 @@ pub(super) struct Fleet {
     busy: BTreeMap<Slot, Work>,
     /// Whether there was nothing for a slot since the ledger was last looked at.
     resting: bool,
+    /// Whether the ledger has moved since the last dispatch, while there was nobody to look for.
+    moved: bool,
     /// Dispatches that were not answered yet.
     dispatching: usize,
     /// Whether waiting may bring further work, and whether that was told.
@@ -179,6 +181,7 @@ impl Fleet {
             manner,
             busy: BTreeMap::new(),
             resting: false,
+            moved: false,
             dispatching: 0,
             more: false,
             waits: false,
@@ -192,6 +195,7 @@ impl Fleet {
     /// Takes an event and returns what is to be done, in order.
     pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         match event {
+            Event::Begun if self.stops() => self.fill(),
             Event::Begun => self.dispatch(),
             Event::Dispatched(more) => {
                 self.dispatching = self.dispatching.saturating_sub(1);
@@ -213,9 +217,16 @@ impl Fleet {
             Event::Refused(slot) => {
                 self.busy.remove(&slot);
                 self.resting = true;
-                self.fill()
+                // The refusal may be older than the last move.
+                match self.moved && !self.stops() {
+                    true => self.dispatch(),
+                    false => self.fill(),
+                }
             }
-            Event::Moved if self.stops() || self.assembling || self.is_full() => Vec::new(),
+            Event::Moved if self.stops() || self.assembling || self.is_full() => {
+                self.moved = true;
+                Vec::new()
+            }
             Event::Moved => self.dispatch(),
             Event::HandedIn => {
                 self.due = true;
@@ -226,7 +237,7 @@ impl Fleet {
                 if self.stops() {
                     return vec![Action::Finish];
                 }
-                match changed || self.more {
+                match changed || self.more || self.moved {
                     true => self.dispatch(),
                     false => self.fill(),
                 }
@@ -288,6 +299,7 @@ impl Fleet {
     }
 
     fn dispatch(&mut self) -> Vec<Action> {
+        self.moved = false;
         self.dispatching += 1;
         vec![Action::Dispatch]
     }
