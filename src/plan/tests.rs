@@ -573,10 +573,16 @@ fn a_command_may_only_name_what_there_is() {
 fn crews_have_each_coder_once_and_what_their_tasks_ask_for() {
     let crew = "[[teams]]\nid = 1\ncoders = 2\nskills = [\"git\"]\n\
                 [[teams.agents]]\nnumber = 2\nrole = \"tester\"\nskills = [\"sql\"]\n";
-    let asks = task("a", "team = 1\nrole = \"tester\"\nskills = [\"git\", \"sql\"]");
+    let asks = task(
+        "a",
+        "team = 1\nrole = \"tester\"\nskills = [\"git\", \"sql\"]",
+    );
     expect(&format!("{crew}{asks}"), &[]);
     let more = "[[teams.agents]]\nnumber = 2\n[[teams.agents]]\nnumber = 3\n";
-    let asks = task("a", "team = 1\nrole = \"testr\"\nskills = [\"sqll\", \"css\"]");
+    let asks = task(
+        "a",
+        "team = 1\nrole = \"testr\"\nskills = [\"sqll\", \"css\"]",
+    );
     expect(
         &format!("{crew}{more}{asks}"),
         &[

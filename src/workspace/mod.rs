@@ -33,10 +33,7 @@ pub use assign::{
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
-pub use recovery::keep;
-pub use worktree::{
-    empty_trash, park, prepare, prepare_cone, prepare_from, remove, remove_all,
-};
+pub use worktree::{empty_trash, park, prepare, prepare_cone, prepare_from, remove, remove_all};
 
 /// A coder's work on one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

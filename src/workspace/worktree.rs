@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers, uncommitted};
 use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
-use super::recovery::{end_operations, keep, keep_loose};
+use super::recovery::{end_operations, keep_loose};
 use super::{Assignment, settings, view};
 use crate::error::UserError;
 use crate::git::refs::Swap;
@@ -191,7 +191,7 @@ fn bring_branch(repo: &Repo, assignment: &Assignment, start: Oid) -> Result<()> 
         return Ok(());
     }
     if !repo.is_ancestor(ours, start)? {
-        keep(repo, &assignment.agent.to_string(), ours)?;
+        repo.keep(&assignment.agent.to_string(), ours)?;
     }
     match repo.swap_refs(&[(&name, Some(ours), Some(start))], "orch: go on from here")? {
         Swap::Won => Ok(()),
