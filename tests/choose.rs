@@ -5,11 +5,11 @@ use super::common::TestRepo;
 const PLAN: &str = r#"
 [run]
 name = "billing"
-limits = { opus = 0 }
+limits = { opus = 1 }
 
 [[phases]]
 name = "foundation"
-teams = [1]
+teams = [1, 3]
 [[phases]]
 name = "services"
 teams = [2]
@@ -25,6 +25,9 @@ role = "tester"
 skills = ["sql"]
 [[teams]]
 id = 2
+coders = 1
+[[teams]]
+id = 3
 coders = 1
 
 [[tasks]]
@@ -73,11 +76,22 @@ team = 2
 title = "Serve it"
 scope = ["server"]
 run = "true"
+
+[[tasks]]
+id = "deep"
+team = 3
+title = "Think harder"
+scope = ["deep"]
+model = "opus"
+run = "true"
 "#;
 
 fn planned() -> TestRepo {
     let repo = TestRepo::new().init().plan(PLAN);
     repo.orch(["dispatch"]).ok();
+    // The wave of its model is full from now on.
+    repo.orch(["claim", "deep", "--agent", "3.1", "--no-worktree"])
+        .ok();
     repo
 }
 
@@ -116,7 +130,7 @@ fn an_explanation_names_the_choice_and_what_keeps_every_other_and_claims_nothing
         [
             "queries (ready): 1.2, which is free, suits it better than 1.1",
             "probe (ready): task probe waits for a coder of role tester: 1.2 (1.2 is free)",
-            "heavy (ready): the wave of opus is full: 0 of its tasks are being worked on",
+            "heavy (ready): the wave of opus is full: 1 of its tasks are being worked on",
             "after (pending): it comes after plain, which is ready",
         ]
     );

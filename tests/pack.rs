@@ -73,7 +73,9 @@ fn packing_leaves_alone_what_is_not_the_ledgers() {
     let config = std::fs::read(repo.path().join(".git/config")).unwrap();
     for _ in 0..20 {
         claim_and_release(&mut ledger);
-        pack::pack(ledger.repo(), LEDGER).unwrap().unwrap();
+        // A process that another test is just starting may hold its lock for a moment.
+        let pack = || pack::pack(ledger.repo(), LEDGER).unwrap();
+        assert!((0..100).find_map(|_| pack()).is_some());
     }
     assert_eq!(repo.git(["cat-file", "blob", &lost]), "nobody points here");
     assert_eq!(

@@ -38,11 +38,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::rank::{Candidate, Rank, Turn};
 use super::apply::Refusal;
 use super::board::{Board, Task};
 use super::ids::{AgentId, CommitId, TaskId, TeamId, Timestamp};
 use super::state::State;
-use rank::{Candidate, Rank, Turn};
 use standing::{Hurdle, Standing};
 
 /// What a claim may be for; what is left open is chosen.

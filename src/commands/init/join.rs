@@ -102,11 +102,9 @@ fn take_part(repo: &Repo, remote: &str, base: Option<&str>) -> Result<Option<Led
     let wrong = if authority.is_none() {
         Some(
             UserError::new(format!(
-                "the ledger on {remote} is a copy of one that is its own clone's truth"
+                "the ledger on {remote} is a copy: its truth is in the clone that pushed it, and must be set to {remote} there"
             ))
-            .hint(format!(
-                "git orch remote set {remote}` in that clone, then `git orch init"
-            )),
+            .hint(format!("git orch remote set {remote}")),
         )
     } else {
         base.filter(|base| *base != settings.base).map(|_| {
