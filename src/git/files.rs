@@ -109,10 +109,16 @@ impl Lock {
     ///
     /// The lock file cannot be created.
     pub fn wait(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
-        file.lock()
-            .with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(Self { file })
+        loop {
+            let file = Self::open(path)?;
+            file.lock()
+                .with_context(|| format!("cannot lock {}", path.display()))?;
+            let lock = Self { file };
+            // A file that was removed meanwhile locks nobody out.
+            if lock.is_at(path) {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Takes a lock; `None` where another process holds it.

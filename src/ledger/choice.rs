@@ -196,7 +196,7 @@ impl Ledger {
         }
         let seen = repo.read_ref(SEEN)?;
         moved(repo.swap_alone(&lock, SEEN, seen, new, "orch: keep remote")?)?;
-        note_tip(repo, &lock, &ledger.name)?;
+        note_tip(repo, &lock, &ledger.name, false)?;
         Ok(kept)
     }
 

@@ -4,8 +4,6 @@
 //! may have moved the ledger without telling anybody, and a ledger that does not build on the noted tip was
 //! set back by someone, which no one here may paper over.
 
-use std::cell::Cell;
-
 use anyhow::Result;
 
 use crate::error::UserError;
@@ -19,8 +17,7 @@ const NEAR: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Hold {
     lock: Lock,
-    interrupted: Option<Oid>,
-    unsure: Cell<bool>,
+    interrupted: bool,
 }
 
 impl Hold {
@@ -36,22 +33,13 @@ impl Hold {
         {
             return Err(set_back(name, *tip, current));
         }
-        let interrupted = note.filter(|note| note.busy).map(|note| note.tip);
-        Ok(Self {
-            lock,
-            interrupted,
-            unsure: Cell::new(false),
-        })
+        let interrupted = note.is_some_and(|note| note.busy);
+        Ok(Self { lock, interrupted })
     }
 
-    /// Returns the tip that the holder before began from, where nobody knows how far it came.
-    pub(super) fn interrupted_at(&self) -> Option<Oid> {
+    /// Returns whether the holder before did not come to its end, so that nobody knows how far it came.
+    pub(super) fn was_interrupted(&self) -> bool {
         self.interrupted
-    }
-
-    /// Notes that what came of a push is unknown, so that the next holder finds out first.
-    pub(super) fn leave_unsure(&self) {
-        self.unsure.set(true);
     }
 
     /// Returns the lock.
@@ -67,12 +55,15 @@ impl Hold {
         }
     }
 
-    /// Notes the tip that is left to the next holder.
+    /// Notes the tip that is left to the next holder, after everybody was told.
     pub(super) fn end(&self, repo: &Repo, name: &str) -> Result<()> {
-        if self.unsure.get() {
-            return Ok(());
-        }
-        note_tip(repo, &self.lock, name)
+        note_tip(repo, &self.lock, name, false)
+    }
+
+    /// Notes the tip that is left to the next holder, without having looked at who waits: a holder that was
+    /// killed before us is still to be made up for.
+    pub(super) fn pass_on(&self, repo: &Repo, name: &str) -> Result<()> {
+        note_tip(repo, &self.lock, name, self.interrupted)
     }
 }
 
@@ -83,7 +74,7 @@ impl Hold {
 /// The lock cannot be taken.
 pub(super) fn accept(repo: &Repo, name: &str) -> Result<()> {
     let lock = Lock::wait(&repo.orch_dir().join("lock"))?;
-    note_tip(repo, &lock, name)
+    note_tip(repo, &lock, name, false)
 }
 
 /// Returns the noted tip that the ledger no longer builds on, if there is one.
@@ -111,9 +102,9 @@ pub(super) fn noted_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
     Ok(Note::read(&note, name).map(|note| note.tip))
 }
 
-pub(super) fn note_tip(repo: &Repo, lock: &Lock, name: &str) -> Result<()> {
+pub(super) fn note_tip(repo: &Repo, lock: &Lock, name: &str, busy: bool) -> Result<()> {
     match repo.read_ref(name)? {
-        Some(tip) => lock.set_note(&Note { busy: false, tip }.write(name)),
+        Some(tip) => lock.set_note(&Note { busy, tip }.write(name)),
         None => Ok(()),
     }
 }

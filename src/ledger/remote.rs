@@ -106,12 +106,19 @@ impl Ledger {
     pub(super) fn serve_remote(&mut self, hold: &Hold, matters: &mut [Matter]) -> Result<()> {
         let remote = self.require_remote()?;
         let begun = clock::monotonic();
-        let mut fresh = hold.interrupted_at().is_some();
+        let mut fresh = hold.was_interrupted();
         let mut pace = Pace::load(&self.repo);
         let (mut lost, mut failed) = (0, 0);
+        let mut before = None;
         loop {
             self.refresh()?;
             let seen = self.repo.read_ref(SEEN)?;
+            if let Some(before) = before
+                && seen != Some(before)
+            {
+                self.settle_told(before, matters)?;
+            }
+            before = seen;
             if seen.is_none() || (!fresh && pace.is_stale()) {
                 self.fetch_ledger(hold, &remote)?;
                 fresh = true;
@@ -139,10 +146,9 @@ impl Ledger {
             let won = match complaint {
                 None => true,
                 // Nobody knows what a broken conversation has come to: the remote does.
-                Some(_) => self.fetched_has(hold, &remote, new).map_err(|error| {
-                    hold.leave_unsure();
-                    unsure(&remote, error)
-                })?,
+                Some(_) => self
+                    .fetched_has(hold, &remote, new)
+                    .map_err(|error| broke_off(&remote, error))?,
             };
             if won {
                 self.move_to(hold, new, &decided.message())?;
@@ -448,14 +454,14 @@ fn unreachable(remote: &str, stderr: &[u8]) -> anyhow::Error {
     )
 }
 
-/// Tells that a push may have arrived, where nobody answers any more.
-fn unsure(remote: &str, error: anyhow::Error) -> anyhow::Error {
+/// Says what is not known, where a push ended without an answer and the remote cannot be asked.
+fn broke_off(remote: &str, error: anyhow::Error) -> anyhow::Error {
     if !error.is::<Unreachable>() {
         return error;
     }
     error.context(
         UserError::new(format!(
-            "remote {remote} went away in the middle: whether it has taken this is not known yet"
+            "remote {remote} cannot be reached any more, so it is not known whether it has taken this"
         ))
         .hint("git orch sync"),
     )

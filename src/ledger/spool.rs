@@ -100,6 +100,17 @@ impl Spool {
         })
     }
 
+    /// Takes back an intent that its writer carries out by itself.
+    pub(super) fn withdraw(&self, letter: &Letter) -> Result<()> {
+        let path = self.dir.join(&letter.intent.id.0);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the intents that wait, oldest first; those of writers that are gone are cleared away.
     pub(super) fn waiters(&self) -> Vec<Waiter> {
         let Ok(listing) = fs::read_dir(&self.dir) else {

@@ -126,7 +126,7 @@ impl Ledger {
                 }
             }
         }
-        hold.end(&self.repo, &self.name)?;
+        hold.pass_on(&self.repo, &self.name)?;
         Ok(ahead)
     }
 
@@ -232,7 +232,7 @@ impl Ledger {
         }
         self.move_to(&hold, new, &decided.message())?;
         decided.settle(&mut matters);
-        hold.end(&self.repo, &self.name)?;
+        hold.pass_on(&self.repo, &self.name)?;
         self.refresh()
     }
 
@@ -265,7 +265,7 @@ impl Ledger {
                     .into());
             }
         }
-        hold.end(&self.repo, &self.name)
+        hold.pass_on(&self.repo, &self.name)
     }
 
     /// Takes a remote's ledger into a clone that has none; returns whether the remote has one.

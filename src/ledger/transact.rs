@@ -127,24 +127,22 @@ impl Ledger {
 
     fn carry_out_together(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
         let path = self.repo.orch_dir().join("lock");
+        let seen = self.snapshot.tip.map(|tip| tip.to_string());
+        let seen = seen.unwrap_or_default();
+        let letter = |intent| Letter {
+            seen: seen.clone(),
+            intent,
+        };
+        let letters: Vec<Letter> = intents.into_iter().map(letter).collect();
         if let Some(lock) = Lock::take(&path)? {
-            return self.hold(lock, intents);
+            return self.hold(lock, letters);
         }
         let spool = Spool::of(&self.repo);
-        let seen = self.snapshot.tip.map(|tip| tip.to_string());
-        let left: Result<Vec<Waiting>> = intents
-            .iter()
-            .map(|intent| {
-                spool.leave(&Letter {
-                    seen: seen.clone().unwrap_or_default(),
-                    intent: intent.clone(),
-                })
-            })
-            .collect();
+        let left: Result<Vec<Waiting>> = letters.iter().map(|letter| spool.leave(letter)).collect();
         let lock = Lock::wait(&path)?;
         // Where the spool cannot be written, the lock alone will do.
         let Ok(mut left) = left else {
-            return self.hold(lock, intents);
+            return self.hold(lock, letters);
         };
         let mut outcomes: Vec<Option<Result<Done, Refusal>>> = Vec::new();
         for waiting in &mut left {
@@ -159,48 +157,70 @@ impl Ledger {
                 }
             }
         }
-        let unserved = || anyhow::anyhow!("an intent was left without an answer");
-        outcomes
-            .into_iter()
-            .map(|outcome| outcome.ok_or_else(unserved))
-            .collect()
+        if outcomes.iter().any(Option::is_none) {
+            // Somebody has cleared the spool away, or it could not take the answer: the lock alone will do.
+            let unserved = |outcome: &&mut Option<_>| outcome.is_none();
+            let mine = letters.iter().zip(&outcomes);
+            let mine: Vec<Letter> = mine
+                .filter(|(_, outcome)| outcome.is_none())
+                .map(|(letter, _)| letter.clone())
+                .collect();
+            let lock = Lock::wait(&path)?;
+            for letter in &mine {
+                spool.withdraw(letter)?;
+            }
+            let done = self.hold(lock, mine)?;
+            for (outcome, done) in outcomes.iter_mut().filter(unserved).zip(done) {
+                *outcome = Some(done);
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
     }
 
     /// Carries out own intents and all that wait, as the holder of the lock; returns the outcomes of its own.
-    fn hold(&mut self, lock: Lock, own: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
+    fn hold(&mut self, lock: Lock, own: Vec<Letter>) -> Result<Vec<Result<Done, Refusal>>> {
         let waiters = Spool::of(&self.repo).waiters();
         let hold = Hold::begin(&self.repo, lock, &self.name)?;
-        let interrupted = hold.interrupted_at();
-        if interrupted.is_some() {
+        if hold.was_interrupted() {
             if self.remote().is_some() {
                 let remote = self.require_remote()?;
                 self.fetch_ledger(&hold, &remote)?;
             }
             self.refresh()?;
         }
-        let mut matters: Vec<Matter> = Vec::with_capacity(own.len() + waiters.len());
         let of_own = own.len();
-        let theirs = waiters.iter().map(|waiter| {
-            let seen = Oid::from_hex(waiter.letter.seen.as_bytes()).ok();
-            (waiter.letter.intent.clone(), seen)
-        });
-        for (intent, seen) in own.into_iter().map(|own| (own, interrupted)).chain(theirs) {
-            let outcome = match interrupted {
-                // The holder before us did not come to its end: it may have carried this out already.
-                Some(_) => self.find_done(&intent.id, seen)?.map(Ok),
-                None => None,
+        let mut matters = Vec::with_capacity(of_own + waiters.len());
+        for letter in own
+            .iter()
+            .chain(waiters.iter().map(|waiter| &waiter.letter))
+        {
+            let outcome = match hold.was_interrupted() {
+                // A holder before us did not come to its end: it may have carried this out already.
+                true => {
+                    let seen = Oid::from_hex(letter.seen.as_bytes()).ok();
+                    self.find_done(&letter.intent.id, seen)?.map(Ok)
+                }
+                false => None,
             };
-            matters.push(Matter { intent, outcome });
+            matters.push(Matter {
+                intent: letter.intent.clone(),
+                outcome,
+            });
         }
         let served = self.serve(&hold, &mut matters);
         if served.is_err() {
             // What was decided on in vain is forgotten; if that fails too, the next reading says why.
             let _ = self.refresh();
         }
-        hold.end(&self.repo, &self.name)?;
         let theirs = matters.split_off(of_own);
-        self.answer(waiters, theirs, served.as_ref().err());
+        let told = self.answer(waiters, theirs, served.as_ref().err());
+        // Whoever could not be told asks again, and what came of a failure is not known: then the note goes
+        // on saying so, and the next holder looks for the operations' ids.
         served?;
+        if told {
+            // The ledger has moved; without the note the next holder looks for longer and nothing worse.
+            let _ = hold.end(&self.repo, &self.name);
+        }
         let unknown = || anyhow::anyhow!("an intent was left undecided");
         matters
             .into_iter()
@@ -208,12 +228,19 @@ impl Ledger {
             .collect()
     }
 
-    /// Tells those who waited. Whoever gets no answer tries by itself.
-    fn answer(&self, waiters: Vec<Waiter>, matters: Vec<Matter>, error: Option<&anyhow::Error>) {
+    /// Tells those who waited; returns whether all were told. Whoever gets no answer tries by itself.
+    fn answer(
+        &self,
+        waiters: Vec<Waiter>,
+        matters: Vec<Matter>,
+        error: Option<&anyhow::Error>,
+    ) -> bool {
+        let mut told = true;
         for (waiter, matter) in waiters.into_iter().zip(matters) {
             let answer = match (matter.outcome, error) {
-                (Some(Ok(done)), None) => Answer::Done(Box::new(done)),
-                (Some(Err(refusal)), None) => Answer::Refused(refusal),
+                // What has an outcome is settled, whatever failed after it.
+                (Some(Ok(done)), _) => Answer::Done(Box::new(done)),
+                (Some(Err(refusal)), _) => Answer::Refused(refusal),
                 // All of them would run into the same silence, one after another.
                 (_, Some(error)) if error.is::<super::Unreachable>() => {
                     let user = error.downcast_ref::<UserError>();
@@ -224,11 +251,15 @@ impl Ledger {
                         unreachable: true,
                     }
                 }
-                _ => continue,
+                _ => {
+                    told = false;
+                    continue;
+                }
             };
             // Who cannot be told finds out by trying again: the ledger knows the operation's id.
-            let _ = waiter.answer(&answer);
+            told &= waiter.answer(&answer).is_ok();
         }
+        told
     }
 
     /// Looks for an operation of unknown result in the ledger as last read, down to a commit that it cannot be
@@ -248,6 +279,25 @@ impl Ledger {
             }
         }
         Ok(None)
+    }
+
+    /// Settles matters that are told in what has come in since a commit: the push of a holder that was killed
+    /// may come to its end after it.
+    pub(super) fn settle_told(&self, since: Oid, matters: &mut [Matter]) -> Result<()> {
+        for entry in self.history() {
+            let entry = entry?;
+            if entry.commit == since {
+                break;
+            }
+            let id = entry.told.get("Id");
+            let open = matters.iter_mut().filter(|matter| {
+                matter.outcome.is_none() && id == Some(matter.intent.id.0.as_str())
+            });
+            for matter in open {
+                matter.outcome = Some(Ok(self.done_by(&entry)?));
+            }
+        }
+        Ok(())
     }
 
     /// Returns what a commit of the ledger has done, as its writer would have been told.
