@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
 
 pub mod run;
+pub mod script;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -93,4 +94,12 @@ pub fn tell(what: &str, ours: Duration, rival: Duration) {
         rival.as_secs_f64() * 1e3,
         ours.as_secs_f64() / rival.as_secs_f64(),
     );
+}
+
+/// Returns Jain's index of fairness: 1 where all have the same, 1/n where one has everything.
+pub fn jain(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    let count = shares.iter().map(|_| 1.0).sum::<f64>();
+    sum * sum / (count * squares).max(f64::MIN_POSITIVE)
 }

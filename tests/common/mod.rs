@@ -4,6 +4,7 @@
 
 pub mod drive;
 pub mod machines;
+pub mod replay;
 pub mod site;
 pub mod words;
 

@@ -1,0 +1,495 @@
+//! A command killed between any two of its file operations, or told by the system that one of them failed.
+//!
+//! `strace` does both, at the first, second, … call of a kind. Where it is not to be had, these tests say so and
+//! check nothing. `ORCH_FAULTS=all` takes calls that only read as well.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use git_orch::git::Repo;
+use git_orch::git::files::Lock;
+use git_orch::model::State;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::common::TestRepo;
+use super::common::replay::replay;
+use super::ledger::open;
+
+/// System calls that change files, as strace understands them on every platform.
+const CALLS: &str = "openat,write,pwrite64,?rename,?renameat,renameat2,?link,linkat,?unlink,unlinkat,\
+                     ftruncate,?mkdir,mkdirat,flock";
+
+/// The nth call of a kind.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    call: String,
+    nth: usize,
+    line: String,
+}
+
+/// A repository that can be put back as it was.
+struct Bench {
+    repo: TestRepo,
+    dirs: Vec<PathBuf>,
+}
+
+impl Bench {
+    /// Remembers the repository with all that lies beside it.
+    fn new(repo: TestRepo) -> Self {
+        let beside = ["repo", "repo.orch", "central.git"];
+        let dirs = beside.map(|name| repo.outside().join(name));
+        let bench = Self {
+            dirs: dirs.into_iter().filter(|dir| dir.exists()).collect(),
+            repo,
+        };
+        let kept = bench.repo.outside().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        bench.copy(&bench.dirs, &kept);
+        bench
+    }
+
+    fn copy(&self, from: &[PathBuf], to: &Path) {
+        let mut cp = self.repo.command("cp", &self.repo.outside());
+        assert!(cp.arg("-a").args(from).arg(to).status().unwrap().success());
+    }
+
+    fn restore(&self) {
+        let kept = self.repo.outside().join("kept");
+        for dir in &self.dirs {
+            std::fs::remove_dir_all(dir).unwrap();
+            self.copy(
+                &[kept.join(dir.file_name().unwrap())],
+                dir.parent().unwrap(),
+            );
+        }
+    }
+
+    /// A traced `git orch`, with options of strace's before it.
+    fn traced(&self, options: &[&str], dir: &Path, args: &[&str]) -> Command {
+        let mut command = self.repo.command("strace", dir);
+        command
+            .args(["-qq", "-s", "4", "-o"])
+            .arg(self.trace())
+            .args(options)
+            .arg(env!("CARGO_BIN_EXE_git-orch"))
+            .args(args);
+        command
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.repo.outside().join("trace")
+    }
+
+    /// Runs a command to its end, and returns its calls that change files.
+    fn points(&self, dir: &Path, args: &[&str]) -> Vec<Point> {
+        let trace = format!("trace={CALLS}");
+        let status = self.traced(&["-e", &trace], dir, args).output().unwrap();
+        let told = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert!(status.status.success(), "{args:?}: {told}");
+        let text = std::fs::read_to_string(self.trace()).unwrap();
+        let mut points: Vec<Point> = Vec::new();
+        for line in text.lines().filter(|line| line.contains('(')) {
+            let call = line.split('(').next().unwrap().to_owned();
+            let same = points.iter().filter(|point| point.call == call);
+            let nth = same.count() + 1;
+            let line = line.to_owned();
+            points.push(Point { call, nth, line });
+        }
+        let all = all();
+        let changes = |point: &Point| {
+            let reads = point.call == "openat"
+                && !["O_CREAT", "O_WRONLY", "O_RDWR"]
+                    .iter()
+                    .any(|flag| point.line.contains(flag));
+            // What is printed goes into a pipe and changes nothing.
+            let prints = ["write(1,", "write(2,"];
+            (all || !reads) && !prints.iter().any(|print| point.line.starts_with(print))
+        };
+        points.retain(changes);
+        points
+    }
+
+    fn board(&self) -> git_orch::model::Board {
+        open(self.repo.path()).board().clone()
+    }
+}
+
+/// Whether every fault is wanted, not only those that can make a difference.
+fn all() -> bool {
+    std::env::var("ORCH_FAULTS").is_ok_and(|value| value == "all")
+}
+
+/// Whether processes can be traced here.
+fn can_trace() -> bool {
+    let traced = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "-e", "trace=write", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let can = traced.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("SKIPPED: there is no strace here, or it may not trace");
+    }
+    can
+}
+
+const PLAN: &str = "[run]\nname = \"faults\"\n[[teams]]\nid = 1\nname = \"T\"\n\
+    [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"A\"\ndeliverables = [\"a.txt\"]\nrun = \"true\"\n\
+    [[tasks]]\nid = \"b\"\nteam = 1\ntitle = \"B\"\nrun = \"true\"\n";
+
+/// A plan, brought so far by commands.
+fn project(commands: &[&[&str]]) -> TestRepo {
+    let repo = TestRepo::new().init().plan(PLAN);
+    for command in commands {
+        repo.orch(*command).ok();
+    }
+    repo
+}
+
+const CLAIM: &[&str] = &["claim", "a", "--agent", "1.1", "--no-worktree"];
+const ESCALATE: &[&str] = &["escalate", "a", "-m", "look"];
+
+/// Kills a command at each of its calls; after each kill the ledger must be whole, the operation on it at most
+/// once, and the command must do its work when it is given again.
+///
+/// `truth` is the repository whose ledger counts.
+fn kill_everywhere(
+    bench: &Bench,
+    (dir, truth): (&Path, &Path),
+    args: &[&str],
+    event: &str,
+    state: State,
+) {
+    let points = bench.points(dir, args);
+    assert!(points.len() > 10, "{args:?} does nothing: {points:?}");
+    let (mut before, mut after, mut missed) = (0, 0, 0);
+    for point in points {
+        bench.restore();
+        let inject = format!("inject={}:signal=KILL:when={}", point.call, point.nth);
+        let trace = format!("trace={}", point.call);
+        let options = ["-e", trace.as_str(), "-e", inject.as_str()];
+        let killed = bench.traced(&options, dir, args).output().unwrap();
+        if killed.status.success() {
+            // How many directories objects go to differs from time to time, and so do the calls.
+            missed += 1;
+            continue;
+        }
+        assert_eq!(killed.status.signal(), Some(9), "{point:?}");
+        let told = replay(&bench.repo, truth, "orchestration").total(event);
+        assert!(told <= 1, "{point:?}");
+        let again = bench.repo.orch_in(dir, args);
+        match told {
+            0 => {
+                before += 1;
+                // The push of a killed process may go on without it, and come to its end only then.
+                let late = again.code() == 4 && truth != bench.repo.path();
+                assert!(again.code() == 0 || late, "{point:?}: {}", again.stderr());
+            }
+            // It was done and nobody was told; being told now that it is so is right as well.
+            _ => {
+                after += 1;
+                let code = again.code();
+                assert!(
+                    [0, 1, 3, 4].contains(&code),
+                    "{point:?}: {}",
+                    again.stderr()
+                );
+            }
+        }
+        let told = replay(&bench.repo, truth, "orchestration");
+        // An escalation that is given twice stands there twice; anything else does not.
+        let most = if event == "escalate" { 2 } else { 1 };
+        assert!((1..=most).contains(&told.total(event)), "{point:?}");
+        assert_eq!(
+            bench.board().tasks[&"a".parse().unwrap()].status.state,
+            state,
+            "{point:?}"
+        );
+    }
+    assert!(
+        before > 0 && after > 0 && missed < 10,
+        "{args:?}: {before} before, {after} after, {missed} missed"
+    );
+    bench.repo.git(["fsck", "--strict"]);
+}
+
+#[test]
+fn a_claim_killed_between_any_two_file_operations_is_whole_or_not_there() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(project(&[&["dispatch"]]));
+    let dir = bench.repo.path();
+    kill_everywhere(&bench, (dir, dir), CLAIM, "claim", State::Claimed);
+}
+
+#[test]
+fn dispatch_and_escalate_killed_anywhere_are_whole_or_not_there() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(project(&[]));
+    let dir = bench.repo.path();
+    kill_everywhere(&bench, (dir, dir), &["dispatch"], "dispatch", State::Ready);
+    bench.restore();
+    kill_everywhere(&bench, (dir, dir), ESCALATE, "escalate", State::Pending);
+}
+
+#[test]
+fn a_submit_killed_anywhere_is_whole_or_not_there() {
+    if !can_trace() {
+        return;
+    }
+    let repo = project(&[&["dispatch"], &["claim", "a", "--agent", "1.1"]]);
+    let dir = repo.worktree("1.1");
+    repo.orch_in(&dir, ["start"]).ok();
+    super::common::write_file(&dir.join("a.txt"), "done\n");
+    repo.git_in(&dir, ["add", "-A"]);
+    repo.git_in(&dir, ["commit", "-q", "-m", "done"]);
+    let bench = Bench::new(repo);
+    let truth = bench.repo.path();
+    kill_everywhere(
+        &bench,
+        (&dir, truth),
+        &["submit"],
+        "submit",
+        State::Submitted,
+    );
+}
+
+/// A ledger whose truth is at a bare repository beside it.
+fn remote_project() -> TestRepo {
+    let repo = TestRepo::new();
+    let central = repo.outside().join("central.git");
+    let central = central.to_str().unwrap();
+    repo.git(["init", "-q", "--bare", central]);
+    repo.git(["remote", "add", "origin", central]);
+    repo.git(["push", "-q", "origin", "main"]);
+    repo.orch(["init", "--remote", "origin"]).ok();
+    let repo = repo.plan(PLAN);
+    repo.orch(["dispatch"]).ok();
+    repo
+}
+
+#[test]
+fn a_claim_at_a_remote_killed_anywhere_is_there_once_or_not_at_all() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(remote_project());
+    let repo = &bench.repo;
+    let central = repo.outside().join("central.git");
+    kill_everywhere(
+        &bench,
+        (repo.path(), &central),
+        CLAIM,
+        "claim",
+        State::Claimed,
+    );
+    // The push of a killed process may have gone on without it, and been taken for lost: never twice.
+    repo.orch(["sync"]).ok();
+    let told = replay(repo, &central, "orchestration");
+    assert_eq!(told.total("claim"), 1);
+    assert_eq!(
+        repo.git(["rev-parse", "orchestration"]),
+        repo.git_in(&central, ["rev-parse", "orchestration"])
+    );
+}
+
+/// Waits until so many intents lie in the spool.
+fn await_spool(repo: &TestRepo, wanted: usize) {
+    let spool = repo.path().join(".git/orch/spool");
+    loop {
+        let listing = std::fs::read_dir(&spool).into_iter().flatten().flatten();
+        let whole = listing.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+        if whole.count() >= wanted {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Two writers wait for a lock that is held; the first to get it is the one that is traced, and serves both.
+fn serve_two(bench: &Bench, options: &[&str]) -> (Child, Child) {
+    let repo = &bench.repo;
+    let path = Repo::discover(repo.path()).unwrap().orch_dir().join("lock");
+    let lock = Lock::wait(&path).unwrap();
+    let mut escalate = repo.orch_command(repo.path());
+    escalate.args(["escalate", "b", "-m", "served"]);
+    let waiter = escalate
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    await_spool(repo, 1);
+    // It keeps its place in the spool, and leaves the lock to the other.
+    kill_process(Pid::from_child(&waiter), Signal::STOP).unwrap();
+    let server = bench
+        .traced(options, repo.path(), ESCALATE)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    await_spool(repo, 2);
+    drop(lock);
+    (server, waiter)
+}
+
+fn serve_two_killed_everywhere(bench: &Bench, dir: &Path) {
+    let trace = format!("trace={CALLS}");
+    let (mut server, mut waiter) = serve_two(bench, &["-e", &trace]);
+    assert!(server.wait().unwrap().success());
+    kill_process(Pid::from_child(&waiter), Signal::CONT).unwrap();
+    assert!(waiter.wait().unwrap().success());
+    let text = std::fs::read_to_string(bench.trace()).unwrap();
+    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut points = Vec::new();
+    for line in text.lines().filter(|line| line.contains('(')) {
+        let call = line.split('(').next().unwrap();
+        let nth = seen.entry(call).or_default();
+        *nth += 1;
+        let reads = call == "openat" && !line.contains("O_CREAT") && !line.contains("O_RDWR");
+        if !reads && !line.starts_with("write(1,") {
+            points.push((call, *nth));
+        }
+    }
+    let (mut alone, mut served) = (0, 0);
+    for (call, nth) in points {
+        bench.restore();
+        let inject = format!("inject={call}:signal=KILL:when={nth}");
+        let trace = format!("trace={call}");
+        let options = ["-e", trace.as_str(), "-e", inject.as_str()];
+        // Killed before it waits, it serves nobody: that is for the other tests.
+        if !reaches_the_lock(&text, call, nth) {
+            continue;
+        }
+        let (mut server, waiter) = serve_two(bench, &options);
+        server.wait().unwrap();
+        let told = replay(&bench.repo, dir, "orchestration");
+        match told.count("escalate", "b") {
+            0 => alone += 1,
+            _ => served += 1,
+        }
+        kill_process(Pid::from_child(&waiter), Signal::CONT).unwrap();
+        let output = waiter.wait_with_output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{call} {nth}: {complaint}");
+        let told = replay(&bench.repo, dir, "orchestration");
+        assert_eq!(told.count("escalate", "b"), 1, "{call} {nth}");
+        assert!(told.count("escalate", "a") <= 1, "{call} {nth}");
+    }
+    assert!(
+        alone > 0 && served > 0,
+        "all kills came on one side: {alone} {served}"
+    );
+}
+
+/// Whether a call comes after the one that waits for the lock.
+fn reaches_the_lock(trace: &str, call: &str, nth: usize) -> bool {
+    let waits = trace
+        .lines()
+        .position(|line| line.starts_with("flock(") && line.contains("LOCK_EX)"))
+        .unwrap();
+    // The first such call locks the letter in the spool; the next one is the ledger's.
+    let waits = trace
+        .lines()
+        .enumerate()
+        .skip(waits + 1)
+        .find(|(_, line)| line.starts_with("flock(") && line.contains("LOCK_EX)"))
+        .map_or(waits, |(at, _)| at);
+    let prefix = format!("{call}(");
+    let mut calls = trace
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with(&prefix));
+    calls.nth(nth - 1).is_some_and(|(at, _)| at > waits)
+}
+
+#[test]
+fn whom_a_killed_writer_has_served_is_served_once() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(project(&[]));
+    let dir = bench.repo.path().to_owned();
+    serve_two_killed_everywhere(&bench, &dir);
+}
+
+#[test]
+fn whom_a_killed_writer_has_served_at_a_remote_is_served_once() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(remote_project());
+    let central = bench.repo.outside().join("central.git");
+    serve_two_killed_everywhere(&bench, &central);
+}
+
+#[test]
+fn a_full_disk_and_a_read_only_one_are_told_and_lose_nothing() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(project(&[&["dispatch"]]));
+    let dir = bench.repo.path();
+    let points = bench.points(dir, CLAIM);
+    let (mut refused, mut done) = (0, 0);
+    for point in points {
+        let errors: &[&str] = match point.call.as_str() {
+            "write" | "pwrite64" | "ftruncate" => &["ENOSPC", "EIO"],
+            "flock" => &["ENOLCK"],
+            _ => &["EROFS", "EACCES", "ENOSPC"],
+        };
+        for error in &errors[..if all() { errors.len() } else { 1 }] {
+            bench.restore();
+            let inject = format!("inject={}:error={error}:when={}", point.call, point.nth);
+            let trace = format!("trace={}", point.call);
+            let options = ["-e", trace.as_str(), "-e", inject.as_str()];
+            let output = bench.traced(&options, dir, CLAIM).output().unwrap();
+            let told = replay(&bench.repo, dir, "orchestration").total("claim");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            match output.status.code() {
+                Some(0) => {
+                    done += 1;
+                    assert_eq!(told, 1, "{point:?} {error}");
+                }
+                Some(1) => {
+                    refused += 1;
+                    assert_eq!(told, 0, "{point:?} {error}: {stderr}");
+                    assert!(stderr.starts_with("error: "), "{point:?} {error}: {stderr}");
+                    bench.repo.orch(CLAIM).ok();
+                }
+                code => panic!("{point:?} {error}: {code:?} {stderr}"),
+            }
+            let state = bench.board().tasks[&"a".parse().unwrap()].status.state;
+            assert_eq!(state, State::Claimed, "{point:?} {error}");
+        }
+    }
+    assert!(refused > 0 && done > 0, "{refused} {done}");
+    bench.repo.git(["fsck", "--strict"]);
+}
+
+#[test]
+fn an_object_store_that_cannot_be_written_stops_writers_and_not_readers() {
+    if !can_trace() {
+        return;
+    }
+    let bench = Bench::new(project(&[&["dispatch"]]));
+    let dir = bench.repo.path();
+    let points = bench.points(dir, CLAIM);
+    let in_store = |point: &&Point| {
+        point.call == "openat" && point.line.contains("/objects/") && point.line.contains("O_CREAT")
+    };
+    let first = points.iter().find(in_store).unwrap();
+    bench.restore();
+    let inject = format!("inject=openat:error=EACCES:when={}+", first.nth);
+    let options = ["-e", "trace=openat", "-e", inject.as_str()];
+    let output = bench.traced(&options, dir, CLAIM).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("to the object store"), "{stderr}");
+    let read = bench.traced(&options, dir, &["status", "--json"]);
+    assert!({ read }.output().unwrap().status.success());
+    bench.repo.orch(CLAIM).ok();
+}
