@@ -135,14 +135,14 @@ impl Ledger {
         };
         let letters: Vec<Letter> = intents.into_iter().map(letter).collect();
         if let Some(lock) = Lock::take(&path)? {
-            return self.hold(lock, letters);
+            return self.hold(lock, &letters);
         }
         let spool = Spool::of(&self.repo);
         let left: Result<Vec<Waiting>> = letters.iter().map(|letter| spool.leave(letter)).collect();
         let lock = Lock::wait(&path)?;
         // Where the spool cannot be written, the lock alone will do.
         let Ok(mut left) = left else {
-            return self.hold(lock, letters);
+            return self.hold(lock, &letters);
         };
         let mut outcomes: Vec<Option<Result<Done, Refusal>>> = Vec::new();
         for waiting in &mut left {
@@ -150,7 +150,7 @@ impl Ledger {
         }
         if outcomes.iter().any(Option::is_none) {
             // Nobody has served us, so we serve everybody: ours lie in the spool with the others.
-            self.hold(lock, Vec::new())?;
+            self.hold(lock, &[])?;
             for (outcome, waiting) in outcomes.iter_mut().zip(&mut left) {
                 if outcome.is_none() {
                     *outcome = waiting.answer()?.map(read_answer).transpose()?;
@@ -169,7 +169,7 @@ impl Ledger {
             for letter in &mine {
                 spool.withdraw(letter)?;
             }
-            let done = self.hold(lock, mine)?;
+            let done = self.hold(lock, &mine)?;
             for (outcome, done) in outcomes.iter_mut().filter(unserved).zip(done) {
                 *outcome = Some(done);
             }
@@ -178,7 +178,7 @@ impl Ledger {
     }
 
     /// Carries out own intents and all that wait, as the holder of the lock; returns the outcomes of its own.
-    fn hold(&mut self, lock: Lock, own: Vec<Letter>) -> Result<Vec<Result<Done, Refusal>>> {
+    fn hold(&mut self, lock: Lock, own: &[Letter]) -> Result<Vec<Result<Done, Refusal>>> {
         let waiters = Spool::of(&self.repo).waiters();
         let hold = Hold::begin(&self.repo, lock, &self.name)?;
         if hold.was_interrupted() {
