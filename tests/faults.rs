@@ -176,7 +176,7 @@ fn kill_everywhere(
             continue;
         }
         assert_eq!(killed.status.signal(), Some(9), "{point:?}");
-        let told = replay(&bench.repo, truth, "orchestration").total(event);
+        let told = replay(&bench.repo, truth, "orchestration").count(event, "a");
         assert!(told <= 1, "{point:?}");
         let again = bench.repo.orch_in(dir, args);
         match told {
@@ -200,7 +200,7 @@ fn kill_everywhere(
         let told = replay(&bench.repo, truth, "orchestration");
         // An escalation that is given twice stands there twice; anything else does not.
         let most = if event == "escalate" { 2 } else { 1 };
-        assert!((1..=most).contains(&told.total(event)), "{point:?}");
+        assert!((1..=most).contains(&told.count(event, "a")), "{point:?}");
         assert_eq!(
             bench.board().tasks[&"a".parse().unwrap()].status.state,
             state,

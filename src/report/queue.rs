@@ -404,6 +404,7 @@ fn next<'a>(board: &'a Board, teams: &[TeamId], most: usize, now: Timestamp) -> 
         };
         copy.status.state = State::Claimed;
         copy.status.agent = Some(agent);
+        copy.status.attempt.0 += 1;
         next.push(ready(task, Some(agent), None, now));
     }
     // For the rest nobody is free; the first to be comes to the most urgent.
