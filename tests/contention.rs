@@ -50,7 +50,7 @@ fn pain_13_and_15_thirty_two_processes_claim_and_complete_each_task_once() {
     // Nothing that plain Git has put on the ledger was lost, and nobody else has left out the trailers.
     assert_eq!(told.by_hand, by_hand);
     assert!(kills > processes / 2, "only {kills} processes were killed");
-    assert!(by_hand.len() > 3, "plain git won {} races", by_hand.len());
+    assert!(!by_hand.is_empty(), "plain git won no race");
     repo.git(["fsck", "--strict"]);
 }
 
