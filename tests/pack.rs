@@ -36,6 +36,12 @@ fn loose(repo: &TestRepo) -> usize {
     count.split(' ').next().unwrap().parse().unwrap()
 }
 
+/// Packs; a process that another test is just starting may hold a copy of the lock for a moment.
+fn pack_now(repo: &Repo) -> pack::Packing {
+    let pack = || pack::pack(repo, LEDGER).unwrap();
+    (0..1000).find_map(|_| pack()).expect("nobody else packs")
+}
+
 #[test]
 fn a_ledger_that_is_open_goes_on_while_others_pack() {
     let repo = TestRepo::new().init();
@@ -46,7 +52,7 @@ fn a_ledger_that_is_open_goes_on_while_others_pack() {
     let mut merged = 0;
     for _ in 0..40 {
         claim_and_release(&mut ledger);
-        let packing = pack::pack(&other, LEDGER).unwrap().unwrap();
+        let packing = pack_now(&other);
         assert_eq!(packing.problems, Vec::<String>::new());
         merged += u32::from(packing.merged);
         assert!(packing.packs.1 < 20, "{packing:?}");
@@ -73,9 +79,7 @@ fn packing_leaves_alone_what_is_not_the_ledgers() {
     let config = std::fs::read(repo.path().join(".git/config")).unwrap();
     for _ in 0..20 {
         claim_and_release(&mut ledger);
-        // A process that another test is just starting may hold its lock for a moment.
-        let pack = || pack::pack(ledger.repo(), LEDGER).unwrap();
-        assert!((0..100).find_map(|_| pack()).is_some());
+        pack_now(ledger.repo());
     }
     assert_eq!(repo.git(["cat-file", "blob", &lost]), "nobody points here");
     assert_eq!(
@@ -98,7 +102,7 @@ fn one_process_packs_at_a_time_and_a_note_that_makes_no_sense_costs_nothing() {
     for note in ["", "nonsense\n", gone] {
         std::fs::write(orch.join("packed"), note).unwrap();
         claim_and_release(&mut ledger);
-        let packing = pack::pack(ledger.repo(), LEDGER).unwrap().unwrap();
+        let packing = pack_now(ledger.repo());
         assert!(packing.packs.1 > packing.packs.0, "{packing:?}");
     }
     repo.git(["fsck", "--strict"]);
@@ -147,7 +151,11 @@ fn a_packing_that_is_killed_leaves_a_ledger_that_is_whole() {
         packing.wait().unwrap();
         assert_eq!(open(repo.path()).board(), ledger.board());
     }
-    repo.orch(["pack"]).ok();
-    assert!(loose(&repo) <= 3, "the first commit, its tree and its file");
+    // What the killed ones have started may still be at it.
+    let packed = (0..20).any(|_| {
+        repo.orch(["pack"]).ok();
+        loose(&repo) <= 3
+    });
+    assert!(packed, "the first commit, its tree and its file");
     repo.git(["fsck", "--strict"]);
 }

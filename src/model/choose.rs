@@ -39,11 +39,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::rank::{Candidate, Rank, Turn};
+use self::standing::{Hurdle, Standing};
 use super::apply::Refusal;
 use super::board::{Board, Task};
 use super::ids::{AgentId, CommitId, TaskId, TeamId, Timestamp};
 use super::state::State;
-use standing::{Hurdle, Standing};
 
 /// What a claim may be for; what is left open is chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
