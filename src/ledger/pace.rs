@@ -1,7 +1,8 @@
 //! How soon a machine pushes again: the last winner pauses, so that nobody starves (facts.md 12a).
 //!
-//! A winner knows the new tip without fetching and would go on winning. Where somebody was lost against or
-//! has lost lately, it waits for up to two round trips before its next push.
+//! A winner knows the new tip without fetching and would go on winning, without ever hearing of those who lose.
+//! Where it has lost lately it waits for up to three round trips before its next push; elsewhere it lets
+//! one in every so many pushes wait as long, in which whoever has come meanwhile gets in and is noticed.
 
 use std::time::Duration;
 
@@ -10,8 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::git::{Repo, files};
 
-/// Wins after which nobody else is thought to be about any more.
-const QUIET_AFTER: u32 = 16;
+/// Time without a lost race after which nobody else is thought to be about any more.
+const QUIET_AFTER: Duration = Duration::from_secs(20);
+
+/// Wins in quiet times of which the last one waits, lest a newcomer never gets a turn.
+const TURN: u32 = 16;
 
 /// How long what is known of a remote is good for.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -32,8 +36,10 @@ pub(super) struct Pace {
     not_before: Duration,
     /// When the remote was last heard of.
     heard: Option<Duration>,
-    /// Wins since a race was lost; `None` where none ever was.
-    wins: Option<u32>,
+    /// When a race was lost last, on the machine's clock.
+    lost_at: Option<Duration>,
+    /// Wins in quiet times.
+    wins: u32,
 }
 
 impl Pace {
@@ -88,16 +94,21 @@ impl Pace {
     /// Notes a push that was won after `took`, with so many races lost before it.
     pub(super) fn won(&mut self, took: Duration, lost: u32) {
         self.boot = crate::config::boot_id();
-        self.heard = Some(clock::uptime());
-        self.wins = match self.wins {
-            _ if lost > 0 => Some(0),
-            Some(wins) if wins < QUIET_AFTER => Some(wins + 1),
-            _ => None,
-        };
-        self.not_before = Duration::ZERO;
-        if self.wins.is_some() {
-            self.not_before = clock::uptime() + random(2 * took).min(MOST_COURTESY);
+        let now = clock::uptime();
+        self.heard = Some(now);
+        if lost > 0 {
+            self.lost_at = Some(now);
         }
+        self.lost_at = self
+            .lost_at
+            .filter(|at| now.saturating_sub(*at) < QUIET_AFTER);
+        self.wins = self.wins.wrapping_add(1);
+        let pause = match self.lost_at {
+            Some(_) => random(3 * took),
+            None if self.wins.is_multiple_of(TURN) => 3 * took,
+            None => Duration::ZERO,
+        };
+        self.not_before = now + pause.min(MOST_COURTESY);
     }
 
     /// Waits after a lost race, longer each time; lengths differ between machines.

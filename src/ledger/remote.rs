@@ -172,6 +172,8 @@ impl Ledger {
                 return Err(starved(&remote));
             }
             Pace::back_off(lost + failed);
+            // What was fetched before the pause is old after it, and a push on top of it lost beforehand.
+            self.fetch_ledger(hold, &remote)?;
         }
     }
 
