@@ -1,8 +1,10 @@
-//! How soon a machine pushes again: the last winner pauses, so that nobody starves (facts.md 12a).
+//! How soon a machine pushes again, so that nobody starves (facts.md 12a).
 //!
 //! A winner knows the new tip without fetching and would go on winning, without ever hearing of those who lose.
-//! Where it has lost lately it waits for up to three round trips before its next push; elsewhere it lets
-//! one in every so many pushes wait as long, in which whoever has come meanwhile gets in and is noticed.
+//! It waits for about as many pushes as it has others against it, which it counts by the races that it lost
+//! before it won and by the machines that it hears of. Who has lost waits the shorter the more often, the other way round than in a network with
+//! collisions: one of the pushes always arrives, and it is the loser's turn. Where nobody was met lately, one
+//! push in so many waits all the same, in which whoever has come meanwhile gets in and is noticed.
 
 use std::time::Duration;
 
@@ -11,11 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::git::{Repo, files};
 
-/// Time without a lost race after which nobody else is thought to be about any more.
-const QUIET_AFTER: Duration = Duration::from_secs(20);
+/// How much the latest win counts among those before it, when rivals are counted.
+const LATEST: f64 = 0.3;
+
+/// Rivals below which nobody else is thought to be about any more.
+const QUIET_BELOW: f64 = 0.1;
 
 /// Wins in quiet times of which the last one waits, lest a newcomer never gets a turn.
-const TURN: u32 = 16;
+const TURN: u32 = 4;
 
 /// How long what is known of a remote is good for.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -36,8 +41,8 @@ pub(super) struct Pace {
     not_before: Duration,
     /// When the remote was last heard of.
     heard: Option<Duration>,
-    /// When a race was lost last, on the machine's clock.
-    lost_at: Option<Duration>,
+    /// Machines met before each win, a moving average.
+    rivals: f64,
     /// Wins in quiet times.
     wins: u32,
 }
@@ -69,12 +74,14 @@ impl Pace {
             .is_none_or(|heard| clock::uptime().saturating_sub(heard) > STALE_AFTER)
     }
 
-    /// Waits until the next push may begin.
-    pub(super) fn wait(&self) {
+    /// Waits until the next push may begin; returns whether that took any time.
+    pub(super) fn wait(&self) -> bool {
         let left = self.not_before.saturating_sub(clock::uptime());
-        if !left.is_zero() {
-            std::thread::sleep(left.min(MOST_COURTESY));
+        if left.is_zero() {
+            return false;
         }
+        std::thread::sleep(left.min(MOST_COURTESY));
+        true
     }
 
     /// Notes that the remote has answered.
@@ -91,36 +98,41 @@ impl Pace {
         Some(clock::uptime().saturating_sub(heard))
     }
 
-    /// Notes a push that was won after `took`, with so many races lost before it.
-    pub(super) fn won(&mut self, took: Duration, lost: u32) {
+    /// Notes a push that was won after `took`, with so many races lost before it or machines heard of.
+    pub(super) fn won(&mut self, took: Duration, met: u32) {
         self.boot = crate::config::boot_id();
         let now = clock::uptime();
         self.heard = Some(now);
-        if lost > 0 {
-            self.lost_at = Some(now);
-        }
-        self.lost_at = self
-            .lost_at
-            .filter(|at| now.saturating_sub(*at) < QUIET_AFTER);
-        self.wins = self.wins.wrapping_add(1);
-        let pause = match self.lost_at {
-            Some(_) => random(3 * took),
-            None if self.wins.is_multiple_of(TURN) => 3 * took,
-            None => Duration::ZERO,
+        self.rivals = match f64::from(met) {
+            met if self.rivals < QUIET_BELOW => met,
+            met => self.rivals + LATEST * (met - self.rivals),
         };
-        self.not_before = now + pause.min(MOST_COURTESY);
+        self.wins = self.wins.wrapping_add(1);
+        let turns = match self.rivals {
+            rivals if rivals >= QUIET_BELOW => rivals * (0.5 + random_part()),
+            _ if self.wins.is_multiple_of(TURN) => 2.0,
+            _ => 0.0,
+        };
+        self.not_before = now + took.mul_f64(turns).min(MOST_COURTESY);
     }
 
-    /// Waits after a lost race, longer each time; lengths differ between machines.
-    pub(super) fn back_off(lost: u32) {
-        let most = Duration::from_millis(20) * 2_u32.saturating_pow(lost.min(10));
-        std::thread::sleep(random(most.min(MOST_BACK_OFF)));
+    /// Waits after a push that took so long and did not win: the shorter, the more races were lost, and longer
+    /// each time where nobody else has won either.
+    pub(super) fn back_off(took: Duration, lost: u32, failed: u32) {
+        let turn = took.mul_f64(random_part() / f64::from(lost + 1));
+        let failure = match failed {
+            0 => Duration::ZERO,
+            failed => Duration::from_millis(20) * 2_u32.saturating_pow(failed.min(10)),
+        };
+        std::thread::sleep((turn + failure.mul_f64(random_part())).min(MOST_BACK_OFF));
     }
 }
 
-fn random(most: Duration) -> Duration {
-    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(clock::random_below(micros))
+/// Returns a number from 0 up to 1, different each time.
+fn random_part() -> f64 {
+    const PARTS: u32 = 1 << 20;
+    let part = u32::try_from(clock::random_below(u64::from(PARTS))).unwrap_or_default();
+    f64::from(part) / f64::from(PARTS)
 }
 
 fn path(repo: &Repo) -> std::path::PathBuf {

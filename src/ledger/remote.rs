@@ -108,7 +108,9 @@ impl Ledger {
         let begun = clock::monotonic();
         let mut fresh = hold.was_interrupted();
         let mut pace = Pace::load(&self.repo);
-        let (mut lost, mut failed) = (0, 0);
+        // What was known before a pause is old after it, and a push on top of it lost beforehand.
+        let mut old = pace.wait() || pace.is_stale();
+        let (mut lost, mut failed, mut met) = (0, 0, 0);
         let mut before = None;
         loop {
             self.refresh()?;
@@ -116,12 +118,12 @@ impl Ledger {
             if let Some(before) = before
                 && seen != Some(before)
             {
-                self.settle_told(before, matters)?;
+                met = met.max(self.settle_told(before, matters)?);
             }
             before = seen;
-            if seen.is_none() || (!fresh && pace.is_stale()) {
+            if seen.is_none() || (!fresh && old) {
                 self.fetch_ledger(hold, &remote)?;
-                fresh = true;
+                (fresh, old) = (true, false);
                 continue;
             }
             let decided = self.decide_all(matters)?;
@@ -135,7 +137,6 @@ impl Ledger {
                 decided.settle(matters);
                 return Ok(());
             }
-            pace.wait();
             hold.enter(&self.repo, &self.name)?;
             let Some(new) = self.snapshot.tip else {
                 return Ok(());
@@ -146,14 +147,16 @@ impl Ledger {
             let won = match complaint {
                 None => true,
                 // Nobody knows what a broken conversation has come to: the remote does.
-                Some(_) => self
-                    .fetched_has(hold, &remote, new)
-                    .map_err(|error| broke_off(&remote, error))?,
+                Some(_) => {
+                    Pace::back_off(took, lost, failed);
+                    self.fetched_has(hold, &remote, new)
+                        .map_err(|error| broke_off(&remote, error))?
+                }
             };
             if won {
                 self.move_to(hold, new, &decided.message())?;
                 pace = Pace::load(&self.repo);
-                pace.won(took, lost);
+                pace.won(took, lost.max(met));
                 pace.save(&self.repo);
                 self.snapshot.save_after_writing(&self.repo);
                 decided.settle(matters);
@@ -171,9 +174,6 @@ impl Ledger {
             if clock::monotonic().duration_since(begun) > DEADLINE {
                 return Err(starved(&remote));
             }
-            Pace::back_off(lost + failed);
-            // What was fetched before the pause is old after it, and a push on top of it lost beforehand.
-            self.fetch_ledger(hold, &remote)?;
         }
     }
 

@@ -3,6 +3,7 @@
 //! Whoever gets the lock carries out what waits in the spool together with its own, a commit each, and moves
 //! the ledger once (flat combining): nobody is overtaken for long, and a hundred writers cost one move.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -282,13 +283,20 @@ impl Ledger {
     }
 
     /// Settles matters that are told in what has come in since a commit: the push of a holder that was killed
-    /// may come to its end after it.
-    pub(super) fn settle_told(&self, since: Oid, matters: &mut [Matter]) -> Result<()> {
+    /// may come to its end after it. Returns how many other machines it came from.
+    pub(super) fn settle_told(&self, since: Oid, matters: &mut [Matter]) -> Result<u32> {
+        let mut machines = BTreeSet::new();
         for entry in self.history() {
             let entry = entry?;
             if entry.commit == since {
                 break;
             }
+            let machine = entry.told.get("Machine");
+            machines.extend(
+                machine
+                    .filter(|name| *name != self.machine.0)
+                    .map(str::to_owned),
+            );
             let id = entry.told.get("Id");
             let open = matters.iter_mut().filter(|matter| {
                 matter.outcome.is_none() && id == Some(matter.intent.id.0.as_str())
@@ -297,7 +305,7 @@ impl Ledger {
                 matter.outcome = Some(Ok(self.done_by(&entry)?));
             }
         }
-        Ok(())
+        Ok(u32::try_from(machines.len()).unwrap_or(u32::MAX))
     }
 
     /// Returns what a commit of the ledger has done, as its writer would have been told.
