@@ -232,7 +232,7 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 ///
 /// # Errors
 ///
-/// As [`prepare`], or the task is gone from the ledger.
+/// As [`super::prepare`], or the task is gone from the ledger.
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
     let dir = prepare_from(
         ledger.repo(),
