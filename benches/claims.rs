@@ -19,7 +19,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::script::{claim_by_plumbing, fork_for_script, ready_ledger, script_tasks};
+use common::run::begin_with;
+use common::script::{claim_by_plumbing, fork_for_script, script_tasks};
 use common::{command, jain};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
@@ -53,7 +54,7 @@ fn main() {
         for _ in 0..3 {
             let temp = tempfile::tempdir().unwrap();
             let dir = temp.path().join("repo");
-            drop(ready_ledger(&dir, TEAMS, 8, TASKS));
+            drop(begin_with(&dir, TEAMS, 8, TASKS));
             fork_for_script(&dir);
             ours.push(run(temp.path(), width, "ours", TASKS as usize));
             rival.push(run(temp.path(), width, "rival", 60.max(width)));

@@ -16,7 +16,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use common::script::ready_ledger;
+use common::run::begin_with;
 use common::{command, git, interleaved, orch, report};
 
 const CLAIMS: u32 = 15;
@@ -29,7 +29,7 @@ fn main() {
             continue;
         };
         let ours = temp.path().join(format!("ours-{name}"));
-        drop(ready_ledger(&ours, 1, 64, 100));
+        drop(begin_with(&ours, 1, 64, 100));
         let theirs = temp.path().join(name);
         std::fs::create_dir(&theirs).unwrap();
         git(&theirs, ["init", "-q", "-b", "main"]);

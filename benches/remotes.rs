@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use common::script::ready_ledger;
+use common::run::begin_with;
 use common::{git, interleaved, jain, orch, report};
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
@@ -40,7 +40,7 @@ fn published(temp: &Path, unpack_limit: Option<&str>) -> Ledger {
     if let Some(limit) = unpack_limit {
         git(&bare, ["config", "receive.unpackLimit", limit]);
     }
-    drop(ready_ledger(&dir, 16, 64, 1_000));
+    drop(begin_with(&dir, 16, 64, 1_000));
     let url = format!("file://{}", bare.display());
     git(&dir, ["remote", "add", "origin", &url]);
     git(&dir, ["push", "-q", "origin", "main"]);

@@ -25,15 +25,15 @@ const IN_FLIGHT: u32 = TEAMS;
 pub const STEPS: u32 = 6;
 
 /// A plan of independent tasks, with a description of a few hundred bytes each.
-pub fn plan(tasks: u32) -> Plan {
+pub fn plan(teams: u32, coders: u32, tasks: u32) -> Plan {
     let mut plan = Plan::default();
     plan.run.limits.0.clear();
-    for team in 1..=TEAMS {
+    for team in 1..=teams {
         plan.teams
-            .push(toml::from_str(&format!("id = {team}\ncoders = 8\n")).unwrap());
+            .push(toml::from_str(&format!("id = {team}\ncoders = {coders}\n")).unwrap());
     }
     for number in 0..tasks {
-        let team = TeamId(number % TEAMS + 1);
+        let team = TeamId(number % teams + 1);
         let mut task = TaskSpec::new(
             task_id(number),
             team,
@@ -53,18 +53,26 @@ pub fn task_id(number: u32) -> TaskId {
     format!("task-{number:05}").parse().unwrap()
 }
 
-/// Makes a repository whose ledger has the plan applied and dispatched.
+/// Makes a repository whose ledger has the plan of the other benchmarks applied and dispatched.
 pub fn begin(dir: &Path, tasks: u32) {
+    drop(begin_with(dir, TEAMS, 8, tasks));
+}
+
+/// Makes a repository whose ledger has a plan applied and dispatched; returns a writer of it.
+pub fn begin_with(dir: &Path, teams: u32, coders: u32, tasks: u32) -> Ledger {
+    std::fs::create_dir_all(dir).unwrap();
     git(dir, ["init", "-q", "-b", "main"]);
     git(dir, ["commit", "-q", "--allow-empty", "-m", "first"]);
     orch(dir, ["init"]);
-    let mut ledger = Ledger::open(Repo::discover(dir).unwrap(), Actor::Human).unwrap();
-    let plan = plan(tasks);
+    let mut ledger = Ledger::open(Repo::discover(dir).unwrap(), Actor::Executor).unwrap();
+    let plan = plan(teams, coders, tasks);
     let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
+    let change = PlanChange { plan, digests };
     ledger
-        .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
+        .transact_as(Actor::Human, Op::ApplyPlan(Box::new(change)))
         .unwrap();
     ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
+    ledger
 }
 
 /// Every task's life in six transitions: claim, start, block, unblock, submit, merge; a task a team at a time.
