@@ -202,6 +202,39 @@ fn a_clone_that_calls_the_remote_otherwise_takes_part_all_the_same() {
 }
 
 #[test]
+fn killed_after_the_push_or_in_the_middle_of_joining_the_same_command_goes_on() {
+    let machines = Machines::new(PLAN);
+    let first = &machines.first;
+    // As if the first had been killed before it noted that the remote has its ledger.
+    first.git(["update-ref", "refs/heads/orchestration", "orchestration~2"]);
+    first.git(["update-ref", "-d", "refs/orch/remote/ledger"]);
+    std::fs::remove_file(first.path().join(".git/orch/lock")).unwrap();
+    let shown = first.orch(["remote", "show", "--json"]).json();
+    assert_eq!(shown["authority"], "local");
+    first.orch(["init", "--remote", "origin"]).ok();
+    let tip = first.git(["rev-parse", "orchestration"]);
+    assert_eq!(tip, machines.at_hub("orchestration"));
+    first.orch(["dispatch"]).ok();
+    // And a clone before it noted by which name it knows the remote.
+    let dir = first.outside().join("other");
+    let hub = machines.hub();
+    let args = [
+        "clone",
+        "-q",
+        "-o",
+        "upstream",
+        hub.to_str().unwrap(),
+        "other",
+    ];
+    first.git_in(&first.outside(), args);
+    machines.orch(&dir, "init").ok();
+    first.git_in(&dir, ["config", "--unset", "orch.remote"]);
+    machines.orch(&dir, "init").ok();
+    machines.work(&dir, "a", "1.1", "a");
+    assert_eq!(machines.state(first.path(), "a"), "submitted");
+}
+
+#[test]
 fn set_to_local_a_clone_goes_its_own_way_and_nobody_hears_of_it() {
     let machines = Machines::new(PLAN);
     let two = machines.clone("two");

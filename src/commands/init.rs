@@ -45,7 +45,7 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
         return undo::run(ctx, &repo);
     }
     if let Some(ledger) = existing(&repo)? {
-        return renew(ctx, ledger, &args);
+        return renew(ctx, join::finish(ledger)?, &args);
     }
     if let Some(remote) = join::candidate(&repo, args.remote.as_deref())? {
         return join::run(ctx, &repo, &remote, args.base.as_deref());

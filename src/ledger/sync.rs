@@ -195,6 +195,13 @@ impl Ledger {
         let hold = Hold::begin(&self.repo, lock, &self.name)?;
         let theirs = self.fetch_only(remote)?;
         self.refresh()?;
+        if let (Some(theirs), Some(ours)) = (theirs, self.snapshot.tip)
+            && hold::descends(&self.repo, ours, theirs)
+        {
+            // It got there before, and whoever sent it was killed before it was noted here.
+            self.move_to(&hold, theirs, "publish")?;
+            self.refresh()?;
+        }
         let ours = self.snapshot.tip;
         if let (Some(theirs), Some(ours)) = (theirs, ours)
             && !hold::descends(&self.repo, theirs, ours)

@@ -122,12 +122,36 @@ fn take_part(repo: &Repo, remote: &str, base: Option<&str>) -> Result<Option<Led
         }
         return Err(error.into());
     }
-    if authority.as_deref() != Some(remote) {
-        // The ledger knows the remote by the name that another clone has given it.
-        repo.git()
-            .args(["config", "--local", "orch.remote", remote])
-            .run()?;
-        return Ledger::open(repo.reopen()?, Actor::Human).map(Some);
+    name_remote(ledger, remote).map(Some)
+}
+
+/// Notes by which name this clone knows the remote, where the ledger calls it otherwise.
+fn name_remote(ledger: Ledger, remote: &str) -> Result<Ledger> {
+    if ledger.remote().as_deref() == Some(remote) {
+        return Ok(ledger);
     }
-    Ok(Some(ledger))
+    let repo = ledger.repo();
+    repo.git()
+        .args(["config", "--local", "orch.remote", remote])
+        .run()?;
+    Ledger::open(repo.reopen()?, Actor::Human)
+}
+
+/// Finishes what a killed `init` has left open: a remote that the ledger knows by a name that is not known here.
+///
+/// # Errors
+///
+/// More than one remote has a ledger, or the configuration cannot be written.
+pub(super) fn finish(ledger: Ledger) -> Result<Ledger> {
+    let is_known = |remote: String| {
+        let url = ledger.repo().config(&format!("remote.{remote}.url"));
+        url.is_some()
+    };
+    if ledger.remote().is_none_or(is_known) {
+        return Ok(ledger);
+    }
+    match candidate(ledger.repo(), None)? {
+        Some(remote) => name_remote(ledger, &remote),
+        None => Ok(ledger),
+    }
 }
