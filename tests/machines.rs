@@ -235,6 +235,19 @@ fn killed_after_the_push_or_in_the_middle_of_joining_the_same_command_goes_on() 
 }
 
 #[test]
+fn a_remote_by_a_relative_path_is_the_one_that_git_means() {
+    let machines = Machines::new(PLAN);
+    let dir = machines.clone("two");
+    machines
+        .first
+        .git_in(&dir, ["remote", "set-url", "origin", "../hub.git"]);
+    machines.orch(&dir, "sync").ok();
+    machines.orch(&dir, "dispatch").ok();
+    machines.work(&dir, "a", "1.1", "a");
+    assert_eq!(machines.state(machines.first.path(), "a"), "submitted");
+}
+
+#[test]
 fn set_to_local_a_clone_goes_its_own_way_and_nobody_hears_of_it() {
     let machines = Machines::new(PLAN);
     let two = machines.clone("two");

@@ -164,6 +164,13 @@ impl Repo {
         Git::new(&self.common_dir).env("GIT_DIR", &self.common_dir)
     }
 
+    /// Returns a `git` command as [`Repo::git`] that takes relative paths for those of the main worktree's top, as
+    /// Git does with a remote's URL.
+    pub fn git_at_top(&self) -> Git {
+        let top = self.main_work_dir();
+        Git::new(top.as_deref().unwrap_or(&self.common_dir)).env("GIT_DIR", &self.common_dir)
+    }
+
     /// Returns the value of a configuration key, as seen from the opened worktree.
     pub fn config(&self, key: &str) -> Option<String> {
         self.gix

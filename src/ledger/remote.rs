@@ -434,7 +434,7 @@ impl Ledger {
     /// Returns a git that talks to another machine: no hooks of the user's, and an end to its patience.
     fn remote_git(&self) -> Git {
         self.repo
-            .git()
+            .git_at_top()
             .args(["-c", "core.hooksPath=/dev/null"])
             .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"])
             .limit(PATIENCE)
