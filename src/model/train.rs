@@ -3,6 +3,12 @@
 //! `Gate::Each` tries one after the other. A batch is a trial on a copy of the train whose outcomes hold
 //! only when the test of the whole passes; otherwise the copy is dropped and each is tried alone.
 
+pub mod batch;
+pub mod quantile;
+pub mod risk;
+pub mod slots;
+pub mod speculate;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
