@@ -13,6 +13,7 @@ mod prospect;
 pub mod scope;
 pub mod spec;
 pub mod state;
+pub mod suite;
 pub mod template;
 pub mod train;
 
