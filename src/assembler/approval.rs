@@ -15,6 +15,7 @@ use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::report::{Progress, Watch};
 use super::team_branches::{TeamBranches, integration_ref, is_tested};
+use super::undo;
 use super::verdicts::Verdicts;
 use crate::error::{Exit, UserError};
 use crate::git::checkout::short;
@@ -77,7 +78,9 @@ pub(super) fn finish_interrupted(
     repo: &Repo,
     alone: &Alone,
 ) -> Result<Option<Move>> {
-    let Some(approved) = landing::finish_interrupted(repo, alone)? else {
+    let approved = landing::finish_interrupted(repo, alone)?;
+    undo::finish_interrupted(ledger, repo)?;
+    let Some(approved) = approved else {
         return Ok(None);
     };
     record_late(ledger, repo, &approved)?;

@@ -7,6 +7,7 @@
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
+//! * [`undo`] takes the last landing, or any other, back out.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `in_step` keeps the integrated branches level with a remote's.
@@ -26,6 +27,7 @@ pub mod lock;
 pub mod plan;
 pub mod report;
 pub mod team_branches;
+pub mod undo;
 mod verdicts;
 
 pub use approval::approve;

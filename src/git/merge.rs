@@ -60,6 +60,20 @@ impl Repo {
     ///
     /// Git cannot merge at all, for example because an object is missing.
     pub fn merge_tree(&self, ours: Oid, theirs: Oid) -> Result<Merge> {
+        self.merge_tree_over(None, ours, theirs)
+    }
+
+    /// Takes a commit's change against its first parent out of what a tip holds, without touching anything.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot merge at all, for example because an object is missing.
+    pub fn revert_tree(&self, commit: Oid, before: Oid, tip: Oid) -> Result<Merge> {
+        self.merge_tree_over(Some(commit), tip, before)
+    }
+
+    /// Merges two commits, over a base of the caller's or over what they have in common.
+    fn merge_tree_over(&self, base: Option<Oid>, ours: Oid, theirs: Oid) -> Result<Merge> {
         let mut git = self.true_git().arg(format!("--attr-source={ours}"));
         for setting in PINNED {
             git = git.args(["-c", setting]);
@@ -67,6 +81,7 @@ impl Repo {
         let (ours_text, theirs_text) = (ours.to_string(), theirs.to_string());
         let output = git
             .args(["merge-tree", "--write-tree", "--messages", "-z"])
+            .args(base.map(|base| format!("--merge-base={base}")))
             .args([&ours_text, &theirs_text])
             .output()?;
         let parsed = || {
