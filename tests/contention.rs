@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use git_orch::ledger::Ledger;
@@ -41,7 +42,10 @@ fn pain_13_and_15_thirty_two_processes_claim_and_complete_each_task_once() {
         // A worker that fails ends the test, not only its own thread.
         let _end = AtEnd(&over);
         let trouble = scope.spawn(|| spoil_the_cache(&repo, &over));
-        let foreign = scope.spawn(|| move_by_plain_git(&repo, &over));
+        let (first, won_first) = channel();
+        let foreign = scope.spawn(|| move_by_plain_git(&repo, &over, first));
+        // Against thirty-two it seldom wins, alone always.
+        won_first.recv().unwrap();
         kills = run_workers(&repo, processes);
         over.store(true, Ordering::Release);
         trouble.join().unwrap();
@@ -206,7 +210,10 @@ fn work(
             let attempt = claim.attempt.to_string();
             let args = ["start", held.id.as_str(), "--attempt", &attempt];
             let (code, complaint) = command(dir, &args, agent);
-            assert!(code == 0 || moved_on(ledger, agent, Some(&held)), "{complaint}");
+            assert!(
+                code == 0 || moved_on(ledger, agent, Some(&held)),
+                "{complaint}"
+            );
             return true;
         }
         State::Claimed if random.u32(0..20) == 0 => Op::Release(claim, String::from("no time")),
@@ -277,7 +284,7 @@ fn spoil_the_cache(repo: &TestRepo, over: &AtomicBool) {
 }
 
 /// Moves the ledger with `git commit-tree` and `git update-ref`; returns the commits that have won their race.
-fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool) -> Vec<String> {
+fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool, first: Sender<()>) -> Vec<String> {
     let won = Mutex::new(Vec::new());
     let file = repo.outside().join("by-hand");
     let mut count = 0_u32;
@@ -319,6 +326,8 @@ fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool) -> Vec<String> {
         if output.status.success() {
             let new = String::from_utf8(output.stdout).unwrap();
             won.lock().unwrap().push(new.trim().to_owned());
+            // Heard once.
+            let _ = first.send(());
         }
         std::thread::sleep(Duration::from_millis(100));
     }

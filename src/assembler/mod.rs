@@ -11,27 +11,35 @@
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `in_step` keeps the integrated branches level with a remote's.
-//! * `bench` is the worktree that tests run in; `verdicts` remembers what they said.
+//! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
+//! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own;
+//!   `verdicts` keeps what they said.
 //!
 //! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
 
 pub mod approval;
 mod bench;
 pub mod branches;
+mod each;
 mod engine;
 mod findings;
 mod guard;
 mod in_step;
 pub mod landing;
+mod lane;
+mod line;
 pub mod lock;
+mod method;
 pub mod plan;
 pub mod report;
+mod slots;
 pub mod team_branches;
+mod tester;
 pub mod undo;
 mod verdicts;
 
 pub use approval::approve;
-pub use bench::remove_worktree;
+pub use bench::remove_worktrees;
 pub use branches::assemble_branches;
 pub use plan::assemble;
-pub use report::{Options, Progress, Report, Row, Silent, Watch};
+pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

@@ -8,6 +8,7 @@ use crate::config;
 use crate::error::UserError;
 use crate::model::Actor;
 use crate::model::event::shorten;
+use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
 use crate::ui::{Style, Ui};
 
@@ -31,9 +32,19 @@ pub struct AssembleArgs {
     /// Test each branch as it is merged, or all at once and one by one only where that fails
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     gate: GateArg,
-    /// Most tests at once; this version runs them one after another, and says so where more are allowed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    jobs: u32,
+    /// Most tests side by side [default: the plan's, else as many as are measured to be worth it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: Option<u32>,
+    /// Times that a failing test is run again before it counts [default: the plan's, else 1]
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// How the test's output tells which tests failed: cargo, nextest, pytest, junit, tap or go [default: by
+    /// its command]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Give up at once where another assembly is at work in this repository
+    #[arg(long)]
+    no_wait: bool,
     /// Branches in the order in which they go in
     #[arg(value_name = "BRANCH", requires = "onto")]
     branches: Vec<String>,
@@ -61,11 +72,11 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             GateArg::Each => Gating::Each,
             GateArg::Batch => Gating::Batch,
         },
+        jobs: args.jobs,
+        retries: args.retries,
+        format: args.format,
+        no_wait: args.no_wait,
     };
-    if args.jobs > 1 {
-        ctx.ui
-            .warn("tests run one after another in this version, however many --jobs allows");
-    }
     let mut watch = Lines { ui: ctx.ui };
     let report = match &args.onto {
         Some(onto) => {
@@ -176,6 +187,21 @@ impl Watch for Lines {
             Progress::Testing { what, command } => {
                 let command = shorten(command, 60);
                 self.ui.note(&format!("testing {what}: {command}"));
+            }
+            Progress::Tested(run) => {
+                let verdict = if run.green { "passed" } else { "failed" };
+                let failing = match run.failing.len() {
+                    0 => String::new(),
+                    count => format!(
+                        ", {count} failing: {}",
+                        shorten(&run.failing.join(", "), 80)
+                    ),
+                };
+                let (name, what) = (&run.name, &run.what);
+                self.ui.note(&format!(
+                    "{what} of {name}: {verdict} in {:.1} s{failing}",
+                    run.seconds
+                ));
             }
             Progress::Found { findings, .. } => {
                 let quoted: Vec<String> = findings.lines().map(|l| format!("  | {l}")).collect();
