@@ -39,6 +39,7 @@ mod sim;
 mod slurm;
 mod status;
 mod tidy;
+mod trains;
 mod undo;
 mod verbs;
 mod work;
