@@ -37,6 +37,7 @@ mod run;
 mod serial;
 mod sim;
 mod slurm;
+mod standalone;
 mod status;
 mod tidy;
 mod undo;

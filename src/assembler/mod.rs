@@ -5,6 +5,7 @@
 //! tried next; this module merges, tests and moves refs.
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * [`pattern`] names those branches by a glob, and [`forget`](mod@forget) takes away what assemblies remember.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`undo`] takes the last landing, or any other, back out.
@@ -20,10 +21,12 @@ mod bench;
 pub mod branches;
 mod engine;
 mod findings;
+pub mod forget;
 mod guard;
 mod in_step;
 pub mod landing;
 pub mod lock;
+pub mod pattern;
 pub mod plan;
 pub mod report;
 pub mod team_branches;
@@ -33,5 +36,7 @@ mod verdicts;
 pub use approval::approve;
 pub use bench::remove_worktree;
 pub use branches::assemble_branches;
+pub use forget::{Forgotten, forget};
+pub use pattern::branches_like;
 pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, Silent, Watch};

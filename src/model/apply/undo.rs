@@ -28,6 +28,8 @@ impl Board {
             reason => format!("{short} {how}: {reason}"),
         };
         let mut change = match &undone.task {
+            // What is known of the tip tells that this was recorded.
+            None if undone.tested.is_some() && undone.tested == self.tested => return Ok(None),
             None => Change {
                 edits: Vec::new(),
                 event: Event::new(EventKind::Undo, summary),

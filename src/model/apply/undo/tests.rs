@@ -149,6 +149,8 @@ fn a_landing_without_a_task_is_told_all_the_same() {
         .unwrap();
     assert_eq!(change.edits.len(), 1, "what is known of the tip");
     assert!(change.event.tasks.is_empty());
+    let again = decide(&after(&board, &change), Actor::Human, undone(None, true));
+    assert_eq!(again, Ok(None));
 }
 
 #[test]
