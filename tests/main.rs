@@ -22,6 +22,7 @@ mod events;
 mod faults;
 mod fleet;
 mod gate;
+mod histories;
 mod hooks;
 mod init;
 mod ledger;

@@ -42,7 +42,9 @@ impl Board {
                     return Ok(None);
                 }
                 let mut status = next_status(task, intent, State::Pending);
-                status.commit = None;
+                // The work stays in the history where it is reverted, and the same commit must not be handed in
+                // once more: it would be found there and called merged.
+                status.commit = undone.reverted.then(|| undone.landing.clone());
                 status.reason = Some(format!("undone: {summary}"));
                 status.findings = Some(findings(undone, &summary));
                 let without = Edit::PutStatus(id.clone(), Box::new(status.clone()));
