@@ -1,6 +1,9 @@
 //! `git orch undo` with a plan and without: where branches, files and the ledger are afterwards.
 
+use git_orch::model::{Claim, CommitId, Handoff, HandoffStatus, Op};
+
 use super::common::TestRepo;
+use super::common::drive::Drive;
 use super::common::site::{Site, branch};
 
 const NOT_BAD: &str = "test ! -e bad";
@@ -318,6 +321,68 @@ fn a_killed_undo_is_finished_by_whatever_comes_next() {
         );
         assert!(!dir.join("undoing.json").exists());
     }
+}
+
+#[test]
+fn a_reverted_commit_is_not_handed_in_and_called_merged_again() {
+    let site = assembled();
+    let head = site.rev("orch/team-1/a");
+    undo(&site.repo, &["a", "-m", "no"]);
+    let json = site.repo.orch(["status", "--json"]).json();
+    assert_eq!(
+        json["tasks"][0]["commit"],
+        serde_json::Value::Null,
+        "{json}"
+    );
+    let mut drive = Drive::new(&site.repo);
+    drive.start("a", "1.1");
+    let claim = drive.claim("a");
+    let again = drive
+        .ledger
+        .transact(submit_of(claim.clone(), &head))
+        .unwrap_err();
+    assert!(again.to_string().contains("reverted"), "{again}");
+    // What findings tell it to do.
+    let findings = site.task("a").status.findings.unwrap();
+    let revert = site.rev("orch/integration");
+    assert!(
+        findings.contains(&format!("git revert {revert}")),
+        "{findings}"
+    );
+    let dir = site.repo.outside().join("mend");
+    site.repo.git([
+        "worktree",
+        "add",
+        "-q",
+        dir.to_str().unwrap(),
+        "orch/team-1/a",
+    ]);
+    let tags = "[TEAM-1] [AGENT-1.1] mend\n\nOrch-Task: a\nOrch-Agent: 1.1\nOrch-Attempt: 2\nOrch-Run: demo";
+    site.repo
+        .git_in(&dir, ["merge", "-q", "-m", tags, "orch/integration"]);
+    site.repo.git_in(&dir, ["revert", "--no-commit", &revert]);
+    std::fs::write(dir.join("a"), "better\n").unwrap();
+    site.repo.git_in(&dir, ["commit", "-qam", tags]);
+    drive.does(submit_of(claim, &site.rev("orch/team-1/a")));
+    let (code, report) = site.assemble();
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(
+        site.file("orch/integration", "a").as_deref(),
+        Some("better\n")
+    );
+}
+
+fn submit_of(claim: Claim, head: &str) -> Op {
+    let handoff = Handoff {
+        task_id: claim.task.clone(),
+        status: HandoffStatus::Completed,
+        summary: String::from("did it"),
+        output: String::new(),
+        deliverables: Vec::new(),
+        dependencies: Vec::new(),
+        next_steps: Vec::new(),
+    };
+    Op::Submit(claim, CommitId(head.to_owned()), Box::new(handoff))
 }
 
 /// A repository without a plan, with two branches brought in.

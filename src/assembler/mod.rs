@@ -5,6 +5,7 @@
 //! tried next; this module merges, tests and moves refs.
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * [`pattern`] names those branches by a glob, and [`forget`](mod@forget) takes away what assemblies remember.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`undo`] takes the last landing, or any other, back out.
@@ -23,6 +24,7 @@ pub mod branches;
 mod each;
 mod engine;
 mod findings;
+pub mod forget;
 mod guard;
 mod in_step;
 pub mod landing;
@@ -30,6 +32,7 @@ mod lane;
 mod line;
 pub mod lock;
 mod method;
+pub mod pattern;
 pub mod plan;
 pub mod report;
 mod slots;
@@ -41,5 +44,7 @@ mod verdicts;
 pub use approval::approve;
 pub use bench::remove_worktrees;
 pub use branches::assemble_branches;
+pub use forget::{Forgotten, forget};
+pub use pattern::branches_like;
 pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

@@ -132,9 +132,12 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
         };
         if let Some(outcome) = work.carry_out(asked, watch)? {
             if !asked.dry_run {
-                finish_interrupted(ledger, &repo)?;
+                record_noted(ledger, &repo)?;
                 TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
                 in_step::hand_over(ledger, watch)?;
+                // Last, so that the same command, given again after a crash, finishes this one and does not
+                // take the next landing out as well.
+                note::strike(&repo);
             }
             return Ok(outcome);
         }
@@ -231,6 +234,13 @@ fn take_out(
 ///
 /// The ledger cannot be written, or a ref cannot be read.
 pub(super) fn finish_interrupted(ledger: &mut Ledger, repo: &Repo) -> Result<()> {
+    record_noted(ledger, repo)?;
+    note::strike(repo);
+    Ok(())
+}
+
+/// Records a noted undo that has happened, unless the ledger has it.
+fn record_noted(ledger: &mut Ledger, repo: &Repo) -> Result<()> {
     let Some(note) = Note::read(repo)? else {
         return Ok(());
     };
@@ -253,7 +263,6 @@ pub(super) fn finish_interrupted(ledger: &mut Ledger, repo: &Repo) -> Result<()>
         // has asked for it, whoever finishes it after a crash.
         let _refused = ledger.try_transact(Actor::Human, Op::Undo(Box::new(undone)))?;
     }
-    note::strike(repo);
     Ok(())
 }
 

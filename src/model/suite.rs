@@ -6,7 +6,7 @@
 //! exist in some prefix is no failure there. And a reading says honestly whether it explains the red exit:
 //! whoever is unsure falls back to whole runs and exit codes.
 //!
-//! Each runner has a file with a reader; [`runner`] knows how commands are made to build, go on, or narrow.
+//! Each runner has a file with a reader; `runner` knows how commands are made to build, go on, or narrow.
 
 mod cargo;
 mod go;

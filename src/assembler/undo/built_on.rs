@@ -36,7 +36,7 @@ pub(super) fn refs(repo: &Repo, commit: Oid, moving: &[String]) -> Result<Vec<St
     for line in text.lines() {
         let (at, name) = line.split_once(' ').unwrap_or_default();
         let is_target = moving.first().is_some_and(|target| target == name);
-        let goes_back = moving.iter().any(|other| other == name) && at == commit.to_string();
+        let goes_back = moving.iter().any(|other| other == name) && commit == *at;
         if !is_target && !goes_back {
             found.push(short(name).to_owned());
         }

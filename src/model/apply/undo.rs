@@ -28,6 +28,8 @@ impl Board {
             reason => format!("{short} {how}: {reason}"),
         };
         let mut change = match &undone.task {
+            // What is known of the tip tells that this was recorded.
+            None if undone.tested.is_some() && undone.tested == self.tested => return Ok(None),
             None => Change {
                 edits: Vec::new(),
                 event: Event::new(EventKind::Undo, summary),
@@ -40,7 +42,9 @@ impl Board {
                     return Ok(None);
                 }
                 let mut status = next_status(task, intent, State::Pending);
-                status.commit = None;
+                // The work stays in the history where it is reverted, and the same commit must not be handed in
+                // once more: it would be found there and called merged.
+                status.commit = undone.reverted.then(|| undone.landing.clone());
                 status.reason = Some(format!("undone: {summary}"));
                 status.findings = Some(findings(undone, &summary));
                 let without = Edit::PutStatus(id.clone(), Box::new(status.clone()));

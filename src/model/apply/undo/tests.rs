@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::board::{Gate, Tested};
-use crate::model::ids::{AgentId, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
-use crate::model::op::Op;
-use crate::model::spec::{Coupling, Dependency, TaskSpec};
+use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use crate::model::op::{Claim, Op};
+use crate::model::spec::{Coupling, Dependency, Handoff, HandoffStatus, TaskSpec};
 use crate::model::{Refusal, RefusalKind, Task};
 
 fn id(name: &str) -> TaskId {
@@ -60,14 +60,18 @@ fn undone(task: Option<&str>, reverted: bool) -> Undone {
     }
 }
 
-fn decide(board: &Board, actor: Actor, undone: Undone) -> Result<Option<Change>, Refusal> {
-    board.decide(&Intent {
+fn intent(actor: Actor, op: Op) -> Intent {
+    Intent {
         id: OpId(String::from("op")),
         time: Timestamp(7),
         actor,
         machine: MachineId(String::from("here")),
-        op: Op::Undo(Box::new(undone)),
-    })
+        op,
+    }
+}
+
+fn decide(board: &Board, actor: Actor, undone: Undone) -> Result<Option<Change>, Refusal> {
+    board.decide(&intent(actor, Op::Undo(Box::new(undone))))
 }
 
 fn after(board: &Board, change: &Change) -> Board {
@@ -125,6 +129,43 @@ fn a_task_whose_own_dependency_is_out_waits_for_it() {
 }
 
 #[test]
+fn a_reverted_commit_is_not_handed_in_again() {
+    let claimed = |reverted| {
+        let change = decide(&board(), Actor::Human, undone(Some("a"), reverted));
+        let mut board = after(&board(), &change.unwrap().unwrap());
+        let status = &mut board.tasks.get_mut(&id("a")).unwrap().status;
+        status.state = State::InProgress;
+        status.agent = Some("1.1".parse().unwrap());
+        board
+    };
+    let submit = |board: &Board, head: &str| {
+        let claim = Claim {
+            task: id("a"),
+            agent: "1.1".parse().unwrap(),
+            attempt: Attempt(0),
+        };
+        let handoff = Handoff {
+            task_id: id("a"),
+            status: HandoffStatus::Completed,
+            summary: String::new(),
+            output: String::new(),
+            deliverables: Vec::new(),
+            dependencies: Vec::new(),
+            next_steps: Vec::new(),
+        };
+        let op = Op::Submit(claim, commit(head), Box::new(handoff));
+        board.decide(&intent(Actor::Human, op))
+    };
+    let refusal = submit(&claimed(true), "h-a").unwrap_err();
+    assert!(refusal.message.contains("reverted"), "{refusal:?}");
+    assert!(submit(&claimed(true), "h-a2").is_ok());
+    assert!(
+        submit(&claimed(false), "h-a").is_ok(),
+        "nothing of it is left in the history"
+    );
+}
+
+#[test]
 fn what_is_not_in_by_that_commit_is_left_alone() {
     let mut board = board();
     board.tasks.get_mut(&id("a")).unwrap().status.commit = Some(commit("other"));
@@ -149,6 +190,8 @@ fn a_landing_without_a_task_is_told_all_the_same() {
         .unwrap();
     assert_eq!(change.edits.len(), 1, "what is known of the tip");
     assert!(change.event.tasks.is_empty());
+    let again = decide(&after(&board, &change), Actor::Human, undone(None, true));
+    assert_eq!(again, Ok(None));
 }
 
 #[test]
