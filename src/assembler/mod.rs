@@ -5,6 +5,7 @@
 //! tried next; this module merges, tests and moves refs.
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * [`radar`] tells which branches will conflict before anybody merges them.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
@@ -24,6 +25,7 @@ mod in_step;
 pub mod landing;
 pub mod lock;
 pub mod plan;
+pub mod radar;
 pub mod report;
 pub mod team_branches;
 mod verdicts;
