@@ -23,7 +23,7 @@ use crate::git::{ChangedPath, Oid, Repo, Scratch};
 use crate::model::radar::{Footprint, Graph, Order, Standing, later, pairs};
 use crate::model::{AgentId, State, TaskId};
 
-use known::{Known, Place, Reached};
+use known::{Files, Known, Place, Reached};
 
 pub use choice::{Target, in_flight, matching, named, open_branches};
 
@@ -318,7 +318,7 @@ impl Scan<'_> {
 
     /// Decides about pairs that conflict on the tip's tree: one of which the other holds commits does not
     /// conflict if it merges after it.
-    fn settle(&mut self, alarms: Vec<((Oid, Oid), Vec<(Vec<u8>, String)>)>) -> Result<()> {
+    fn settle(&mut self, alarms: Vec<((Oid, Oid), Files)>) -> Result<()> {
         if alarms.is_empty() {
             return Ok(());
         }

@@ -41,7 +41,8 @@ pub struct RadarArgs {
 /// Nothing is in flight ([`Exit::NothingToDo`]), a branch does not exist, or git cannot be run.
 pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<()> {
     let repo = ctx.repo()?;
-    let (target, mut branches) = choose(ctx, &repo, &args)?;
+    let committed = args.committed;
+    let (target, mut branches) = choose(ctx, &repo, args)?;
     branches.retain(|branch| branch.name != target.name);
     if branches.is_empty() {
         return Err(UserError::new("no branch is in flight")
@@ -49,7 +50,7 @@ pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<()> {
             .exit(Exit::NothingToDo)
             .into());
     }
-    if args.committed {
+    if committed {
         for branch in &mut branches {
             branch.worktree = None;
         }
@@ -62,22 +63,22 @@ pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<()> {
         ));
     }
     if ctx.ui.is_json() {
-        ctx.ui.json(&show::json(&target, &radar, !args.committed));
+        ctx.ui.json(&show::json(&target, &radar, !committed));
     } else {
         ctx.ui
-            .answer(&show::text(&target, &radar, !args.committed, &ctx.ui));
+            .answer(&show::text(&target, &radar, !committed, &ctx.ui));
     }
     Ok(())
 }
 
-fn choose(ctx: &Ctx, repo: &Repo, args: &RadarArgs) -> Result<(Target, Vec<Branch>)> {
+fn choose(ctx: &Ctx, repo: &Repo, args: RadarArgs) -> Result<(Target, Vec<Branch>)> {
     let has_ledger = repo.read_ref(&config::ledger_ref(repo))?.is_some();
     let ledger = has_ledger.then(|| ctx.ledger()).transpose()?;
-    let mut names = args.branches.clone();
+    let is_asked = !args.branches.is_empty() || !args.from_pattern.is_empty();
+    let mut names = args.branches;
     for pattern in &args.from_pattern {
         names.extend(radar::matching(repo, pattern)?);
     }
-    let is_asked = !args.branches.is_empty() || !args.from_pattern.is_empty();
     let planned = ledger
         .as_ref()
         .filter(|ledger| !is_asked && ledger.board().settings.run.is_some());

@@ -296,10 +296,7 @@ mod tests {
         let tried = parse_merges(text.as_bytes()).unwrap();
         let clean = Tried::Clean(Oid::from_hex(ID.as_bytes()).unwrap());
         let conflict = vec![(b"a".to_vec(), String::from("CONFLICT (contents)"))];
-        assert_eq!(
-            tried,
-            [clean.clone(), Tried::Conflict(conflict), clean.clone()]
-        );
+        assert_eq!(tried, [clean.clone(), Tried::Conflict(conflict), clean]);
         assert_eq!(parse_merges(b"").unwrap(), []);
         assert!(parse_merges(b"2\0").is_err());
     }

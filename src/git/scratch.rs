@@ -132,7 +132,7 @@ impl Repo {
             .stdin(list)
             .run()?;
         let tree = with_index().arg("write-tree").read()?;
-        if self.read_commit(head)?.tree.to_string() == tree {
+        if Oid::from_hex(tree.as_bytes()).ok() == Some(self.read_commit(head)?.tree) {
             return Ok(None);
         }
         // The same work gives the same commit, so that what is known of it stays known.

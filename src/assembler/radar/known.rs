@@ -24,7 +24,7 @@ const MOST_MERGES: u64 = 20_000;
 type Id = [u8; 20];
 
 /// Files in conflict, with the kind of each.
-type Files = Vec<(Vec<u8>, String)>;
+pub(super) type Files = Vec<(Vec<u8>, String)>;
 
 /// What merging one head onto the tip came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
