@@ -110,6 +110,13 @@ pub fn process_marks() -> Option<String> {
     text("ORCH_PROCESS")
 }
 
+/// Returns how often an executor looks for conflicts to come: `orch.radar` in seconds, `0` for never.
+pub fn radar_every(repo: &Repo) -> Option<Duration> {
+    let named = repo.config("orch.radar").and_then(|text| text.parse().ok());
+    let seconds = named.unwrap_or(10);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

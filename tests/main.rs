@@ -32,6 +32,7 @@ mod merge;
 mod pack;
 mod plan;
 mod queue;
+mod radar;
 mod readme;
 mod remotes;
 mod run;

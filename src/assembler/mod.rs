@@ -6,6 +6,7 @@
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
 //! * [`pattern`] names those branches by a glob, and [`forget`](mod@forget) takes away what assemblies remember.
+//! * [`radar`] tells which branches will conflict before anybody merges them.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`undo`] takes the last landing, or any other, back out.
@@ -34,6 +35,7 @@ pub mod lock;
 mod method;
 pub mod pattern;
 pub mod plan;
+pub mod radar;
 pub mod report;
 mod slots;
 pub mod team_branches;

@@ -21,6 +21,7 @@ pub mod pack;
 pub mod pause;
 pub mod plan;
 pub mod queue;
+pub mod radar;
 pub mod release;
 pub mod remote;
 pub mod renew;

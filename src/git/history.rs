@@ -282,7 +282,7 @@ impl Repo {
     }
 }
 
-fn parse_change(meta: &[u8], path: &[u8]) -> Option<ChangedPath> {
+pub(super) fn parse_change(meta: &[u8], path: &[u8]) -> Option<ChangedPath> {
     let meta = std::str::from_utf8(meta).ok()?.strip_prefix(':')?;
     let parts: Vec<&str> = meta.split(' ').collect();
     let &[old_mode, new_mode, old, new, _status] = parts.as_slice() else {

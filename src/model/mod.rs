@@ -10,6 +10,7 @@ pub mod ids;
 pub mod lease;
 pub mod op;
 mod prospect;
+pub mod radar;
 pub mod scope;
 pub mod spec;
 pub mod state;
