@@ -95,7 +95,7 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
         ..RunSpec::default()
     };
     let tester = method::tester(repo, alone, &run, asked.options)?;
-    Engine::new(repo, lane, train, tester, watch, begun).run(asked.options.gating)
+    Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)
 }
 
 fn require_target(repo: &Repo, onto: &str) -> Result<String> {

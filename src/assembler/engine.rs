@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::findings::{self, Sides};
 use super::lane::{Landed, Lane, Ready};
-use super::report::{Progress, Report, Watch, row};
+use super::report::{Options, Progress, Report, Row, Watch, row};
 use super::tester::{Red, Tester};
 use super::{each, guard, line};
 use crate::clock;
@@ -64,6 +64,10 @@ pub(super) struct Engine<'a, L> {
     pub(super) suspects: BTreeMap<usize, Suspected>,
     /// Times in a row that the target was moved by someone else.
     lost: u32,
+    /// What has landed, in order.
+    landed: Vec<Landed>,
+    /// Commits of those that fail by themselves.
+    red_commits: Vec<String>,
     /// Seconds spent on merging and landing.
     merging: f64,
     landing: f64,
@@ -89,22 +93,27 @@ impl<'a, L: Lane> Engine<'a, L> {
             merges: HashMap::new(),
             suspects: BTreeMap::new(),
             lost: 0,
+            landed: Vec::new(),
+            red_commits: Vec::new(),
             merging: 0.0,
             landing: 0.0,
         }
     }
 
     /// Brings in what can be, and returns the report.
-    pub(super) fn run(&mut self, gating: Gating) -> Result<Report> {
+    pub(super) fn run(&mut self, options: &Options) -> Result<Report> {
         let before = self.tip()?;
         let target = short(self.lane.target()).to_owned();
         self.watch.progress(Progress::Began {
             target: &target,
             branches: self.train.cars().len(),
         });
-        match gating {
+        match options.gating {
             Gating::Each => each::run(self)?,
             Gating::Batch => line::run(self)?,
+        }
+        if options.every_commit_green {
+            self.test_every_commit()?;
         }
         self.tester.slots.end_all();
         let mut report = Report {
@@ -118,12 +127,44 @@ impl<'a, L: Lane> Engine<'a, L> {
         Ok(report)
     }
 
+    /// Tests the commits that landed within others, which each branch's merge is.
+    fn test_every_commit(&mut self) -> Result<()> {
+        let what = What::Whole;
+        let mut open: Vec<Landed> = self.landed.clone();
+        while !open.is_empty() {
+            let mut waiting = Vec::new();
+            for landed in open {
+                let said = self.tester.known(landed.tree, &what)?;
+                if said.is_green() {
+                    continue;
+                }
+                if said.red > self.tester.method.retries {
+                    self.red_commits.push(landed.commit.to_string());
+                    continue;
+                }
+                let name = format!("{} as it landed", self.train.cars()[landed.position].branch);
+                self.tester
+                    .start((landed.tree, landed.commit), &what, &name, self.watch)?;
+                waiting.push(landed);
+            }
+            if !self.tester.slots.is_idle() {
+                self.tester.wait(self.watch)?;
+            }
+            open = waiting;
+        }
+        Ok(())
+    }
+
     /// Puts what was spent into a report.
     pub(super) fn finish(&self, report: &mut Report) {
         report.tests_run = self.tester.run;
         report.tests_cached = self.tester.cached;
         report.seconds = self.seconds();
         report.flaky = self.tester.flaky();
+        report.red_commits.clone_from(&self.red_commits);
+        let tried = |row: &&Row| matches!(row.verdict, Verdict::Merged | Verdict::TestFailed);
+        let tried = report.train.iter().filter(tried).count();
+        report.tests_one_at_a_time = u32::try_from(tried).unwrap_or(u32::MAX);
         report.jobs = u32::try_from(self.tester.slots.most()).unwrap_or(u32::MAX);
         report.runs.clone_from(&self.tester.rows);
         report.seconds_merging = rounded(self.merging);
@@ -269,6 +310,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         for decision in decisions {
             match decision {
                 Decision::Landed(landed) => {
+                    self.landed.push(landed);
                     let commit = CommitId(landed.commit.to_string());
                     self.decide(landed.position, Outcome::merged(commit));
                 }

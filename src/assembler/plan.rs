@@ -59,7 +59,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
         integration: branches.integration,
     };
     let mut engine = Engine::new(&repo, lane, train, tester, watch, begun);
-    let mut report = engine.run(options.gating)?;
+    let mut report = engine.run(options)?;
     let now = TeamBranches::load(engine.lane.ledger, &repo)?;
     let settled = now.is_settled(engine.lane.ledger, &repo)?;
     let tested = if settled { None } else { engine.confirm_tip()? };

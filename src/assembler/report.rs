@@ -1,5 +1,7 @@
 //! What is asked of the assembler, what it tells on the way, and its answer (design.md 7).
 
+mod markdown;
+
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,8 @@ pub struct Options {
     pub retries: Option<u32>,
     /// How the test's output tells its failing tests; recognised by the command where it is not given.
     pub format: Option<suite::Format>,
+    /// Whether commits that landed inside a batch are tested too, each by itself.
+    pub every_commit_green: bool,
     /// Whether to give up at once where another assembly is at work.
     pub no_wait: bool,
 }
@@ -52,6 +56,8 @@ pub struct Report {
     pub seconds_landing: f64,
     /// Tests, or whole runs, that both passed and failed on the same tree.
     pub flaky: Vec<String>,
+    /// Landed commits that fail the test by themselves, though what they landed with passes.
+    pub red_commits: Vec<String>,
     /// Every test run, in the order in which they ended.
     pub runs: Vec<RunRow>,
     /// The branches in order, and what became of them. Last, as TOML wants its tables.
@@ -130,8 +136,14 @@ impl Report {
             "seconds_testing": self.seconds_testing,
             "seconds_landing": self.seconds_landing,
             "flaky": self.flaky,
+            "red_commits": self.red_commits,
             "runs": self.runs,
         })
+    }
+
+    /// Returns the report for people who read it elsewhere.
+    pub fn to_markdown(&self) -> String {
+        markdown::render(self)
     }
 
     /// Returns the text kept in the ledger.
