@@ -34,12 +34,6 @@ pub(super) enum Built {
     Back(Verdict, String, String),
 }
 
-/// A car that search has come to: on which tree, and what failed there.
-pub(super) struct Suspected {
-    pub(super) tree: Oid,
-    pub(super) what: What,
-}
-
 /// What is decided of a car, in the order of the train.
 pub(super) enum Decision {
     Outcome(usize, Outcome),
@@ -61,7 +55,8 @@ pub(super) struct Engine<'a, L> {
     pub(super) begun: Instant,
     /// Merges by the commit that a car was merged onto.
     merges: HashMap<(Oid, usize), Built>,
-    pub(super) suspects: BTreeMap<usize, Suspected>,
+    /// Cars that a search has come to, and what fails with them.
+    pub(super) suspects: BTreeMap<usize, What>,
     /// Times in a row that the target was moved by someone else.
     lost: u32,
     /// What has landed, in order.
