@@ -40,6 +40,7 @@ mod sim;
 mod slurm;
 mod standalone;
 mod status;
+mod suite;
 mod tidy;
 mod undo;
 mod verbs;
