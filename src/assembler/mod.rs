@@ -6,6 +6,8 @@
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
 //! * [`radar`] tells which branches will conflict before anybody merges them.
+//! * [`conflict`] holds all that is known of a merge that did not go through; [`resolutions`] and [`structured`] are
+//!   second tries at it, whose result is then tested like any other.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
@@ -18,6 +20,7 @@
 pub mod approval;
 mod bench;
 pub mod branches;
+pub mod conflict;
 mod engine;
 mod findings;
 mod guard;
@@ -27,6 +30,8 @@ pub mod lock;
 pub mod plan;
 pub mod radar;
 pub mod report;
+pub mod resolutions;
+pub mod structured;
 pub mod team_branches;
 mod verdicts;
 
