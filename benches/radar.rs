@@ -60,7 +60,7 @@ fn worktrees(temp: &Path) {
         let theirs = || {
             let mut status = command(clash.to_str().unwrap(), &dir);
             status.args(["status", "--json"]).stdout(Stdio::null());
-            drop(status.status().unwrap());
+            status.status().unwrap();
         };
         let (a, b) = interleaved(ROUNDS, 1, ours, theirs);
         report(&format!("{what}, vs clash, commits only"), a, b, 1.0 / 3.0);
@@ -89,7 +89,7 @@ fn many(temp: &Path) {
                     let pair = [format!("b{one:02}"), format!("b{other:02}")];
                     let mut merge = command("git", &dir);
                     merge.args(["merge-tree", "--write-tree"]).args(pair);
-                    drop(merge.stdout(Stdio::null()).status().unwrap());
+                    merge.stdout(Stdio::null()).status().unwrap();
                 }
             }
         },

@@ -15,7 +15,7 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::git::batch::{Pair, Tried};
 use crate::git::checkout::Checkout;
@@ -159,6 +159,14 @@ impl Radar {
 /// The tip is missing, or git cannot be run.
 pub fn scan(repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     let place = Place::take(repo, tip)?;
+    match scan_in(&place, repo, tip, branches) {
+        // What was kept may be damaged, for example by a power cut: once more without it.
+        Err(_) if place.forget() => scan_in(&Place::take_temporary(repo)?, repo, tip, branches),
+        radar => radar,
+    }
+}
+
+fn scan_in(place: &Place, repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     let mut scan = Scan {
         repo,
         scratch: &place.scratch,
@@ -312,7 +320,8 @@ impl Scan<'_> {
             match tried {
                 Tried::Clean(_) => self.known.learn_pair(pair, Vec::new()),
                 Tried::Conflict(files) => alarms.push((pair, files)),
-                Tried::Unrelated | Tried::Refused(_) => {}
+                Tried::Unrelated => {}
+                Tried::Refused(why) => bail!("cannot merge {} and {}: {why}", pair.0, pair.1),
             }
         }
         self.settle(alarms)?;

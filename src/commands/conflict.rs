@@ -79,7 +79,7 @@ fn list(ctx: &Ctx, repo: &Repo) -> Result<()> {
             branch: &bundle.branch,
             target: &bundle.target,
             files: bundle.files.iter().map(|file| file.path.as_str()).collect(),
-            current: now.is_some_and(|now| now.to_string() == bundle.head),
+            current: now.is_some() && now == Oid::from_hex(bundle.head.as_bytes()).ok(),
             proposal: bundle.proposal.as_ref().map(|one| one.how.as_str()),
         });
     }

@@ -27,15 +27,15 @@ pub(in crate::assembler) fn parts(text: &[u8]) -> Option<Vec<Part<'_>>> {
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let (begin, end) = (at, at + line.len());
         at = end;
-        let is_mark = |mark: &&[u8]| {
+        let is_mark = |mark: &[u8]| {
             let bare = line.trim_ascii_end();
-            if *mark == b"=======" {
-                bare == *mark
+            if mark == b"=======" {
+                bare == mark
             } else {
                 line.starts_with(mark)
             }
         };
-        let Some(mark) = marks.iter().position(|mark| is_mark(&mark)) else {
+        let Some(mark) = marks.iter().position(|mark| is_mark(mark)) else {
             continue;
         };
         let before = &text[start..begin];
