@@ -117,6 +117,20 @@ pub fn radar_every(repo: &Repo) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
+/// Returns the program that merges by syntax where lines conflict: `mergiraf` on the path, or what `orch.mergiraf`
+/// names; none where that says `false`.
+pub fn mergiraf(repo: &Repo) -> Option<PathBuf> {
+    match repo.config("orch.mergiraf").as_deref() {
+        Some("false" | "no" | "off" | "0") => None,
+        Some(path) if path.contains('/') => Some(PathBuf::from(path)),
+        _ => {
+            let path = std::env::var_os("PATH")?;
+            let places = std::env::split_paths(&path).map(|dir| dir.join("mergiraf"));
+            places.into_iter().find(|place| place.is_file())
+        }
+    }
+}
+
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

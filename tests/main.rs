@@ -15,6 +15,7 @@ mod assemble;
 mod choose;
 mod cli;
 mod common;
+mod conflict;
 mod contention;
 mod demo;
 mod doctor;

@@ -303,6 +303,8 @@ fn what_is_known_is_not_merged_again() {
         let (name, text) = (format!("b{number}"), line(1, &format!("x{number}")));
         branch(repo, &name, "main", &[("file", &text)])
     });
+    // So that what the branches merge to is in no branch.
+    let repo = repo.write("elsewhere", "x\n").commit("main moves");
     let names: Vec<String> = (0..8).map(|number| format!("b{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let first = see(&repo, &names);
@@ -317,8 +319,19 @@ fn what_is_known_is_not_merged_again() {
     let moved = see(&repo, &names);
     assert_eq!(moved["merges"], 1 + 7);
     assert_eq!(moved["conflicts"].as_array().unwrap().len(), 28 - 7);
-    // What is kept may go at any moment.
+    // What is kept may be damaged, and may go at any moment.
     let kept = repo.path().join(".git/orch/radar");
+    let objects = kept.join(repo.git(["rev-parse", "main"])).join("objects");
+    for entry in std::fs::read_dir(&objects).unwrap().flatten() {
+        if entry.file_name() != "info" {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    let again = repo.git(["commit-tree", "b3^{tree}", "-p", "b3", "-m", "again"]);
+    repo.git(["branch", "-q", "-f", "b3", &again]);
+    assert_eq!(pairs(&see(&repo, &names)).len(), 28 - 7);
+    assert!(!objects.exists());
+    assert_eq!(see(&repo, &names)["merges"], 8 + 28);
     assert!(kept.is_dir());
     std::fs::remove_dir_all(kept).unwrap();
     assert_eq!(see(&repo, &names)["conflicts"], moved["conflicts"]);

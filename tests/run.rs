@@ -733,16 +733,21 @@ fn ctrl_c_during_an_assembly_leaves_no_test_behind_and_no_verdict() {
 #[test]
 fn the_later_of_two_coders_in_conflict_is_warned_while_it_works() {
     // The second waits for its warning, and then writes elsewhere; the third has nothing to do with them.
-    let second = "echo second > same.txt
-        while [ ! -s .orchestration/conflicts.md ]; do sleep 0.02; done
+    let wait = "until_so() { n=0; until eval \"$1\"; do n=$((n+1)); test $n -lt 2000; sleep 0.02; done; }\n";
+    let second = format!(
+        "{wait}echo second > same.txt
+        until_so 'test -s .orchestration/conflicts.md'
         cp .orchestration/conflicts.md ../../warning
         rm same.txt; echo second > other.txt
-        while [ -e .orchestration/conflicts.md ]; do sleep 0.02; done";
-    let third = "echo third > third.txt
-        while [ ! -s ../../warning ]; do sleep 0.02; done
-        test ! -e .orchestration/conflicts.md";
+        until_so 'test ! -e .orchestration/conflicts.md'"
+    );
+    let third = format!(
+        "{wait}echo third > third.txt
+        until_so 'test -s ../../warning'
+        test ! -e .orchestration/conflicts.md"
+    );
     let tasks =
-        task("first", "echo first > same.txt") + &task("second", second) + &task("third", third);
+        task("first", "echo first > same.txt") + &task("second", &second) + &task("third", &third);
     let repo = with_plan(&plan(3, &tasks));
     repo.git(["config", "orch.radar", "1"]);
     let (code, report, story) = run(&repo, &[]);

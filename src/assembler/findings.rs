@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
+pub(super) use super::conflict::Sides;
 use super::tester::Red;
 use crate::git::{ConflictFile, Oid, Repo};
 
@@ -11,14 +12,6 @@ use crate::git::{ConflictFile, Oid, Repo};
 const MOST_BYTES: usize = 24 * 1024;
 const MOST_OUTPUT_LINES: usize = 120;
 const MOST_TOUCHING: usize = 8;
-
-/// The two sides of a merge, by name.
-pub(super) struct Sides<'a> {
-    pub(super) target: &'a str,
-    pub(super) tip: Oid,
-    pub(super) branch: &'a str,
-    pub(super) head: Oid,
-}
 
 /// Returns reason and findings of a conflict: files, hunks, and whose work it conflicts with.
 pub(super) fn of_conflict(

@@ -7,6 +7,8 @@
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
 //! * [`pattern`] names those branches by a glob, and [`forget`](mod@forget) takes away what assemblies remember.
 //! * [`radar`] tells which branches will conflict before anybody merges them.
+//! * [`conflict`] holds all that is known of a merge that did not go through; [`resolutions`] and [`structured`] are
+//!   second tries at it, whose result is then tested like any other.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`undo`] takes the last landing, or any other, back out.
@@ -22,6 +24,7 @@
 pub mod approval;
 mod bench;
 pub mod branches;
+pub mod conflict;
 mod each;
 mod engine;
 mod findings;
@@ -37,7 +40,9 @@ pub mod pattern;
 pub mod plan;
 pub mod radar;
 pub mod report;
+pub mod resolutions;
 mod slots;
+pub mod structured;
 pub mod team_branches;
 mod tester;
 pub mod undo;

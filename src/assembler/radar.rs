@@ -15,10 +15,11 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::git::batch::{Pair, Tried};
 use crate::git::checkout::Checkout;
+use crate::git::scratch::uncommitted;
 use crate::git::{ChangedPath, Oid, Repo, Scratch};
 use crate::model::radar::{Footprint, Graph, Order, Standing, later, pairs};
 use crate::model::{AgentId, State, TaskId};
@@ -158,6 +159,14 @@ impl Radar {
 /// The tip is missing, or git cannot be run.
 pub fn scan(repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     let place = Place::take(repo, tip)?;
+    match scan_in(&place, repo, tip, branches) {
+        // What was kept may be damaged, for example by a power cut: once more without it.
+        Err(_) if place.forget() => scan_in(&Place::take_temporary(repo)?, repo, tip, branches),
+        radar => radar,
+    }
+}
+
+fn scan_in(place: &Place, repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     let mut scan = Scan {
         repo,
         scratch: &place.scratch,
@@ -166,12 +175,7 @@ pub fn scan(repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
         known: place.load(),
         merges: 0,
     };
-    let (mut heads, mut unread) = (Vec::new(), Vec::new());
-    for branch in branches {
-        let (head, why) = scan.head(branch);
-        heads.push(head);
-        unread.extend(why);
-    }
+    let (heads, unread) = scan.heads(branches);
     scan.reach(&heads)?;
     let reached: Vec<Reached> = heads.iter().map(|head| scan.reached(*head)).collect();
     let footprints: Vec<_> = reached.iter().map(Reached::footprint).collect();
@@ -219,22 +223,37 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// Returns what is merged of a branch: its head, or a commit of what lies in its worktree.
-    fn head(&self, branch: &Branch) -> (Oid, Option<(PathBuf, String)>) {
-        let Some(checkout) = &branch.worktree else {
-            return (branch.head, None);
-        };
-        let work = self
-            .repo
-            .work_in_progress(self.scratch, checkout, branch.head);
-        match work {
-            Ok(work) => (work.unwrap_or(branch.head), None),
-            // An agent is at work there, and may have locked or removed what git wants to read.
-            Err(error) => (
-                branch.head,
-                Some((checkout.dir.clone(), format!("{error:#}"))),
-            ),
-        }
+    /// Returns what is merged of each branch: its head, or a commit of what lies in its worktree; and the
+    /// worktrees that could not be read.
+    fn heads(&self, branches: &[Branch]) -> (Vec<Oid>, Vec<(PathBuf, String)>) {
+        let checkouts: Vec<&Checkout> = branches
+            .iter()
+            .filter_map(|branch| branch.worktree.as_ref())
+            .collect();
+        let mut found = uncommitted(&checkouts).into_iter();
+        let mut unread = Vec::new();
+        let heads = branches.iter().map(|branch| {
+            // Only a branch with a worktree takes the next of what was found.
+            let Some(checkout) = &branch.worktree else {
+                return branch.head;
+            };
+            let Some(found) = found.next() else {
+                return branch.head;
+            };
+            let work = found.and_then(|found| {
+                self.repo
+                    .work_in_progress(self.scratch, checkout, branch.head, found)
+            });
+            work.map_or_else(
+                // An agent is at work there, and may have locked or removed what git wants to read.
+                |error| {
+                    unread.push((checkout.dir.clone(), format!("{error:#}")));
+                    branch.head
+                },
+                |work| work.unwrap_or(branch.head),
+            )
+        });
+        (heads.collect(), unread)
     }
 
     /// Merges heads onto the tip, as far as that is not known.
@@ -301,7 +320,8 @@ impl Scan<'_> {
             match tried {
                 Tried::Clean(_) => self.known.learn_pair(pair, Vec::new()),
                 Tried::Conflict(files) => alarms.push((pair, files)),
-                Tried::Unrelated | Tried::Refused(_) => {}
+                Tried::Unrelated => {}
+                Tried::Refused(why) => bail!("cannot merge {} and {}: {why}", pair.0, pair.1),
             }
         }
         self.settle(alarms)?;

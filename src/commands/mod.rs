@@ -6,6 +6,7 @@ pub mod block;
 pub mod cancel;
 pub mod claim;
 pub mod completions;
+pub mod conflict;
 mod ctx;
 pub mod demo;
 pub mod dispatch;

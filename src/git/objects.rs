@@ -156,6 +156,33 @@ impl Repo {
             .with_context(|| format!("cannot write a {kind} to the object store"))
     }
 
+    /// Writes a tree in which one file has another content; its mode stays.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or the object store cannot be written.
+    pub fn with_content(&self, tree: Oid, path: &[u8], blob: Oid) -> Result<Oid> {
+        let mut bytes = self.read_tree(tree)?;
+        let mut parts = path.splitn(2, |byte| *byte == b'/');
+        let (name, below) = (parts.next().unwrap_or_default(), parts.next());
+        let mut rest = bytes.as_slice();
+        while let Some((entry, _, next)) = split_entry(rest) {
+            rest = next;
+            if entry.name != name || entry.is_tree != below.is_some() {
+                continue;
+            }
+            let new = match below {
+                Some(below) => self.with_content(entry.id, below, blob)?,
+                None => blob,
+            };
+            // An entry ends with its object's id.
+            let end = bytes.len() - next.len();
+            bytes[end - 20..end].copy_from_slice(new.as_slice());
+            return self.write_tree(&bytes);
+        }
+        bail!("{} is not in tree {tree}", String::from_utf8_lossy(path))
+    }
+
     /// Looks up the commit that a revision names.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZero;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -85,33 +86,65 @@ impl Scratch {
     }
 }
 
+/// Files of one worktree that are not as its head has them.
+#[derive(Debug)]
+pub struct Uncommitted(BTreeSet<Vec<u8>>);
+
+/// Looks at worktrees for what is not committed, as many at a time as there are cores.
+///
+/// Ignored files do not count, nor do new files that are very large or very many.
+///
+/// # Errors
+///
+/// Of each worktree its own: git cannot look at it.
+pub fn uncommitted(checkouts: &[&Checkout]) -> Vec<Result<Uncommitted>> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = checkouts.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let part = |part: &[&Checkout]| part.iter().map(|one| look(one)).collect::<Vec<_>>();
+        let parts = checkouts.chunks(share);
+        let workers: Vec<_> = parts
+            .map(|checkouts| scope.spawn(move || part(checkouts)))
+            .collect();
+        let results = workers.into_iter().map(|worker| match worker.join() {
+            Ok(results) => results,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.flatten().collect()
+    })
+}
+
+fn look(checkout: &Checkout) -> Result<Uncommitted> {
+    let status = in_worktree(checkout)
+        .args(["status", "--porcelain=v1", "-z", "--no-renames", "-uall"])
+        .arg("--ignore-submodules=all")
+        .read_bytes()?;
+    Ok(Uncommitted(changed_files(&checkout.dir, &status)))
+}
+
+fn in_worktree(checkout: &Checkout) -> Git {
+    Git::new(&checkout.dir)
+        .arg("--no-optional-locks")
+        .args(["-c", "core.fsmonitor=false"])
+}
+
 impl Repo {
     /// Returns a commit, in the scratch store, of a worktree as it lies there: its head and what is not
-    /// committed. `None` where nothing is uncommitted.
+    /// committed. `None` where that is nothing.
     ///
-    /// Ignored files do not count, nor do new files that are very large or very many. The worktree, its index
-    /// and the repository stay as they are.
+    /// The worktree, its index and the repository stay as they are.
     ///
     /// # Errors
     ///
-    /// Git cannot look at the worktree.
+    /// Git cannot read the worktree.
     pub fn work_in_progress(
         &self,
         scratch: &Scratch,
         checkout: &Checkout,
         head: Oid,
+        uncommitted: Uncommitted,
     ) -> Result<Option<Oid>> {
-        let in_worktree = || {
-            Git::new(&checkout.dir)
-                .arg("--no-optional-locks")
-                .args(["-c", "core.fsmonitor=false"])
-        };
-        let status = in_worktree()
-            .args(["status", "--porcelain=v1", "-z", "--no-renames", "-uall"])
-            .arg("--ignore-submodules=all")
-            .read_bytes()?;
-        let paths = changed_files(&checkout.dir, &status);
-        if paths.is_empty() {
+        if uncommitted.0.is_empty() {
             return Ok(None);
         }
         let index = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
@@ -122,10 +155,10 @@ impl Repo {
         }
         let with_index = || {
             scratch
-                .bind(in_worktree())
+                .bind(in_worktree(checkout))
                 .env("GIT_INDEX_FILE", index.path())
         };
-        let mut list = paths.into_iter().collect::<Vec<_>>().join(&0);
+        let mut list = uncommitted.0.into_iter().collect::<Vec<_>>().join(&0);
         list.push(0);
         with_index()
             .args(["update-index", "--add", "--remove", "-z", "--stdin"])

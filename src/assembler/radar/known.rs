@@ -128,7 +128,8 @@ impl Place {
         }
     }
 
-    fn take_temporary(repo: &Repo) -> Result<Self> {
+    /// Takes a place of which nothing is kept.
+    pub(super) fn take_temporary(repo: &Repo) -> Result<Self> {
         Ok(Self {
             scratch: Scratch::temporary(repo)?,
             file: None,
@@ -152,6 +153,12 @@ impl Place {
             file: Some(file),
             _alone: Some(alone),
         })
+    }
+
+    /// Throws away what is kept here, and returns whether anything was.
+    pub(super) fn forget(&self) -> bool {
+        let dir = self.file.as_deref().and_then(Path::parent);
+        dir.is_some_and(|dir| fs::remove_dir_all(dir).is_ok())
     }
 
     pub(super) fn load(&self) -> Known {

@@ -216,6 +216,8 @@ fn delete(repo: &Repo, refs: &[Ours]) -> Result<()> {
         "refs/orch/recovery",
         "refs/orch/lease",
         "refs/orch/verdict",
+        "refs/orch/conflict",
+        "refs/orch/resolution",
         "refs/orch",
         "refs/heads/orch",
     ] {
