@@ -92,6 +92,7 @@ fn merge(repo: &Repo, program: &Path, dir: &Path, file: &Resolvable) -> Result<O
         format!("--timeout={}", MOST_TIME.as_millis() / 2),
     ];
     let ended = process::run(&Spec {
+        jobserver: None,
         command: Command::Argv(command),
         dir: dir.to_owned(),
         // It keeps what it has merged for a report by its user, which nobody here will write.
