@@ -162,6 +162,15 @@ impl Repo {
     ///
     /// The revision is malformed or names nothing.
     pub fn resolve_commit(&self, revision: &str) -> Result<Oid> {
+        // A whole id needs no search among what begins like it; one of a tag's is no commit's yet.
+        if let Ok(id) = Oid::from_hex(revision.as_bytes())
+            && self
+                .gix
+                .try_find_header(id)
+                .is_ok_and(|found| found.is_some_and(|found| found.kind() == Kind::Commit))
+        {
+            return Ok(id);
+        }
         let id = self
             .gix
             .rev_parse_single(revision)

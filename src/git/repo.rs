@@ -181,8 +181,20 @@ impl Repo {
 
     /// Returns the user's name and address for commits, `None` where none is configured.
     pub fn identity(&self) -> Option<(String, String)> {
-        let signature = self.gix.committer()?.ok()?;
-        Some((signature.name.to_string(), signature.email.to_string()))
+        // gix's own answer brings the time of day along, for which it reads the directory of all time zones.
+        let first = |keys: &[&str]| keys.iter().find_map(|key| self.config(key));
+        let name = first(&[
+            "committer.name",
+            "user.name",
+            "gitoxide.committer.nameFallback",
+        ])?;
+        let email = first(&[
+            "committer.email",
+            "user.email",
+            "gitoxide.user.emailFallback",
+            "gitoxide.committer.emailFallback",
+        ])?;
+        Some((name, email))
     }
 
     /// Returns the branch that is checked out in the opened worktree, `None` when detached.
