@@ -1,7 +1,7 @@
 //! The ledger branch as values: read into a [`crate::model::Board`], moved forward by decided operations.
 //!
 //! * [`layout`] says which path means what; [`files`] reads and writes each kind of file.
-//! * [`snapshot`] holds the board of one tip and follows the branch by tree differences.
+//! * [`snapshot`] holds the board of one tip and follows the branch by tree differences; `cache` is where it begins.
 //! * [`store`] opens the ledger; [`transact`] decides and commits under one lock, with a compare-and-swap
 //!   underneath it, for all whose intents wait in the `spool`.
 //! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
@@ -14,6 +14,7 @@
 //! * [`damage`] finds what is broken and puts good versions back; [`choice`] is between two ledgers where only a
 //!   person can choose.
 
+mod cache;
 pub mod choice;
 pub mod damage;
 pub mod events;

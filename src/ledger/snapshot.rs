@@ -4,15 +4,14 @@
 //! was made from, and what changed since is read from the objects themselves. Unreadable is never empty.
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
+use super::cache::Cached;
 use super::files::{self, Broken};
 use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TaskId, TeamSpec,
-    Tested,
+    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
 };
 
 /// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
@@ -20,17 +19,6 @@ const WORTH_CACHING: usize = 32;
 
 /// Files written beyond which a writer renews the cache: it costs as much as many transitions.
 const WORTH_RENEWING: usize = 512;
-
-/// First bytes of the cache; changes with everything that changes its meaning.
-const MAGIC: &[u8] = b"git-orch snapshot 2\n";
-
-/// What it begins with in every version.
-const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
-
-/// Returns where the cache is.
-pub(super) fn cache_path(repo: &Repo) -> std::path::PathBuf {
-    repo.orch_dir().join("snapshot")
-}
 
 /// What the ledger says at one tip.
 #[derive(Debug, Clone, Default)]
@@ -48,23 +36,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads the cache; an empty snapshot where there is none that can be used.
     pub fn load_cached(repo: &Repo) -> Self {
-        let bytes = crate::git::files::read_if_exists(&cache_path(repo))
-            .ok()
-            .flatten();
-        bytes.and_then(|bytes| decode(&bytes)).unwrap_or_default()
-    }
-
-    /// Returns whether there is a cache of this version that cannot be read.
-    pub(super) fn is_cache_broken(repo: &Repo) -> bool {
-        match crate::git::files::read_if_exists(&cache_path(repo)) {
-            Ok(Some(bytes)) => {
-                // One of another version is read by nobody and written over in time.
-                let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
-                !of_another && decode(&bytes).is_none()
-            }
-            Ok(None) => false,
-            Err(_) => true,
-        }
+        let cached = Cached::load(repo).map(|Cached { tip, tree, board }| Self {
+            tip: Some(tip),
+            tree: Some(tree),
+            board,
+            unsaved: 0,
+        });
+        cached.unwrap_or_default()
     }
 
     /// Brings the snapshot to a tip.
@@ -95,9 +73,7 @@ impl Snapshot {
         for place in &news.gone {
             forget(&mut self.board, place);
         }
-        for fact in news.facts {
-            learn(&mut self.board, fact);
-        }
+        learn_all(&mut self.board, news.facts);
         self.moved(tip, tree);
         Ok(())
     }
@@ -126,80 +102,12 @@ impl Snapshot {
     /// Failing to write is no error, since it is only a cache.
     fn save_beyond(&mut self, worth: usize, repo: &Repo) {
         if self.unsaved >= worth
-            && let Some(bytes) = encode(self)
-            && crate::git::files::replace(&cache_path(repo), &bytes).is_ok()
+            && let (Some(tip), Some(tree)) = (self.tip, self.tree)
+            && Cached::save(repo, tip, tree, &self.board)
         {
             self.unsaved = 0;
         }
     }
-}
-
-/// The cache's content, its rows written by reference and read as values.
-#[derive(Serialize, Deserialize)]
-struct Cached<T> {
-    tip: [u8; 20],
-    tree: [u8; 20],
-    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
-    head: String,
-    tested: Option<Tested>,
-    assemblies: u32,
-    tasks: Vec<T>,
-}
-
-/// A task as an entry of the board's map. Ten thousand rows are megabytes, which a process that lives for
-/// milliseconds had better not move: a list of whole entries becomes the map without being copied first.
-struct Row(TaskId, Task);
-
-impl<'de> Deserialize<'de> for Row {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let task = Task::deserialize(from)?;
-        Ok(Self(task.id.clone(), task))
-    }
-}
-
-type Head = (
-    Settings,
-    Vec<PhaseSpec>,
-    Vec<TeamSpec>,
-    Vec<(AgentId, AgentRecord)>,
-);
-
-fn encode(snapshot: &Snapshot) -> Option<Vec<u8>> {
-    let board = &snapshot.board;
-    let teams: Vec<&TeamSpec> = board.teams.values().collect();
-    let agents: Vec<_> = board.agents.iter().collect();
-    let cached = Cached {
-        tip: snapshot.tip?.as_slice().try_into().ok()?,
-        tree: snapshot.tree?.as_slice().try_into().ok()?,
-        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
-        tested: board.tested.clone(),
-        assemblies: board.assemblies,
-        tasks: board.tasks.values().collect(),
-    };
-    postcard::to_extend(&cached, MAGIC.to_vec()).ok()
-}
-
-fn decode(bytes: &[u8]) -> Option<Snapshot> {
-    let cached: Cached<Row> = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
-    let (settings, phases, teams, agents): Head = serde_json::from_str(&cached.head).ok()?;
-    Some(Snapshot {
-        tip: Some(Oid::from_bytes_or_panic(&cached.tip)),
-        tree: Some(Oid::from_bytes_or_panic(&cached.tree)),
-        board: Board {
-            settings,
-            phases,
-            teams: teams.into_iter().map(|team| (team.id, team)).collect(),
-            agents: agents.into_iter().collect(),
-            tasks: cached
-                .tasks
-                .into_iter()
-                .map(|Row(id, task)| (id, task))
-                .collect(),
-            tested: cached.tested,
-            assemblies: cached.assemblies,
-        },
-        unsaved: 0,
-    })
 }
 
 /// A path whose blob differs between two trees; `None` where it is gone.
@@ -363,7 +271,7 @@ fn forget(board: &mut Board, place: &Place) {
             }
         }
         Place::Status(place) => {
-            if let Some(task) = board.tasks.get_mut(&place.id)
+            if let Some(mut task) = board.tasks.get_mut(&place.id)
                 && task.team == place.team
             {
                 task.status = Status::default();
@@ -407,6 +315,21 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
     })
 }
 
+/// Learns facts in their order; many new tasks come in at once.
+fn learn_all(board: &mut Board, facts: Vec<Fact>) {
+    let mut new = Vec::new();
+    for fact in facts {
+        match fact {
+            Fact::Task(task) if !board.tasks.contains_key(&task.id) => new.push(*task),
+            fact => {
+                board.tasks.extend(std::mem::take(&mut new));
+                learn(board, fact);
+            }
+        }
+    }
+    board.tasks.extend(new);
+}
+
 fn learn(board: &mut Board, fact: Fact) {
     match fact {
         Fact::Settings(settings) => board.settings = settings,
@@ -418,16 +341,16 @@ fn learn(board: &mut Board, fact: Fact) {
         Fact::Agent(agent, record) => {
             board.agents.insert(agent, record);
         }
-        Fact::Task(mut row) => {
-            if let Some(old) = board.tasks.remove(&row.id) {
-                row.status = old.status;
+        Fact::Task(mut task) => {
+            if let Some(old) = board.tasks.get(&task.id) {
+                task.status = old.status.clone();
             }
-            board.tasks.insert(row.id.clone(), *row);
+            board.tasks.insert(*task);
         }
         Fact::Assembly(number) => board.assemblies = board.assemblies.max(number),
         Fact::Status(place, status) => {
             // A status without its task is kept on the ledger and means nothing.
-            if let Some(task) = board.tasks.get_mut(&place.id) {
+            if let Some(mut task) = board.tasks.get_mut(&place.id) {
                 task.status = *status;
             }
         }

@@ -384,9 +384,7 @@ impl Ledger {
                 Ok(Some(change)) => {
                     self.refuse_if_checked_out()?;
                     let (commit, tree) = self.write_commit(intent, &change)?;
-                    for edit in &change.edits {
-                        self.snapshot.board.absorb(edit);
-                    }
+                    self.snapshot.board.absorb_all(&change.edits);
                     self.snapshot.moved(commit, tree);
                     self.snapshot.count_written(change.edits.len());
                     let done = done(commit, &change);

@@ -13,6 +13,7 @@ mod prospect;
 pub mod scope;
 pub mod spec;
 pub mod state;
+pub mod tasks;
 pub mod template;
 pub mod train;
 
@@ -27,3 +28,4 @@ pub use spec::{
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 pub use state::{State, Status};
+pub use tasks::{Glance, Tasks};
