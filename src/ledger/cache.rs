@@ -3,6 +3,8 @@
 //!
 //! A digest over all of it is checked first, so that a row that is read later cannot be a damaged one.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde::{Deserialize, Serialize};
 
 use crate::git::{Oid, Repo, files};
@@ -22,11 +24,25 @@ pub(super) fn path(repo: &Repo) -> std::path::PathBuf {
     repo.orch_dir().join("snapshot")
 }
 
+/// What tells one writing of the cache from another; `None` where there is no cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Option<(u64, i64, i64)>);
+
+impl Stamp {
+    /// Returns the stamp of the cache as it is.
+    pub(super) fn of(repo: &Repo) -> Self {
+        let found = std::fs::metadata(path(repo)).ok();
+        Self(found.map(|file| (file.ino(), file.mtime(), file.mtime_nsec())))
+    }
+}
+
 /// A board as it was at one tip.
 #[derive(Debug)]
 pub(super) struct Cached {
     pub tip: Oid,
     pub tree: Oid,
+    /// When the tip was committed, in seconds since 1970.
+    pub time: i64,
     pub board: Board,
 }
 
@@ -37,8 +53,9 @@ impl Cached {
     }
 
     /// Writes the cache; returns whether it could be written.
-    pub(super) fn save(repo: &Repo, tip: Oid, tree: Oid, board: &Board) -> bool {
-        encode(tip, tree, board).is_some_and(|bytes| files::replace(&path(repo), &bytes).is_ok())
+    pub(super) fn save(repo: &Repo, (tip, tree, time): (Oid, Oid, i64), board: &Board) -> bool {
+        let bytes = encode((tip, tree, time), board);
+        bytes.is_some_and(|bytes| files::replace(&path(repo), &bytes).is_ok())
     }
 }
 
@@ -60,6 +77,7 @@ pub(super) fn is_broken(repo: &Repo) -> bool {
 struct Table<R> {
     tip: [u8; 20],
     tree: [u8; 20],
+    time: i64,
     /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
@@ -74,7 +92,7 @@ type Head = (
     Vec<(AgentId, AgentRecord)>,
 );
 
-fn encode(tip: Oid, tree: Oid, board: &Board) -> Option<Vec<u8>> {
+fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> {
     let (mut rows, mut bytes): (Vec<(&Glance, u32)>, Vec<u8>) = (Vec::new(), Vec::new());
     for (glance, stored) in board.tasks.to_store() {
         let before = bytes.len();
@@ -89,6 +107,7 @@ fn encode(tip: Oid, tree: Oid, board: &Board) -> Option<Vec<u8>> {
     let table = Table {
         tip: tip.as_slice().try_into().ok()?,
         tree: tree.as_slice().try_into().ok()?,
+        time,
         head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
         tested: board.tested.clone(),
         assemblies: board.assemblies,
@@ -114,6 +133,7 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
     Some(Cached {
         tip: Oid::from_bytes_or_panic(&table.tip),
         tree: Oid::from_bytes_or_panic(&table.tree),
+        time: table.time,
         board: Board {
             settings,
             phases,

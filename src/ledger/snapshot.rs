@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::cache::Cached;
+use super::cache::{Cached, Stamp};
 use super::files::{self, Broken};
 use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
@@ -14,11 +14,9 @@ use crate::model::{
     AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
 };
 
-/// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
-const WORTH_CACHING: usize = 32;
-
-/// Files written beyond which a writer renews the cache: it costs as much as many transitions.
-const WORTH_RENEWING: usize = 512;
+/// Files that one is behind before the cache is worth writing, and how many more for each so many tasks: writing it
+/// costs as much as reading about half as many files.
+const WORTH_CACHING: (usize, usize) = (8, 128);
 
 /// What the ledger says at one tip.
 #[derive(Debug, Clone, Default)]
@@ -29,20 +27,30 @@ pub struct Snapshot {
     pub tree: Option<Oid>,
     /// Its meaning.
     pub board: Board,
-    /// Files read since the cache was last written.
+    /// When the tip was committed, in seconds since 1970.
+    time: i64,
+    /// Files read or written since the cache was last written.
     unsaved: usize,
+    /// The cache as last read or written.
+    cache: Stamp,
 }
 
 impl Snapshot {
     /// Reads the cache; an empty snapshot where there is none that can be used.
     pub fn load_cached(repo: &Repo) -> Self {
-        let cached = Cached::load(repo).map(|Cached { tip, tree, board }| Self {
-            tip: Some(tip),
-            tree: Some(tree),
-            board,
+        let cache = Stamp::of(repo);
+        let cached = Cached::load(repo).map(|cached| Self {
+            tip: Some(cached.tip),
+            tree: Some(cached.tree),
+            time: cached.time,
+            board: cached.board,
             unsaved: 0,
+            cache,
         });
-        cached.unwrap_or_default()
+        cached.unwrap_or(Self {
+            cache,
+            ..Self::default()
+        })
     }
 
     /// Brings the snapshot to a tip.
@@ -54,14 +62,36 @@ impl Snapshot {
         if self.tip == Some(tip) {
             return Ok(());
         }
-        let tree = repo.read_commit(tip)?.tree;
+        // What others have written meanwhile is nearer than what is here, or not much further.
+        let renewed = self.tip.is_some() && Stamp::of(repo) != self.cache;
+        if renewed {
+            let mut nearer = Self::load_cached(repo);
+            self.cache = nearer.cache;
+            if nearer.tip.is_some() && nearer.go(repo, tip).is_ok() {
+                *self = nearer;
+                return Ok(());
+            }
+        }
+        self.go(repo, tip)
+    }
+
+    /// Goes from where the snapshot is to a tip.
+    fn go(&mut self, repo: &Repo, tip: Oid) -> Result<()> {
+        if self.tip == Some(tip) {
+            return Ok(());
+        }
+        let commit = repo.read_commit(tip)?;
+        let tree = commit.tree;
         let mut changes = Vec::new();
         match compare(repo, self.tree, Some(tree), "", &mut changes) {
             Ok(()) => {}
             // The old tree may have been pruned after a rewrite of history: begin anew.
             Err(_) if self.tree.is_some() => {
-                let mut anew = Self::default();
-                anew.follow(repo, tip)?;
+                let mut anew = Self {
+                    cache: self.cache,
+                    ..Self::default()
+                };
+                anew.go(repo, tip)?;
                 *self = anew;
                 return Ok(());
             }
@@ -74,14 +104,20 @@ impl Snapshot {
             forget(&mut self.board, place);
         }
         learn_all(&mut self.board, news.facts);
-        self.moved(tip, tree);
+        self.moved(tip, tree, commit.time);
         Ok(())
     }
 
     /// Notes that the board has been brought to a commit by our own writing.
-    pub fn moved(&mut self, tip: Oid, tree: Oid) {
+    pub fn moved(&mut self, tip: Oid, tree: Oid, time: i64) {
         self.tip = Some(tip);
         self.tree = Some(tree);
+        self.time = time;
+    }
+
+    /// Returns when the tip was committed; 0 where there is none.
+    pub fn time(&self) -> i64 {
+        self.time
     }
 
     /// Notes files that were written, so that the cache is renewed in time.
@@ -89,23 +125,16 @@ impl Snapshot {
         self.unsaved += files;
     }
 
-    /// Writes the cache after reading, if it is far enough behind.
-    pub fn save_after_reading(&mut self, repo: &Repo) {
-        self.save_beyond(WORTH_CACHING, repo);
-    }
-
-    /// Writes the cache after writing, if it is far enough behind.
-    pub fn save_after_writing(&mut self, repo: &Repo) {
-        self.save_beyond(WORTH_RENEWING, repo);
-    }
-
-    /// Failing to write is no error, since it is only a cache.
-    fn save_beyond(&mut self, worth: usize, repo: &Repo) {
-        if self.unsaved >= worth
+    /// Writes the cache if it is far enough behind: whoever reads or writes next begins there. Failing to write is
+    /// no error, since it is only a cache.
+    pub fn save_if_worth_it(&mut self, repo: &Repo) {
+        let (least, tasks) = WORTH_CACHING;
+        if self.unsaved >= least + self.board.tasks.len() / tasks
             && let (Some(tip), Some(tree)) = (self.tip, self.tree)
-            && Cached::save(repo, tip, tree, &self.board)
+            && Cached::save(repo, (tip, tree, self.time), &self.board)
         {
             self.unsaved = 0;
+            self.cache = Stamp::of(repo);
         }
     }
 }
