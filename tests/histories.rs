@@ -25,45 +25,9 @@ fn histories_merged_again_come_out_as_git_merges_them() {
         eprintln!("SKIPPED: ORCH_HISTORY names no repository");
         return;
     };
-    let most = std::env::var("ORCH_HISTORY_MERGES").unwrap_or_else(|_| String::from("50"));
-    let repo = TestRepo::empty();
     let from = Path::new(&source).to_str().unwrap();
-    // Objects are read where they are; nothing is written there.
-    let objects = repo.git([
-        "-C",
-        from,
-        "rev-parse",
-        "--path-format=absolute",
-        "--git-path",
-        "objects",
-    ]);
-    let alternates = repo.path().join(".git/objects/info/alternates");
-    std::fs::write(alternates, objects + "\n").unwrap();
-    repo.git([
-        "branch",
-        "history",
-        &repo.git(["-C", from, "rev-parse", "HEAD"]),
-    ]);
-    let line = repo.git([
-        "log",
-        "--first-parent",
-        "--min-parents=2",
-        "--max-parents=2",
-        "-n",
-        &most,
-        "--format=%H %P",
-        "history",
-    ]);
-    let merges: Vec<Vec<&str>> = line.lines().map(|line| line.split(' ').collect()).collect();
-    assert!(merges.len() > 1, "{from} has no merges");
-    repo.git(["branch", "queue", merges.last().unwrap()[1]]);
-    repo.git(["branch", "plain", "queue"]);
-    let mut names = Vec::new();
-    for (i, merge) in merges.iter().rev().enumerate() {
-        let name = format!("branch-{i:04}");
-        repo.git(["branch", &name, merge[2]]);
-        names.push(name);
-    }
+    let repo = TestRepo::empty();
+    let names = branches_of(&repo, from);
 
     let begun = Instant::now();
     let plain = merge_one_by_one(&repo, &names);
@@ -104,6 +68,48 @@ fn histories_merged_again_come_out_as_git_merges_them() {
         took.as_secs_f64(),
         plain_took.as_secs_f64()
     );
+}
+
+/// Makes a branch of each merge's second parent, oldest first, and `queue` and `plain` where they begin.
+fn branches_of(repo: &TestRepo, from: &str) -> Vec<String> {
+    let most = std::env::var("ORCH_HISTORY_MERGES").unwrap_or_else(|_| String::from("50"));
+    // Objects are read where they are; nothing is written there.
+    let objects = repo.git([
+        "-C",
+        from,
+        "rev-parse",
+        "--path-format=absolute",
+        "--git-path",
+        "objects",
+    ]);
+    let alternates = repo.path().join(".git/objects/info/alternates");
+    std::fs::write(alternates, objects + "\n").unwrap();
+    repo.git([
+        "branch",
+        "history",
+        &repo.git(["-C", from, "rev-parse", "HEAD"]),
+    ]);
+    let line = repo.git([
+        "log",
+        "--first-parent",
+        "--min-parents=2",
+        "--max-parents=2",
+        "-n",
+        &most,
+        "--format=%H %P",
+        "history",
+    ]);
+    let merges: Vec<Vec<&str>> = line.lines().map(|line| line.split(' ').collect()).collect();
+    assert!(merges.len() > 1, "{from} has no merges");
+    repo.git(["branch", "queue", merges.last().unwrap()[1]]);
+    repo.git(["branch", "plain", "queue"]);
+    let mut names = Vec::new();
+    for (i, merge) in merges.iter().rev().enumerate() {
+        let name = format!("branch-{i:04}");
+        repo.git(["branch", &name, merge[2]]);
+        names.push(name);
+    }
+    names
 }
 
 /// Merges branches in a worktree, as a person would.
