@@ -102,6 +102,7 @@ impl World {
                 .unwrap();
                 Op::Submit(known, head, Box::new(handoff))
             }
+            18 if random.bool() => Op::Conflict(head_of, head, text(), text()),
             18 => Op::Reject(head_of, head, text(), text()),
             19..21 => Op::Merge(head_of, head, CommitId(format!("merge-{}", self.count))),
             _ if random.u32(0..10) == 0 => Op::Cancel(task, text()),

@@ -13,7 +13,11 @@ use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 
 /// Where assemblies keep what they remember.
-const SPACES: [&str; 2] = ["refs/orch/verdict", "refs/orch/conflict"];
+const SPACES: [&str; 3] = [
+    "refs/orch/verdict",
+    "refs/orch/conflict",
+    "refs/orch/resolution",
+];
 
 /// Refs that are deleted in one go.
 const MOST_AT_ONCE: usize = 1_000;

@@ -60,7 +60,7 @@ fn step<L: Lane>(engine: &mut Engine<'_, L>, line: Line, next: Next) -> Result<(
             engine.carry_out(tip, line.decisions_up_to(k))
         }
         Next::Eject(k, what) => {
-            let decision = engine.to_blame(line.cars[k - 1], line.commit(k - 1), &what);
+            let decision = engine.to_blame(line.cars[k - 1], &what)?;
             engine.carry_out(line.tip, vec![decision])
         }
         Next::Blameless(k, what) => {

@@ -110,6 +110,9 @@ impl Board {
             Op::Reject(task, head, reason, findings) => {
                 self.reject(intent, task, head, reason, findings)
             }
+            Op::Conflict(task, head, reason, findings) => {
+                self.conflict(intent, task, head, reason, findings)
+            }
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),

@@ -9,6 +9,9 @@ use crate::model::ids::{AgentId, TaskId, Timestamp};
 use crate::model::spec::Coupling;
 use crate::model::tasks::{Glance, Seen};
 
+/// Conflicts that a coder gets to resolve itself before another one is preferred (merging.md 4.6).
+const OWN_CONFLICTS: u32 = 2;
+
 /// What an agent has to do with a task already; least is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Affinity {
@@ -16,7 +19,7 @@ pub(super) enum Affinity {
     Warm,
     /// Nothing.
     None,
-    /// Its attempt failed.
+    /// Its attempt failed, or its work did not merge again and again.
     Failed,
 }
 
@@ -27,7 +30,7 @@ impl Affinity {
         let status = &task.status;
         if status.agent != Some(agent) || status.attempt.0 == 0 {
             Self::None
-        } else if status.failures > 0 && status.head.is_none() {
+        } else if status.failures > 0 && status.head.is_none() || status.conflicts > OWN_CONFLICTS {
             Self::Failed
         } else if status.takeovers > 0 {
             // Its machine was lost, and the warm worktree with it.
