@@ -46,25 +46,28 @@ fn coder(repo: &Repo, key: &str, variable: &str) -> Option<String> {
 /// Returns this machine's name: `orch.machine`, or the host's name with a few letters that tell this clone
 /// from others on the same host.
 pub fn machine(repo: &Repo) -> MachineId {
-    let host = || {
-        let name = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        let clean = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '-'
-            }
-        };
-        name.chars().map(clean).collect::<String>()
-    };
     let named = || match clone_mark(repo) {
         Some(mark) => format!("{}-{mark}", host()),
         None => host(),
     };
     MachineId(repo.config("orch.machine").unwrap_or_else(named))
+}
+
+/// Returns the host's name, with letters, digits and hyphens only.
+pub fn host() -> String {
+    let name = rustix::system::uname();
+    let clean = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.nodename()
+        .to_string_lossy()
+        .chars()
+        .map(clean)
+        .collect()
 }
 
 /// Returns what tells this clone from others, made up when git-orch is first used in it.
@@ -105,6 +108,27 @@ pub fn remote(repo: &Repo) -> Option<String> {
 /// Returns the marks that this process was started with, where another `git orch` started it.
 pub fn process_marks() -> Option<String> {
     text("ORCH_PROCESS")
+}
+
+/// Returns how often an executor looks for conflicts to come: `orch.radar` in seconds, `0` for never.
+pub fn radar_every(repo: &Repo) -> Option<Duration> {
+    let named = repo.config("orch.radar").and_then(|text| text.parse().ok());
+    let seconds = named.unwrap_or(10);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Returns the program that merges by syntax where lines conflict: `mergiraf` on the path, or what `orch.mergiraf`
+/// names; none where that says `false`.
+pub fn mergiraf(repo: &Repo) -> Option<PathBuf> {
+    match repo.config("orch.mergiraf").as_deref() {
+        Some("false" | "no" | "off" | "0") => None,
+        Some(path) if path.contains('/') => Some(PathBuf::from(path)),
+        _ => {
+            let path = std::env::var_os("PATH")?;
+            let places = std::env::split_paths(&path).map(|dir| dir.join("mergiraf"));
+            places.into_iter().find(|place| place.is_file())
+        }
+    }
 }
 
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).

@@ -729,3 +729,35 @@ fn ctrl_c_during_an_assembly_leaves_no_test_behind_and_no_verdict() {
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(report["merged"], json!(["a"]));
 }
+
+#[test]
+fn the_later_of_two_coders_in_conflict_is_warned_while_it_works() {
+    // The second waits for its warning, and then writes elsewhere; the third has nothing to do with them.
+    let wait = "until_so() { n=0; until eval \"$1\"; do n=$((n+1)); test $n -lt 2000; sleep 0.02; done; }\n";
+    let second = format!(
+        "{wait}echo second > same.txt
+        until_so 'test -s .orchestration/conflicts.md'
+        cp .orchestration/conflicts.md ../../warning
+        rm same.txt; echo second > other.txt
+        until_so 'test ! -e .orchestration/conflicts.md'"
+    );
+    let third = format!(
+        "{wait}echo third > third.txt
+        until_so 'test -s ../../warning'
+        test ! -e .orchestration/conflicts.md"
+    );
+    let tasks =
+        task("first", "echo first > same.txt") + &task("second", &second) + &task("third", &third);
+    let repo = with_plan(&plan(3, &tasks));
+    repo.git(["config", "orch.radar", "1"]);
+    let (code, report, story) = run(&repo, &[]);
+    assert_eq!(code, 0, "{story}");
+    assert_eq!(report["submitted"], json!(["first", "second", "third"]));
+    let warning = std::fs::read_to_string(repo.outside().join("warning")).unwrap();
+    assert!(
+        warning.contains("## first, on branch `orch/team-1/first`\n\n- `same.txt`: "),
+        "{warning}"
+    );
+    let line = "second will conflict with first in same.txt";
+    assert_eq!(story.matches(line).count(), 1, "{story}");
+}

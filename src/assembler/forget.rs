@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use super::bench::remove_worktree;
+use super::bench::remove_worktrees;
 use super::landing;
 use super::lock::Alone;
 use crate::config;
@@ -62,7 +62,7 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
             forgotten.refs += edits.len();
         }
     }
-    remove_worktree(repo, &alone)?;
+    remove_worktrees(repo, &alone)?;
     if !has_ledger {
         alone.leave_nothing();
         // Goes only if it is empty.

@@ -67,7 +67,7 @@ impl TeamBranches {
 
     /// Returns where the integration branch goes before anything is merged: to the base's tip where it has
     /// nothing of its own, else it stays.
-    fn start(&self, repo: &Repo) -> Result<Oid> {
+    pub(super) fn start(&self, repo: &Repo) -> Result<Oid> {
         Ok(match self.tip {
             Some(tip) if !repo.is_ancestor(tip, self.base)? => tip,
             Some(_) | None => self.base,

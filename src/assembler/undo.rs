@@ -13,7 +13,7 @@ mod proof;
 use anyhow::Result;
 
 use super::approval;
-use super::bench::remove_worktree;
+use super::bench::remove_worktrees;
 use super::engine::author;
 use super::in_step;
 use super::landing::{self, Kind, Move};
@@ -28,7 +28,7 @@ use crate::git::{Merge, MergeCommit, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::event::one_line;
 use crate::model::train::INTEGRATION;
-use crate::model::{Actor, CommitId, Op, TaskId, Tested, Undone};
+use crate::model::{Actor, CommitId, Op, RunSpec, TaskId, Tested, Undone};
 
 use landings::Landing;
 use note::Note;
@@ -117,8 +117,10 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
             repo: &repo,
             alone: &alone,
             proof: Proof {
-                command: asked.test.clone().or_else(|| run.test.clone()),
-                timeout: run.test_timeout,
+                run: RunSpec {
+                    test: asked.test.clone().or_else(|| run.test.clone()),
+                    ..run
+                },
                 needs_command: false,
             },
             run: Some(one_line(ledger.board().run_name())),
@@ -162,7 +164,7 @@ pub fn undo_branch(
     let alone = Alone::take(repo)?;
     let outcome = take_out(repo, &alone, &target, asked, watch);
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
-        remove_worktree(repo, &alone)?;
+        remove_worktrees(repo, &alone)?;
         alone.leave_nothing();
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
@@ -202,8 +204,10 @@ fn take_out(
             repo,
             alone,
             proof: Proof {
-                command: asked.test.clone(),
-                timeout: proof::TIMEOUT,
+                run: RunSpec {
+                    test: asked.test.clone(),
+                    ..RunSpec::default()
+                },
                 needs_command: true,
             },
             run: None,

@@ -1,6 +1,7 @@
 //! The loop: events into the step function, its actions into the world.
 
 mod lives;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use super::clerk::{self, Duties, Line, Reply, Request};
 use super::recover::take_lock;
 use super::signals::Signals;
 use super::step::{Action, Event, Fleet, Grace, Manner, Outcome, Slot, Until};
+use super::warn::Warning;
 use super::{News, Options, Report, Watch};
 use crate::clock;
 use crate::git::Oid;
@@ -25,6 +27,8 @@ use crate::ledger::{Ledger, Unreachable, pack};
 use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
 use crate::process::{self, Ended};
 use crate::workspace::Verdict;
+
+use warnings::Lookout;
 
 /// How often is looked whether others here have moved the ledger.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -90,6 +94,7 @@ enum Done {
     Assembled(Result<bool>),
     GraceOver,
     Packed,
+    LookedOut(Result<Vec<Warning>>),
 }
 
 struct Drive<'a> {
@@ -111,6 +116,7 @@ struct Drive<'a> {
     seen: Option<Oid>,
     /// What waited for the assembler when it last began.
     assembled_over: BTreeSet<(TaskId, Option<CommitId>)>,
+    lookout: Lookout,
     begun: usize,
     waited: bool,
     assembled: bool,
@@ -139,6 +145,7 @@ impl<'a> Drive<'a> {
             fleet,
             seen: ledger.tip(),
             assembled_over: BTreeSet::new(),
+            lookout: Lookout::new(&ledger),
             ledger,
             options,
             watch,
@@ -181,7 +188,10 @@ impl<'a> Drive<'a> {
                 },
                 Some(news) = self.told.recv() => self.watch.tell(&news),
                 Some(reply) = answers.recv() => self.hear(reply),
-                _ = look.tick() => self.look(),
+                _ = look.tick() => {
+                    self.look();
+                    self.look_out();
+                }
             }
         }
     }
@@ -340,6 +350,7 @@ impl<'a> Drive<'a> {
             }
             Done::GraceOver => self.queue.push_back(Event::GraceOver),
             Done::Packed => {}
+            Done::LookedOut(found) => self.looked_out(found),
         }
     }
 

@@ -17,6 +17,7 @@ mod recover;
 mod report;
 mod signals;
 mod step;
+mod warn;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -55,6 +55,8 @@ pub struct TouchingCommit {
     pub subject: String,
     /// Values of its `Orch-Task` trailers.
     pub tasks: Vec<String>,
+    /// Value of its `Orch-Agent` trailer; empty where it has none.
+    pub agent: String,
     /// Which of the paths it touched.
     pub paths: Vec<String>,
 }
@@ -251,7 +253,10 @@ impl Repo {
             .env("GIT_LITERAL_PATHSPECS", "1")
             .args(["log", "-z", "--first-parent", "--no-show-signature", "--no-notes"])
             .args(["--name-only", "--no-renames", "-m", &format!("-{most}")])
-            .arg("--format=%x01%H%x09%s%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)%x02")
+            .arg(concat!(
+                "--format=%x01%H%x09%s%x09%(trailers:key=Orch-Agent,valueonly,unfold,separator=%x20)",
+                "%x09%(trailers:key=Orch-Task,valueonly,unfold,separator=%x09)%x02"
+            ))
             .arg(tip.to_string())
             .args(bases)
             .arg("--")
@@ -271,6 +276,7 @@ impl Repo {
                 Ok(TouchingCommit {
                     id: Oid::from_hex(id.as_bytes())?,
                     subject: parts.next().unwrap_or_default().to_owned(),
+                    agent: parts.next().unwrap_or_default().trim().to_owned(),
                     tasks: parts
                         .filter(|task| !task.is_empty())
                         .map(ToOwned::to_owned)
@@ -282,7 +288,7 @@ impl Repo {
     }
 }
 
-fn parse_change(meta: &[u8], path: &[u8]) -> Option<ChangedPath> {
+pub(super) fn parse_change(meta: &[u8], path: &[u8]) -> Option<ChangedPath> {
     let meta = std::str::from_utf8(meta).ok()?.strip_prefix(':')?;
     let parts: Vec<&str> = meta.split(' ').collect();
     let &[old_mode, new_mode, old, new, _status] = parts.as_slice() else {

@@ -32,10 +32,35 @@ pub struct ConflictFile {
     pub message: String,
     /// The regions between conflict markers, markers included, cut to a bounded length.
     pub hunks: Vec<String>,
+    /// The file in the base, in ours and in theirs, as far as it is there.
+    pub stages: Stages,
 }
 
-/// Configuration that could change a merge (facts.md 4), and the durability of what it writes (5).
-const PINNED: [&str; 8] = [
+/// Base, ours and theirs of one path, in that order.
+pub type Stages = [Option<Stage>; 3];
+
+/// One side of a conflicting path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// Its mode, for example 0o100644.
+    pub mode: u32,
+    /// Its object.
+    pub id: Oid,
+}
+
+/// A merge that did not go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflicted {
+    /// The tree with what could be merged, and files with conflict markers for the rest.
+    pub tree: Oid,
+    /// The files that a person or agent must decide on, as many as are looked at.
+    pub files: Vec<ConflictFile>,
+    /// How many there are.
+    pub total: usize,
+}
+
+/// Configuration that could change a merge (facts.md 4).
+pub(super) const PINNED: [&str; 7] = [
     "merge.default=text",
     "merge.renames=true",
     "merge.renameLimit=7000",
@@ -43,7 +68,6 @@ const PINNED: [&str; 8] = [
     "merge.conflictStyle=zdiff3",
     "merge.renormalize=false",
     "diff.algorithm=histogram",
-    "core.fsync=committed",
 ];
 
 /// Bounds of what is quoted of a conflict: it goes into ledger, prompt and terminal.
@@ -60,7 +84,8 @@ impl Repo {
     ///
     /// Git cannot merge at all, for example because an object is missing.
     pub fn merge_tree(&self, ours: Oid, theirs: Oid) -> Result<Merge> {
-        self.merge_tree_over(None, ours, theirs)
+        self.merge_in_full(None, ours, theirs)
+            .map(Self::without_details)
     }
 
     /// Takes a commit's change against its first parent out of what a tip holds, without touching anything.
@@ -69,12 +94,38 @@ impl Repo {
     ///
     /// Git cannot merge at all, for example because an object is missing.
     pub fn revert_tree(&self, commit: Oid, before: Oid, tip: Oid) -> Result<Merge> {
-        self.merge_tree_over(Some(commit), tip, before)
+        self.merge_in_full(Some(commit), tip, before)
+            .map(Self::without_details)
+    }
+
+    fn without_details(merged: Result<Merge, Conflicted>) -> Merge {
+        match merged {
+            Ok(merge) => merge,
+            Err(conflicted) => Merge::Conflict(conflicted.files),
+        }
+    }
+
+    /// Merges as [`Repo::merge_tree`], and returns all that there is to know of a conflict.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repo::merge_tree`].
+    pub fn conflicted(&self, ours: Oid, theirs: Oid) -> Result<Option<Conflicted>> {
+        self.merge_in_full(None, ours, theirs).map(Result::err)
     }
 
     /// Merges two commits, over a base of the caller's or over what they have in common.
-    fn merge_tree_over(&self, base: Option<Oid>, ours: Oid, theirs: Oid) -> Result<Merge> {
-        let mut git = self.true_git().arg(format!("--attr-source={ours}"));
+    fn merge_in_full(
+        &self,
+        base: Option<Oid>,
+        ours: Oid,
+        theirs: Oid,
+    ) -> Result<Result<Merge, Conflicted>> {
+        let mut git = self
+            .true_git()
+            .arg(format!("--attr-source={ours}"))
+            // What lands must be on the disk (facts.md 5).
+            .args(["-c", "core.fsync=committed"]);
         for setting in PINNED {
             git = git.args(["-c", setting]);
         }
@@ -89,9 +140,9 @@ impl Repo {
                 .with_context(|| format!("cannot read git's merge of {ours} and {theirs}"))
         };
         match output.status.code() {
-            Some(0) => Ok(Merge::Clean(parsed()?.tree)),
-            Some(1) => self.conflict_files(parsed()?).map(Merge::Conflict),
-            _ if self.merge_bases(ours, theirs)?.is_empty() => Ok(Merge::Unrelated),
+            Some(0) => Ok(Ok(Merge::Clean(parsed()?.tree))),
+            Some(1) => self.read_conflict(parsed()?).map(Err),
+            _ if self.merge_bases(ours, theirs)?.is_empty() => Ok(Ok(Merge::Unrelated)),
             code => bail!(
                 "git cannot merge {theirs} into {ours} (exit {}): {}",
                 code.map_or_else(|| String::from("by signal"), |code| code.to_string()),
@@ -100,9 +151,10 @@ impl Repo {
         }
     }
 
-    fn conflict_files(&self, parsed: Parsed<'_>) -> Result<Vec<ConflictFile>> {
+    fn read_conflict(&self, parsed: Parsed<'_>) -> Result<Conflicted> {
+        let total = parsed.files.len();
         let mut files = Vec::new();
-        for (path, (kind, message)) in parsed.files.into_iter().take(MOST_FILES) {
+        for (path, told) in parsed.files.into_iter().take(MOST_FILES) {
             let hunks = match self.find_path(parsed.tree, path)? {
                 Some(blob) => self
                     .read_blob(blob)
@@ -111,12 +163,17 @@ impl Repo {
             };
             files.push(ConflictFile {
                 path: String::from_utf8_lossy(path).into_owned(),
-                kind: String::from_utf8_lossy(kind).into_owned(),
-                message: String::from_utf8_lossy(message).trim_end().to_owned(),
+                kind: String::from_utf8_lossy(told.kind).into_owned(),
+                message: String::from_utf8_lossy(told.message).trim_end().to_owned(),
                 hunks,
+                stages: told.stages,
             });
         }
-        Ok(files)
+        Ok(Conflicted {
+            tree: parsed.tree,
+            files,
+            total,
+        })
     }
 
     /// Returns the object at a path of a tree; `None` where there is none or it is a directory.
@@ -138,25 +195,47 @@ impl Repo {
     }
 }
 
-/// What `git merge-tree -z` printed.
-struct Parsed<'a> {
-    tree: Oid,
-    /// Kind and message by path.
-    files: BTreeMap<&'a [u8], (&'a [u8], &'a [u8])>,
+/// What `git merge-tree -z` printed of one merge.
+pub(super) struct Parsed<'a> {
+    pub(super) tree: Oid,
+    /// What was told of each path.
+    pub(super) files: BTreeMap<&'a [u8], Told<'a>>,
+}
+
+/// What was told of one path.
+pub(super) struct Told<'a> {
+    pub(super) kind: &'a [u8],
+    pub(super) message: &'a [u8],
+    pub(super) stages: Stages,
+}
+
+impl Default for Told<'_> {
+    fn default() -> Self {
+        Self {
+            kind: b"CONFLICT",
+            message: b"",
+            stages: Stages::default(),
+        }
+    }
 }
 
 impl<'a> Parsed<'a> {
-    /// Parses: tree, then `<mode> <object> <stage>\t<path>` until an empty field, then messages of
-    /// `<count>`, that many paths, kind, text.
     fn new(bytes: &'a [u8]) -> Result<Self> {
-        let mut fields = bytes.split(|byte| *byte == 0);
+        Self::read(&mut bytes.split(|byte| *byte == 0))
+    }
+
+    /// Reads: tree, then `<mode> <object> <stage>\t<path>` until an empty field, then messages of
+    /// `<count>`, that many paths, kind, text, until an empty field.
+    pub(super) fn read(fields: &mut impl Iterator<Item = &'a [u8]>) -> Result<Self> {
         let tree = fields.next().context("it is empty")?;
         let tree = Oid::from_hex(tree).context("it does not begin with a tree")?;
-        let mut files = BTreeMap::new();
+        let mut files: BTreeMap<&[u8], Told<'_>> = BTreeMap::new();
         for field in fields.by_ref().take_while(|field| !field.is_empty()) {
             let tab = field.iter().position(|byte| *byte == b'\t');
-            let path = &field[tab.context("a path is missing")? + 1..];
-            files.insert(path, (&b"CONFLICT"[..], &b""[..]));
+            let tab = tab.context("a path is missing")?;
+            let (number, stage) = read_stage(&field[..tab]).context("a stage is malformed")?;
+            let told = files.entry(&field[tab + 1..]).or_default();
+            told.stages[number] = Some(stage);
         }
         while let Some(count) = fields.next().filter(|field| !field.is_empty()) {
             let count: usize = std::str::from_utf8(count)?.parse()?;
@@ -168,14 +247,28 @@ impl<'a> Parsed<'a> {
                 continue;
             }
             for path in paths {
-                files
-                    .entry(path)
-                    .and_modify(|entry| *entry = (kind, message))
-                    .or_insert((kind, message));
+                let told = files.entry(path).or_default();
+                (told.kind, told.message) = (kind, message);
             }
         }
         Ok(Self { tree, files })
     }
+}
+
+/// Reads `<mode> <object> <stage>`; stage 1 is the first place.
+fn read_stage(text: &[u8]) -> Option<(usize, Stage)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut words = text.split(' ');
+    let (mode, id, stage) = (words.next()?, words.next()?, words.next()?);
+    let stage: usize = stage.parse().ok()?;
+    let place = stage.checked_sub(1).filter(|place| *place < 3)?;
+    Some((
+        place,
+        Stage {
+            mode: u32::from_str_radix(mode, 8).ok()?,
+            id: Oid::from_hex(id.as_bytes()).ok()?,
+        },
+    ))
 }
 
 /// Returns the regions between conflict markers of a file, cut to a bounded length.
@@ -237,7 +330,12 @@ mod tests {
         );
         let parsed = Parsed::new(text.as_bytes()).unwrap();
         assert_eq!(parsed.tree.to_string(), id);
-        assert_eq!(parsed.files[&b"a b"[..]].0, b"CONFLICT (contents)");
+        let told = &parsed.files[&b"a b"[..]];
+        assert_eq!(told.kind, b"CONFLICT (contents)");
+        assert_eq!(
+            told.stages.map(|stage| stage.map(|stage| stage.mode)),
+            [Some(0o100_644), Some(0o100_644), None]
+        );
         let clean = format!("{id}\0");
         assert!(Parsed::new(clean.as_bytes()).unwrap().files.is_empty());
         assert!(Parsed::new(b"fatal").is_err());

@@ -1,5 +1,6 @@
 //! All Git I/O. gix types stop here: the layers above see [`Oid`], paths and text.
 
+pub mod batch;
 pub mod checkout;
 pub mod cmd;
 pub mod config_file;
@@ -11,11 +12,13 @@ pub mod objects;
 pub mod recovery;
 pub mod refs;
 pub mod repo;
+pub mod scratch;
 pub mod worktree;
 
 pub use checkout::Checkout;
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;
 pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath, TouchingCommit};
-pub use merge::{ConflictFile, Merge};
+pub use merge::{ConflictFile, Conflicted, Merge, Stage, Stages};
 pub use repo::Repo;
+pub use scratch::Scratch;

@@ -10,10 +10,12 @@ pub mod ids;
 pub mod lease;
 pub mod op;
 mod prospect;
+pub mod radar;
 pub mod scope;
 pub mod spec;
 pub mod state;
 pub mod suite;
+pub mod tasks;
 pub mod template;
 pub mod train;
 
@@ -28,3 +30,4 @@ pub use spec::{
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 pub use state::{State, Status};
+pub use tasks::{Glance, Tasks};

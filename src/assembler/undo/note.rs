@@ -44,7 +44,7 @@ impl Note {
             built_on: outcome.built_on.clone(),
             reason: asked.reason.clone(),
             is_tested,
-            test: work.proof.command.clone(),
+            test: work.proof.run.test.clone(),
         }
     }
 

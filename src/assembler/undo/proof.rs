@@ -1,26 +1,18 @@
 //! The test that a branch must pass where it goes, forward or back.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
-use crate::assembler::bench::Bench;
-use crate::assembler::findings::clean;
 use crate::assembler::lock::Alone;
-use crate::assembler::report::{Progress, Watch};
-use crate::assembler::verdicts::Verdicts;
+use crate::assembler::method;
+use crate::assembler::report::{Options, Watch};
 use crate::error::UserError;
 use crate::git::{Oid, Repo};
-
-/// Time that a test may take where no plan says so.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+use crate::model::RunSpec;
 
 /// How a commit is shown to pass.
 pub(super) struct Proof {
-    /// Test command, run by `sh`.
-    pub(super) command: Option<String>,
-    /// Time that it may take.
-    pub(super) timeout: Duration,
+    /// The test command, and how it is run.
+    pub(super) run: RunSpec,
     /// Whether there is nothing to go by without a command; a plan may have none.
     pub(super) needs_command: bool,
 }
@@ -35,7 +27,7 @@ impl Proof {
         what: &str,
         watch: &mut dyn Watch,
     ) -> Result<bool> {
-        let Some(command) = self.command.as_deref() else {
+        let Some(command) = self.run.test.as_deref() else {
             if self.needs_command {
                 return Err(UserError::new(format!(
                     "there is no test command, and {what} was never tested"
@@ -45,23 +37,13 @@ impl Proof {
             }
             return Ok(true);
         };
-        let mut verdicts = Verdicts::new(command);
         let tree = repo.read_commit(commit)?.tree;
-        let said = match verdicts.known(repo, tree)? {
-            Some(known) => known,
-            None => {
-                watch.progress(Progress::Testing { what, command });
-                let said = Bench::new(repo, alone, self.timeout)?.test(commit, command)?;
-                verdicts.learn(repo, tree, &said)?;
-                said
-            }
-        };
-        match said {
+        let mut tester = method::tester(repo, alone, &self.run, &Options::default())?;
+        match tester.settle((tree, commit), what, watch)? {
             Ok(()) => Ok(true),
             Err(red) => Err(UserError::new(format!(
                 "{what} fails `{command}`: {}\n{}",
-                red.why,
-                clean(&red.output)
+                red.why, red.output
             ))
             .into()),
         }
