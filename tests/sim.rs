@@ -209,7 +209,8 @@ impl World {
                 "a merged task changed: {old:?} {new:?}"
             );
             if new.state == State::Blocked && new.agent.is_none() {
-                assert!(new.takeovers >= 3, "blocked for good too early");
+                let late = new.takeovers >= 3 || new.conflicts > 3;
+                assert!(late, "blocked for good too early");
             } else if new.state.is_held() {
                 let agent = new.agent.unwrap();
                 if !old.state.is_held() {
