@@ -66,7 +66,7 @@ impl Board {
     fn phases_behind(&self, stuck: &BTreeSet<&TaskId>) -> BTreeSet<&PhaseName> {
         let held_up: BTreeSet<&PhaseName> = stuck
             .iter()
-            .filter_map(|id| self.phase_of(self.tasks.get(*id)?))
+            .filter_map(|id| self.phase_of(self.tasks.get(id)?))
             .map(|phase| &phase.name)
             .collect();
         let mut behind: BTreeSet<&PhaseName> = BTreeSet::new();
