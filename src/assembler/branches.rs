@@ -38,23 +38,22 @@ pub fn assemble_branches(
     watch: &mut dyn Watch,
 ) -> Result<Report> {
     let target = require_target(repo, onto)?;
-    let Some(test) = options.test.as_deref() else {
+    if options.test.is_none() && !options.no_test {
         return Err(UserError::new(format!(
             "there is no test command, and {} only moves to what passed one",
             short(&target)
         ))
         .hint(format!(
-            "git orch assemble --onto {} --test true {}",
+            "git orch assemble --onto {} --test 'make test' {}",
             short(&target),
             branches.join(" ")
         ))
         .into());
-    };
+    }
     let alone = Alone::wait(repo, options, watch)?;
     let asked = Asked {
         target,
         names: branches,
-        test,
         options,
     };
     let report = bring_in(repo, &alone, asked, watch);
@@ -71,7 +70,6 @@ pub fn assemble_branches(
 struct Asked<'a> {
     target: String,
     names: &'a [String],
-    test: &'a str,
     options: &'a Options,
 }
 
@@ -91,11 +89,7 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
     };
     let cars = asked.names.iter().map(|name| Car::new(name.as_str()));
     let train = Train::new(cars.collect());
-    let run = RunSpec {
-        test: Some(asked.test.to_owned()),
-        ..RunSpec::default()
-    };
-    let tester = method::tester(repo, alone, &run, asked.options)?;
+    let tester = method::tester(repo, alone, &RunSpec::default(), asked.options)?;
     Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)
 }
 

@@ -27,7 +27,8 @@ pub(super) fn tester<'a>(
     let suite = command
         .as_deref()
         .and_then(|command| Suite::of(command, format));
-    let suite = suite.map(|suite| match &run.test_some {
+    let some = options.test_some.as_ref().or(run.test_some.as_ref());
+    let suite = suite.map(|suite| match some {
         Some(template) => suite.with_template(template),
         None => suite,
     });

@@ -22,6 +22,10 @@ pub struct Options {
     pub retries: Option<u32>,
     /// How the test's output tells its failing tests; recognised by the command where it is not given.
     pub format: Option<suite::Format>,
+    /// Command that runs some tests only, instead of the plan's.
+    pub test_some: Option<String>,
+    /// Whether branches may land without a test, where there is no plan.
+    pub no_test: bool,
     /// Whether commits that landed inside a batch are tested too, each by itself.
     pub every_commit_green: bool,
     /// Whether to give up at once where another assembly is at work.

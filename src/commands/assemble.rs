@@ -48,6 +48,13 @@ pub struct AssembleArgs {
     /// its command]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+    /// Command that runs some tests only, their names in place of `{tests}` [default: the plan's, else by the
+    /// test command]
+    #[arg(long, value_name = "COMMAND", requires = "test")]
+    test_some: Option<String>,
+    /// Land what merges without testing it: nothing is promised then
+    #[arg(long, requires = "onto", conflicts_with = "test")]
+    no_test: bool,
     /// With `--gate batch`: test also the commits that landed within a batch, and tell those that fail
     #[arg(long)]
     every_commit_green: bool,
@@ -101,6 +108,8 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         jobs: args.jobs,
         retries: args.retries,
         format: args.format,
+        test_some: args.test_some,
+        no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
     };
@@ -165,7 +174,9 @@ fn branches(
         );
     }
     let planned = || ctx.ledger().ok()?.board().run().test;
-    options.test = options.test.or_else(planned);
+    if !options.no_test {
+        options.test = options.test.or_else(planned);
+    }
     assembler::assemble_branches(&repo, onto, &branches, &options, &mut Lines { ui: ctx.ui })
 }
 
@@ -242,8 +253,7 @@ fn answer(ctx: &Ctx, report: &Report, options: &Options) {
     }
     let landed = report.count(Verdict::Merged);
     if landed > 0 && report.tests_run + report.tests_cached == 0 {
-        ctx.ui
-            .warn("nothing was tested: the plan has no `test` under [run]");
+        ctx.ui.warn("nothing was tested: there is no test command");
     } else if landed > 1 && options.gating == Gating::Batch && !options.every_commit_green {
         ctx.ui
             .note("tested as a batch: only the last commit has passed, those before it may not");
