@@ -46,25 +46,28 @@ fn coder(repo: &Repo, key: &str, variable: &str) -> Option<String> {
 /// Returns this machine's name: `orch.machine`, or the host's name with a few letters that tell this clone
 /// from others on the same host.
 pub fn machine(repo: &Repo) -> MachineId {
-    let host = || {
-        let name = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        let clean = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '-'
-            }
-        };
-        name.chars().map(clean).collect::<String>()
-    };
     let named = || match clone_mark(repo) {
         Some(mark) => format!("{}-{mark}", host()),
         None => host(),
     };
     MachineId(repo.config("orch.machine").unwrap_or_else(named))
+}
+
+/// Returns the host's name, with letters, digits and hyphens only.
+pub fn host() -> String {
+    let name = rustix::system::uname();
+    let clean = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.nodename()
+        .to_string_lossy()
+        .chars()
+        .map(clean)
+        .collect()
 }
 
 /// Returns what tells this clone from others, made up when git-orch is first used in it.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use git_orch::ledger::Ledger;
@@ -38,8 +39,13 @@ fn pain_13_and_15_thirty_two_processes_claim_and_complete_each_task_once() {
     let mut by_hand = Vec::new();
     let mut kills = 0;
     std::thread::scope(|scope| {
+        // A worker that fails ends the test, not only its own thread.
+        let _end = AtEnd(&over);
         let trouble = scope.spawn(|| spoil_the_cache(&repo, &over));
-        let foreign = scope.spawn(|| move_by_plain_git(&repo, &over));
+        let (first, won_first) = channel();
+        let foreign = scope.spawn(|| move_by_plain_git(&repo, &over, first));
+        // Against thirty-two it seldom wins, alone always.
+        won_first.recv().unwrap();
         kills = run_workers(&repo, processes);
         over.store(true, Ordering::Release);
         trouble.join().unwrap();
@@ -52,6 +58,15 @@ fn pain_13_and_15_thirty_two_processes_claim_and_complete_each_task_once() {
     assert!(kills > processes / 2, "only {kills} processes were killed");
     assert!(!by_hand.is_empty(), "plain git won no race");
     repo.git(["fsck", "--strict"]);
+}
+
+/// Tells the threads that make trouble that it is over, also where this one panics.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Holds log, tree and what a fresh reader makes of it against each other.
@@ -119,6 +134,8 @@ fn worker(repo: &TestRepo, agent: &str) -> Child {
     let mut command: Command = repo.command(program.to_str().unwrap(), repo.path());
     command
         .args(["--exact", "contention::child", "--ignored", "--quiet"])
+        // What it complains of is seen.
+        .arg("--nocapture")
         .env("ORCH_TEST_CHILD", agent)
         .stdout(Stdio::null())
         .process_group(0);
@@ -158,8 +175,10 @@ fn work(
     ledger.refresh().unwrap();
     let Some(held) = ledger.board().held_by(agent).cloned() else {
         if by_commands {
-            let code = command(dir, &["claim", "--no-worktree"], agent);
-            assert!([0, 3, 4].contains(&code), "claim exits with {code}");
+            let (code, complaint) = command(dir, &["claim", "--no-worktree"], agent);
+            let said_before = code == 1 && moved_on(ledger, agent, None);
+            let expected = [0, 3, 4].contains(&code) || said_before;
+            assert!(expected, "claim exits with {code}: {complaint}");
             return code != 3;
         }
         let base = CommitId(ledger.repo().resolve_commit("main").unwrap().to_string());
@@ -190,16 +209,30 @@ fn work(
         State::Claimed if by_commands => {
             let attempt = claim.attempt.to_string();
             let args = ["start", held.id.as_str(), "--attempt", &attempt];
-            assert_eq!(command(dir, &args, agent), 0);
+            let (code, complaint) = command(dir, &args, agent);
+            assert!(
+                code == 0 || moved_on(ledger, agent, Some(&held)),
+                "{complaint}"
+            );
             return true;
         }
         State::Claimed if random.u32(0..20) == 0 => Op::Release(claim, String::from("no time")),
         State::Claimed => Op::Start(claim),
         _ => submit(claim),
     };
-    // One process speaks for this agent at a time, so nothing it says comes late.
-    ledger.try_transact(Actor::Executor, op).unwrap().unwrap();
+    if let Err(refusal) = ledger.try_transact(Actor::Executor, op).unwrap() {
+        assert!(moved_on(ledger, agent, Some(&held)), "{refusal:?}");
+    }
     true
+}
+
+/// One process speaks for an agent at a time, so nothing it says comes late, but for one case: the last word
+/// of a process that was killed lay in the spool and was carried out after its successor had looked. Returns
+/// whether the agent's task is another, or in another state, than it was seen in.
+fn moved_on(ledger: &mut Ledger, agent: AgentId, seen: Option<&Task>) -> bool {
+    ledger.refresh().unwrap();
+    let now = ledger.board().held_by(agent);
+    now.map(|task| (&task.id, task.status.state)) != seen.map(|task| (&task.id, task.status.state))
 }
 
 /// A result as its executor hands it in.
@@ -212,15 +245,16 @@ pub fn submit(claim: Claim) -> Op {
     Op::Submit(claim, head, Box::new(handoff))
 }
 
-fn command(dir: &Path, args: &[&str], agent: AgentId) -> i32 {
-    let status = Command::new(env!("CARGO_BIN_EXE_git-orch"))
+/// Runs a command; returns its exit code and what it said.
+fn command(dir: &Path, args: &[&str], agent: AgentId) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_git-orch"))
         .current_dir(dir)
         .args(args)
         .args(["--agent", &agent.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.unwrap().code().unwrap_or(-1)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap_or(-1), complaint)
 }
 
 /// Deletes the cache, or leaves garbage, a part of it or an old one in its place.
@@ -250,7 +284,7 @@ fn spoil_the_cache(repo: &TestRepo, over: &AtomicBool) {
 }
 
 /// Moves the ledger with `git commit-tree` and `git update-ref`; returns the commits that have won their race.
-fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool) -> Vec<String> {
+fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool, first: Sender<()>) -> Vec<String> {
     let won = Mutex::new(Vec::new());
     let file = repo.outside().join("by-hand");
     let mut count = 0_u32;
@@ -292,6 +326,8 @@ fn move_by_plain_git(repo: &TestRepo, over: &AtomicBool) -> Vec<String> {
         if output.status.success() {
             let new = String::from_utf8(output.stdout).unwrap();
             won.lock().unwrap().push(new.trim().to_owned());
+            // Heard once.
+            let _ = first.send(());
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::common::TestRepo;
 use super::common::replay::replay;
+use super::common::site::Site;
 use super::ledger::open;
 
 /// System calls that change files, as strace understands them on every platform.
@@ -234,6 +235,40 @@ fn dispatch_and_escalate_killed_anywhere_are_whole_or_not_there() {
     kill_everywhere(&bench, (dir, dir), &["dispatch"], "dispatch", State::Ready);
     bench.restore();
     kill_everywhere(&bench, (dir, dir), ESCALATE, "escalate", State::Pending);
+}
+
+/// Two tasks brought in, `a` last or first.
+fn brought_in(order: [&str; 2]) -> Bench {
+    let site = Site::new("", &[("a", 1, &[]), ("b", 1, &[])]);
+    for (coder, task) in order.into_iter().enumerate() {
+        site.work(task, &format!("1.{}", coder + 1), &[(task, "x\n")]);
+        site.repo.orch(["assemble"]).ok();
+    }
+    site.repo.git(["switch", "-q", "orch/integration"]);
+    Bench::new(site.repo)
+}
+
+/// Kills an undo everywhere; whatever was killed last, files and branches agree, and only the other task's
+/// work is there.
+fn kill_undo_everywhere(order: [&str; 2]) {
+    if !can_trace() {
+        return;
+    }
+    let bench = brought_in(order);
+    let dir = bench.repo.path();
+    kill_everywhere(&bench, (dir, dir), &["undo", "a"], "undo", State::Ready);
+    assert_eq!(bench.repo.git(["status", "--porcelain"]), "");
+    assert!(!dir.join("a").exists() && dir.join("b").exists());
+}
+
+#[test]
+fn an_undo_that_moves_back_killed_anywhere_is_whole_or_not_there() {
+    kill_undo_everywhere(["b", "a"]);
+}
+
+#[test]
+fn an_undo_that_reverts_killed_anywhere_is_whole_or_not_there() {
+    kill_undo_everywhere(["a", "b"]);
 }
 
 #[test]

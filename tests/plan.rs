@@ -214,7 +214,7 @@ fn a_changed_plan_is_told_task_by_task() {
     let told = repo.orch(args(&["plan", "apply", "--dry-run"], &next));
     assert!(told.stderr().ends_with("nothing was changed (--dry-run)\n"));
     let dry = told.ok();
-    let expected = "     test_timeout = \"30m\"
+    let expected = "     test_retries = 1
     +jobs = 3
 added   style  Show it
 changed queries  Write more queries

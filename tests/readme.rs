@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use git_orch::cli::Cli;
+use git_orch::model::suite::Format;
 use git_orch::model::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Limits, PhaseName,
     PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
@@ -104,6 +105,12 @@ fn full_plan() -> Plan {
         idle_timeout: minute,
         lease: minute,
         test_timeout: minute,
+        test_format: Some(Format::Cargo),
+        test_some: text("make {tests}"),
+        test_reports: vec![String::from("*.xml")],
+        test_retries: 1,
+        test_environment: text("rust 1.95"),
+        test_jobs: Some(2),
         jobs: Some(3),
         limits: Limits::default(),
     };

@@ -240,6 +240,7 @@ mod tests {
             wall: Duration::from_secs(20),
             idle: None,
             mark: crate::clock::new_op_id().0,
+            jobserver: None,
         });
         let model = &briefing.model;
         assert_eq!(

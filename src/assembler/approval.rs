@@ -6,16 +6,15 @@
 
 use anyhow::Result;
 
-use super::bench::Bench;
 use super::engine::author;
-use super::findings::clean;
 use super::guard;
 use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
-use super::report::{Progress, Watch};
+use super::method;
+use super::report::{Options, Watch};
 use super::team_branches::{TeamBranches, integration_ref, is_tested};
-use super::verdicts::Verdicts;
+use super::undo;
 use crate::error::{Exit, UserError};
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
@@ -77,7 +76,9 @@ pub(super) fn finish_interrupted(
     repo: &Repo,
     alone: &Alone,
 ) -> Result<Option<Move>> {
-    let Some(approved) = landing::finish_interrupted(repo, alone)? else {
+    let approved = landing::finish_interrupted(repo, alone)?;
+    undo::finish_interrupted(ledger, repo)?;
+    let Some(approved) = approved else {
         return Ok(None);
     };
     record_late(ledger, repo, &approved)?;
@@ -151,11 +152,11 @@ fn plan(ledger: &Ledger, repo: &Repo, alone: &Alone, watch: &mut dyn Watch) -> R
     let merged = merge(ledger, repo, &branches, tip)?;
     let tested = ledger.board().tested.as_ref();
     if let Some(command) = tested.and_then(|tested| tested.test.as_deref()) {
-        watch.progress(Progress::Testing {
-            what: &format!("{base} with {INTEGRATION}"),
-            command,
-        });
-        test(ledger, repo, alone, merged, command)?;
+        let options = Options {
+            test: Some(command.to_owned()),
+            ..Options::default()
+        };
+        test(ledger, (repo, alone), merged, &options, watch)?;
     }
     moves[0].new = merged;
     moves.push(Move {
@@ -205,24 +206,24 @@ fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Res
 }
 
 /// Tests a commit unless its tree is known to pass.
-fn test(ledger: &Ledger, repo: &Repo, alone: &Alone, commit: Oid, command: &str) -> Result<()> {
-    let mut verdicts = Verdicts::new(command);
+fn test(
+    ledger: &Ledger,
+    (repo, alone): (&Repo, &Alone),
+    commit: Oid,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    let run = ledger.board().run();
+    let command = options.test.as_deref().unwrap_or_default();
     let tree = repo.read_commit(commit)?.tree;
-    let said = match verdicts.known(repo, tree)? {
-        Some(known) => known,
-        None => {
-            let timeout = ledger.board().run().test_timeout;
-            let said = Bench::new(repo, alone, timeout)?.test(commit, command)?;
-            verdicts.learn(repo, tree, &said)?;
-            said
-        }
-    };
+    let mut tester = method::tester(repo, alone, &run, options)?;
     let base = &ledger.board().settings.base;
+    let name = format!("{base} with {INTEGRATION}");
+    let said = tester.settle((tree, commit), &name, watch)?;
     said.map_err(|red| {
         UserError::new(format!(
             "{base} has moved, and with {INTEGRATION} merged in `{command}` fails: {}\n{}",
-            red.why,
-            clean(&red.output)
+            red.why, red.output
         ))
         .hint(format!("git log --oneline {INTEGRATION}..{base}"))
         .into()

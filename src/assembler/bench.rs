@@ -1,20 +1,18 @@
-//! The worktree that tests run in: one, detached, reused, so that build caches stay warm.
+//! A worktree that tests run in: detached, reused, so that build caches stay warm.
 //!
 //! Between two tests tracked files are made exactly the commit's and untracked ones removed; ignored ones,
 //! which is where build caches live, stay. Only the holder of the assembler's lock uses it, so whatever lock
-//! file or process a killed run left in it is dead and taken away.
+//! file or process a killed run left in it is dead and taken away. Each slot has one of its own.
 
 use std::fs;
-use std::path::PathBuf;
-use std::task::Poll;
-use std::time::Duration;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::lock::Alone;
-use super::verdicts::Red;
-use crate::error::{Exit, UserError};
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
 use crate::model::Command;
@@ -22,13 +20,20 @@ use crate::model::duration::format_duration;
 use crate::process::{self, Ended, Ending, Spec};
 use crate::{clock, config};
 
-/// Name under `<common>/worktrees/`.
+/// Name under `<common>/worktrees/` of the first slot's worktree; the others have a number behind it.
 const ADMIN: &str = "orch-assembler";
+
+/// Directory of the first slot's worktree, beside those of coders.
+const DIR: &str = "assembler";
 
 /// Logs of failed tests that are kept.
 const MOST_LOGS: usize = 16;
 
-/// Where tests run.
+/// Bytes of a log that are read for what it says of single tests; the rest of a longer one is not looked at.
+const MOST_READ: u64 = 64 * 1024 * 1024;
+
+/// Where tests of one slot run.
+#[derive(Debug)]
 pub(super) struct Bench {
     dir: PathBuf,
     admin: PathBuf,
@@ -36,50 +41,84 @@ pub(super) struct Bench {
     worktrees_lock: PathBuf,
     mark: String,
     timeout: Duration,
-    runtime: Option<Runtime>,
-    /// The exit code of the signal that asked to stop.
-    asked: Option<Exit>,
+    /// The tree that its files are of, as far as is known.
+    pub(super) tree: Option<Oid>,
 }
 
-/// The loop that waits for a test, and the signals that end it.
-struct Runtime {
-    tokio: tokio::runtime::Runtime,
-    signals: Vec<(Signal, Exit)>,
+/// A test to run.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) commit: Oid,
+    pub(super) tree: Oid,
+    pub(super) command: String,
+    /// Whether it is the whole test, whose time is measured.
+    pub(super) is_whole: bool,
+    /// Whether its whole output is wanted, and the text of which files it writes.
+    pub(super) reports: Option<Vec<String>>,
+    pub(super) jobserver: Option<jobserver::Client>,
+}
+
+/// What a test came to.
+#[derive(Debug, Clone)]
+pub(super) struct Ran {
+    /// Whether it passed.
+    pub(super) green: bool,
+    /// Whether it was stopped before it came to anything.
+    pub(super) stopped: bool,
+    /// How it ended, in a few words, for example `it exited with 1`.
+    pub(super) why: String,
+    /// The last of its output.
+    pub(super) tail: String,
+    /// Its output, where it is wanted.
+    pub(super) output: String,
+    /// The reports that it wrote.
+    pub(super) reports: Vec<String>,
+    pub(super) seconds: f64,
 }
 
 impl Bench {
-    /// Returns the bench of a repository, with what a killed run left behind ended.
-    pub(super) fn new(repo: &Repo, _alone: &Alone, timeout: Duration) -> Result<Self> {
+    /// Returns the bench of a slot, with what a killed run left behind in it ended.
+    pub(super) fn new(repo: &Repo, _alone: &Alone, slot: usize, timeout: Duration) -> Result<Self> {
         let name = repo.common_dir().to_string_lossy().into_owned();
         let mark = format!(
-            "assembler-{}",
+            "assembler-{}-{slot}",
             crate::git::objects::blob_id(name.as_bytes())
         );
         process::sweep(&mark)?;
+        let numbered = |name: &str| match slot {
+            0 => name.to_owned(),
+            slot => format!("{name}-{}", slot + 1),
+        };
         Ok(Self {
-            dir: repo.worktrees_dir().join("assembler"),
-            admin: repo.common_dir().join("worktrees").join(ADMIN),
+            dir: repo.worktrees_dir().join(numbered(DIR)),
+            admin: repo.common_dir().join("worktrees").join(numbered(ADMIN)),
             logs: repo.orch_dir().join("logs/assemble"),
             worktrees_lock: repo.orch_dir().join("worktrees.lock"),
             mark,
             timeout,
-            runtime: None,
-            asked: None,
+            tree: None,
         })
     }
 
-    /// Tests a commit: green, or red and why.
+    /// Returns whether there are files of this slot.
+    pub(super) fn exists(&self) -> bool {
+        self.dir.exists() || self.admin.exists()
+    }
+
+    /// Tests a commit, until it is done or asked to stop.
     ///
     /// # Errors
     ///
-    /// The worktree cannot be brought to the commit, the test cannot be started, or a signal asked to stop.
-    pub(super) fn test(&mut self, commit: Oid, command: &str) -> Result<Result<(), Red>> {
-        self.prepare(commit)?;
+    /// The worktree cannot be brought to the commit, or the test cannot be started.
+    pub(super) fn test(&mut self, job: &Job, stop: oneshot::Receiver<()>) -> Result<Ran> {
+        self.tree = None;
+        self.prepare(job.commit)?;
+        self.tree = Some(job.tree);
         let log = self
             .logs
-            .join(format!("{commit}-{}.log", clock::new_op_id()));
+            .join(format!("{}-{}.log", job.commit, clock::new_op_id()));
         let spec = Spec {
-            command: without_our_variables(command),
+            command: without_our_variables(&job.command),
             dir: self.dir.clone(),
             env: Vec::new(),
             stdin: None,
@@ -87,50 +126,45 @@ impl Bench {
             wall: self.timeout,
             idle: None,
             mark: self.mark.clone(),
+            jobserver: job.jobserver.clone(),
         };
-        let ended = self.run(&spec)?;
+        let begun = fs::metadata(self.dir.join(".git")).and_then(|meta| meta.modified());
+        let begun = begun.unwrap_or(SystemTime::UNIX_EPOCH);
+        let ended = run(&spec, stop)?;
+        let ran = self.judge(job, ended, &log, begun);
+        if ran.green || ran.stopped {
+            let _ = fs::remove_file(&log);
+        } else {
+            self.drop_old_logs();
+        }
+        Ok(ran)
+    }
+
+    fn judge(&self, job: &Job, ended: Ended, log: &Path, begun: SystemTime) -> Ran {
         let why = match ended.ending {
-            Ending::Exited(0) => {
-                let _ = fs::remove_file(&log);
-                return Ok(Ok(()));
-            }
+            Ending::Exited(0) | Ending::Stopped => String::new(),
             Ending::Exited(code) => format!("it exited with {code}"),
             Ending::Signalled(signal) => format!("it was ended by signal {signal}"),
             Ending::TimedOut | Ending::Silent => {
                 format!("it took longer than {}", format_duration(self.timeout))
             }
-            Ending::Stopped => {
-                return Err(UserError::new("stopped by a signal while a test ran")
-                    .hint("`git orch assemble` goes on where this one was")
-                    .exit(self.asked.unwrap_or(Exit::Interrupted))
-                    .into());
-            }
         };
-        self.drop_old_logs();
-        Ok(Err(Red {
+        let mut ran = Ran {
+            green: ended.ending == Ending::Exited(0),
+            stopped: ended.ending == Ending::Stopped,
             why,
-            output: ended.tail,
-        }))
-    }
-
-    fn run(&mut self, spec: &Spec) -> Result<Ended> {
-        let (runtime, asked) = (&mut self.runtime, &mut self.asked);
-        // On a thread of its own, so that an executor may assemble from within its own loop.
-        std::thread::scope(|scope| {
-            let ended = scope.spawn(move || {
-                let Runtime { tokio, signals } = match runtime {
-                    Some(runtime) => runtime,
-                    None => runtime.insert(Runtime::start()?),
-                };
-                tokio.block_on(async {
-                    let stop = async { *asked = Some(next_signal(signals).await) };
-                    process::run_async(spec, stop).await
-                })
-            });
-            ended
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+            tail: ended.tail,
+            output: String::new(),
+            reports: Vec::new(),
+            seconds: ended.took.as_secs_f64(),
+        };
+        if let Some(patterns) = &job.reports
+            && !ran.stopped
+        {
+            ran.output = read_bounded(log);
+            ran.reports = reports(&self.dir, patterns, begun);
+        }
+        ran
     }
 
     /// Brings the worktree to a commit.
@@ -232,47 +266,87 @@ impl Bench {
     }
 }
 
-/// Removes the worktree that tests run in, if there is one, with what a killed run left running in it;
-/// it holds nothing that could not be made again.
+/// Removes the worktrees that tests run in, if there are any, with what a killed run left running in them;
+/// they hold nothing that could not be made again.
 ///
 /// # Errors
 ///
 /// Something cannot be removed.
-pub fn remove_worktree(repo: &Repo, alone: &Alone) -> Result<()> {
-    Bench::new(repo, alone, Duration::ZERO)?.leave_nothing()
-}
-
-impl Runtime {
-    fn start() -> Result<Self> {
-        let tokio = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        let inside = tokio.enter();
-        let listen = |(kind, exit)| signal(kind).map(|signal| (signal, exit));
-        let signals = [
-            (SignalKind::interrupt(), Exit::Interrupted),
-            (SignalKind::terminate(), Exit::Terminated),
-            (SignalKind::hangup(), Exit::HungUp),
-        ];
-        let signals = signals.into_iter().map(listen).collect::<Result<_, _>>();
-        let signals = signals.context("cannot listen for signals")?;
-        drop(inside);
-        Ok(Self { tokio, signals })
+pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
+    for slot in 0..MOST_SLOTS {
+        let bench = Bench::new(repo, alone, slot, Duration::ZERO)?;
+        if slot == 0 || bench.exists() {
+            bench.leave_nothing()?;
+        }
     }
+    Ok(())
 }
 
-/// Waits for the first of some signals; one that came while nobody waited counts.
-async fn next_signal(signals: &mut [(Signal, Exit)]) -> Exit {
-    std::future::poll_fn(|context| {
-        for (signal, exit) in signals.iter_mut() {
-            if signal.poll_recv(context).is_ready() {
-                return Poll::Ready(*exit);
+/// Most tests side by side.
+pub(super) const MOST_SLOTS: usize = 64;
+
+/// Runs a test on a runtime of its own, since an executor may assemble from within its loop.
+fn run(spec: &Spec, stop: oneshot::Receiver<()>) -> Result<Ended> {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    tokio.block_on(async {
+        let stop = async {
+            if stop.await.is_err() {
+                // Whoever could ask is gone, so nobody will.
+                std::future::pending::<()>().await;
+            }
+        };
+        process::run_async(spec, stop).await
+    })
+}
+
+/// Reads the beginning of a log; what is no UTF-8 is replaced.
+fn read_bounded(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(path) {
+        // What cannot be read says nothing.
+        let _ = file.take(MOST_READ).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns the texts of files below a directory that match a pattern and were written since the test began:
+/// what an earlier test left is not this one's.
+fn reports(dir: &Path, patterns: &[String], begun: SystemTime) -> Vec<String> {
+    let globs: Vec<globset::GlobMatcher> = patterns
+        .iter()
+        .filter_map(|pattern| Some(globset::Glob::new(pattern).ok()?.compile_matcher()))
+        .collect();
+    if globs.is_empty() {
+        return Vec::new();
+    }
+    let (mut texts, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(at) = dirs.pop() {
+        let Ok(listing) = fs::read_dir(&at) else {
+            continue;
+        };
+        for entry in listing.flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else {
+                continue;
+            };
+            if kind.is_dir() {
+                if entry.file_name() != ".git" {
+                    dirs.push(path);
+                }
+                continue;
+            }
+            let inside = path.strip_prefix(dir).unwrap_or(&path);
+            let modified = entry.metadata().and_then(|meta| meta.modified());
+            // A second of grace for filesystems with coarse times.
+            let fresh = modified.is_ok_and(|at| at + Duration::from_secs(1) >= begun);
+            if kind.is_file() && fresh && globs.iter().any(|glob| glob.is_match(inside)) {
+                texts.push(read_bounded(&path));
             }
         }
-        Poll::Pending
-    })
-    .await
+    }
+    texts
 }
 
 /// Returns the command line of a test without the variables by which an agent is known: a test must not
@@ -301,5 +375,29 @@ mod tests {
         assert_eq!(words[0], "env");
         assert!(words.ends_with(&["sh", "-c", "make test"].map(String::from)));
         assert!(!words.contains(&process::MARK_VARIABLE.to_owned()));
+    }
+
+    #[test]
+    fn reports_are_those_written_since_the_test_began() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        for (path, text) in [
+            ("target/junit/a.xml", "new"),
+            ("other/b.xml", "no"),
+            ("target/junit/c.txt", "no"),
+        ] {
+            let path = dir.join(path);
+            files::replace(&path, text.as_bytes()).unwrap();
+        }
+        let patterns = [String::from("target/**/*.xml")];
+        let long_ago = SystemTime::UNIX_EPOCH;
+        assert_eq!(reports(dir, &patterns, long_ago), ["new"]);
+        let written = fs::metadata(dir.join("target/junit/a.xml"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let later = written + Duration::from_secs(3600);
+        assert_eq!(reports(dir, &patterns, later), Vec::<String>::new());
+        assert_eq!(reports(dir, &[], long_ago), Vec::<String>::new());
     }
 }

@@ -1,29 +1,27 @@
 //! A merge queue by itself: ordered branches onto a target, in any repository, without plan or ledger.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::Result;
 
 use super::approval;
-use super::bench::{Bench, remove_worktree};
-use super::engine::{Engine, Landed, Lane, Ready, author};
+use super::bench::remove_worktrees;
+use super::engine::Engine;
 use super::landing::{self, Kind, Move};
+use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
+use super::method;
 use super::report::{Options, Report, Watch};
-use super::verdicts::Verdicts;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::model::Actor;
 use crate::model::event::one_line;
-use crate::model::train::{Car, Gating, Outcome, Train, Verdict};
+use crate::model::train::risk::Signs;
+use crate::model::train::{Car, Outcome, Train, Verdict};
+use crate::model::{Actor, RunSpec};
 use crate::{clock, config};
-
-/// Time that one test may take.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Brings branches onto a target branch, in the order given.
 ///
@@ -51,16 +49,16 @@ pub fn assemble_branches(
         ))
         .into());
     };
+    let alone = Alone::wait(repo, options, watch)?;
     let asked = Asked {
         target,
         names: branches,
         test,
-        gating: options.gating,
+        options,
     };
-    let alone = Alone::take(repo)?;
     let report = bring_in(repo, &alone, asked, watch);
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
-        remove_worktree(repo, &alone)?;
+        remove_worktrees(repo, &alone)?;
         alone.leave_nothing();
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
@@ -73,7 +71,7 @@ struct Asked<'a> {
     target: String,
     names: &'a [String],
     test: &'a str,
-    gating: Gating,
+    options: &'a Options,
 }
 
 fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch) -> Result<Report> {
@@ -83,7 +81,6 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
         approval::record_late(&mut ledger, repo, &approved)?;
     }
     repo.require_movable(std::slice::from_ref(&asked.target))?;
-    let mut bench = Bench::new(repo, alone, TEST_TIMEOUT)?;
     let lane = Branches {
         repo,
         alone,
@@ -92,18 +89,13 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
         target: asked.target,
     };
     let cars = asked.names.iter().map(|name| Car::new(name.as_str()));
-    let mut engine = Engine {
-        repo,
-        lane,
-        train: Train::new(cars.collect()),
-        test: Some(asked.test),
-        bench: &mut bench,
-        verdicts: Verdicts::new(asked.test),
-        who: author(repo),
-        watch,
-        begun,
+    let train = Train::new(cars.collect());
+    let run = RunSpec {
+        test: Some(asked.test.to_owned()),
+        ..RunSpec::default()
     };
-    engine.run(asked.gating)
+    let tester = method::tester(repo, alone, &run, asked.options)?;
+    Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)
 }
 
 fn require_target(repo: &Repo, onto: &str) -> Result<String> {
@@ -170,6 +162,11 @@ impl Lane for Branches<'_> {
         } else {
             Ready::Go(head)
         })
+    }
+
+    fn signs(&self, _position: usize) -> Signs {
+        // Of a branch's author nothing is recorded here.
+        Signs::default()
     }
 
     fn message(&self, position: usize) -> String {

@@ -1,124 +1,180 @@
-//! Merge, test, guard, land, next: what bringing in a plan's tasks and a list of branches have in common.
+//! The loop of an assembly: look at what is known, land and send back what is decided, find out what is not.
+//!
+//! Nothing is remembered between two rounds but merges and what is known of trees, so a round after a crash,
+//! or after somebody moved the target, decides as any other does.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use anyhow::Result;
 
-use super::bench::Bench;
 use super::findings::{self, Sides};
-use super::guard;
-use super::report::{Progress, Report, Watch, row};
-use super::verdicts::{Red, Verdicts};
+use super::lane::{Landed, Lane, Ready};
+use super::report::{Options, Progress, Report, Row, Watch, row};
+use super::tester::{Red, Tester};
+use super::{each, guard, line};
 use crate::clock;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::git::{Merge, MergeCommit, Oid, Repo};
 use crate::model::CommitId;
-use crate::model::train::{Gating, Outcome, Step, Train, Verdict};
+use crate::model::train::batch::What;
+use crate::model::train::risk;
+use crate::model::train::{Gating, Outcome, Train, Verdict};
 
-/// How often a branch is merged and tested again because the target moved meanwhile.
+/// How often in a row landing is tried again because the target moved meanwhile.
 const MOST_TRIES: u32 = 10;
 
-/// What differs between kinds of train.
-pub(super) trait Lane {
-    /// Full name of the branch that moves.
-    fn target(&self) -> &str;
-
-    /// Returns the head of a car that may be merged onto a tip, or what keeps it from that.
-    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready>;
-
-    /// Returns the message of the commit that brings a car in.
-    fn message(&self, position: usize) -> String;
-
-    /// Moves the target from a tip to the last of some merges, and records them.
-    fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap>;
-
-    /// Records a car whose head was in the target already; returns what it came to.
-    fn found(&mut self, position: usize, head: Oid, tip: Oid) -> Result<Outcome>;
-
-    /// Records a car that is sent back: reason in a line, findings.
-    fn sent_back(&mut self, position: usize, reason: &str, findings: &str) -> Result<()>;
-}
-
-/// Whether a car can be merged.
-pub(super) enum Ready {
-    /// This commit can be merged.
-    Go(Oid),
-    /// This commit is in the target already.
-    In(Oid),
-    /// It is not merged, which is nobody's fault.
-    Not(Outcome),
-    /// It breaks a rule: reason, findings.
-    Bad(String, String),
-}
-
-/// One car's merge.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Landed {
-    pub(super) position: usize,
-    pub(super) head: Oid,
-    pub(super) commit: Oid,
-}
-
 /// A merge in memory, or why there is none.
-enum Built {
-    Merge { landed: Landed, tree: Oid },
+#[derive(Clone)]
+pub(super) enum Built {
+    Merge(Landed),
     In(Oid),
     Not(Outcome),
     Back(Verdict, String, String),
 }
 
-/// The one loop of an assembly.
+/// A car that search has come to: on which tree, and what failed there.
+pub(super) struct Suspected {
+    pub(super) tree: Oid,
+    pub(super) what: What,
+}
+
+/// What is decided of a car, in the order of the train.
+pub(super) enum Decision {
+    Outcome(usize, Outcome),
+    /// Verdict, reason in a line, findings.
+    Back(usize, Verdict, String, String),
+    /// Its head is in the target.
+    Found(usize, Oid),
+    Landed(Landed),
+}
+
+/// One assembly.
 pub(super) struct Engine<'a, L> {
     pub(super) repo: &'a Repo,
     pub(super) lane: L,
     pub(super) train: Train,
-    pub(super) test: Option<&'a str>,
-    pub(super) bench: &'a mut Bench,
-    pub(super) verdicts: Verdicts,
+    pub(super) tester: Tester<'a>,
     pub(super) who: (String, String),
     pub(super) watch: &'a mut dyn Watch,
     pub(super) begun: Instant,
+    /// Merges by the commit that a car was merged onto.
+    merges: HashMap<(Oid, usize), Built>,
+    pub(super) suspects: BTreeMap<usize, Suspected>,
+    /// Times in a row that the target was moved by someone else.
+    lost: u32,
+    /// What has landed, in order.
+    landed: Vec<Landed>,
+    /// Commits of those that fail by themselves.
+    red_commits: Vec<String>,
+    /// Seconds spent on merging and landing.
+    merging: f64,
+    landing: f64,
 }
 
-impl<L: Lane> Engine<'_, L> {
+impl<'a, L: Lane> Engine<'a, L> {
+    pub(super) fn new(
+        repo: &'a Repo,
+        lane: L,
+        train: Train,
+        tester: Tester<'a>,
+        watch: &'a mut dyn Watch,
+        begun: Instant,
+    ) -> Self {
+        Self {
+            repo,
+            lane,
+            train,
+            tester,
+            who: author(repo),
+            watch,
+            begun,
+            merges: HashMap::new(),
+            suspects: BTreeMap::new(),
+            lost: 0,
+            landed: Vec::new(),
+            red_commits: Vec::new(),
+            merging: 0.0,
+            landing: 0.0,
+        }
+    }
+
     /// Brings in what can be, and returns the report.
-    pub(super) fn run(&mut self, gating: Gating) -> Result<Report> {
+    pub(super) fn run(&mut self, options: &Options) -> Result<Report> {
         let before = self.tip()?;
         let target = short(self.lane.target()).to_owned();
         self.watch.progress(Progress::Began {
             target: &target,
             branches: self.train.cars().len(),
         });
-        if gating == Gating::Batch && self.train.open() > 1 {
-            self.run_batch()?;
+        match options.gating {
+            Gating::Each => each::run(self)?,
+            Gating::Batch => line::run(self)?,
         }
-        while let Some(step) = self.train.next() {
-            match step {
-                Step::Skip(position, reason) => {
-                    self.decide(position, Outcome::out(Verdict::Skipped, reason));
-                }
-                Step::Try(position) => {
-                    let outcome = self.try_one(position)?;
-                    self.decide(position, outcome);
-                }
-            }
+        if options.every_commit_green {
+            self.test_every_commit()?;
         }
-        Ok(Report {
+        self.tester.slots.end_all();
+        let mut report = Report {
             target,
             before: before.to_string(),
             after: self.tip()?.to_string(),
-            tests_run: self.verdicts.run,
-            tests_cached: self.verdicts.cached,
-            seconds: self.seconds(),
             train: Report::rows(&self.train),
-        })
+            ..Report::default()
+        };
+        self.finish(&mut report);
+        Ok(report)
+    }
+
+    /// Tests the commits that landed within others, which each branch's merge is.
+    fn test_every_commit(&mut self) -> Result<()> {
+        let what = What::Whole;
+        let mut open: Vec<Landed> = self.landed.clone();
+        while !open.is_empty() {
+            let mut waiting = Vec::new();
+            for landed in open {
+                let said = self.tester.known(landed.tree, &what)?;
+                if said.is_green() {
+                    continue;
+                }
+                if said.red > self.tester.method.retries {
+                    self.red_commits.push(landed.commit.to_string());
+                    continue;
+                }
+                let name = format!("{} as it landed", self.train.cars()[landed.position].branch);
+                self.tester
+                    .start((landed.tree, landed.commit), &what, &name, self.watch)?;
+                waiting.push(landed);
+            }
+            if !self.tester.slots.is_idle() {
+                self.tester.wait(self.watch)?;
+            }
+            open = waiting;
+        }
+        Ok(())
+    }
+
+    /// Puts what was spent into a report.
+    pub(super) fn finish(&self, report: &mut Report) {
+        report.tests_run = self.tester.run;
+        report.tests_cached = self.tester.cached;
+        report.seconds = self.seconds();
+        report.flaky = self.tester.flaky();
+        report.red_commits.clone_from(&self.red_commits);
+        let tried = |row: &&Row| matches!(row.verdict, Verdict::Merged | Verdict::TestFailed);
+        let tried = report.train.iter().filter(tried).count();
+        report.tests_one_at_a_time = u32::try_from(tried).unwrap_or(u32::MAX);
+        report.jobs = u32::try_from(self.tester.slots.most()).unwrap_or(u32::MAX);
+        report.runs.clone_from(&self.tester.rows);
+        report.seconds_merging = rounded(self.merging);
+        report.seconds_landing = rounded(self.landing);
+        report.seconds_testing = rounded(self.tester.rows.iter().map(|row| row.seconds).sum());
     }
 
     /// Returns the time since the assembly began, to the millisecond.
     pub(super) fn seconds(&self) -> f64 {
-        let took = clock::monotonic().duration_since(self.begun);
-        (took.as_secs_f64() * 1000.0).round() / 1000.0
+        rounded(clock::monotonic().duration_since(self.begun).as_secs_f64())
     }
 
     /// Returns where the target is now; whoever moved it meanwhile has moved it.
@@ -129,133 +185,53 @@ impl<L: Lane> Engine<'_, L> {
             .ok_or_else(|| anyhow::anyhow!("{} is gone", short(target)))
     }
 
-    fn decide(&mut self, position: usize, outcome: Outcome) {
-        self.train.decide(position, outcome);
-        if let Some(row) = row(&self.train, position) {
-            self.watch.progress(Progress::Decided(&row));
-        }
+    /// Returns the cars without a verdict, in order.
+    pub(super) fn open(&self) -> Vec<usize> {
+        let all = 0..self.train.cars().len();
+        all.filter(|position| self.train.outcome(*position).is_none())
+            .collect()
     }
 
-    /// Merges, tests and lands one car.
-    fn try_one(&mut self, position: usize) -> Result<Outcome> {
-        for _ in 0..MOST_TRIES {
-            let tip = self.tip()?;
-            let (landed, tree) = match self.build(position, tip)? {
-                Built::Merge { landed, tree } => (landed, tree),
-                Built::In(head) => return self.lane.found(position, head, tip),
-                Built::Not(outcome) => return Ok(outcome),
-                Built::Back(verdict, reason, findings) => {
-                    self.send_back(position, &reason, &findings)?;
-                    return Ok(Outcome::out(verdict, reason));
-                }
-            };
-            let name = self.train.cars()[position].branch.clone();
-            if let Err(red) = self.test(tree, landed.commit, &name)? {
-                return self.judge_red(landed, tip, &red);
-            }
-            if self.lane.land(&[landed], tip)? == Swap::Won {
-                return Ok(Outcome::merged(CommitId(landed.commit.to_string())));
+    /// Returns each car's chance of failing.
+    pub(super) fn risks(&mut self) -> Result<Vec<f64>> {
+        let tip = self.tip()?;
+        let mut files = HashMap::new();
+        for position in self.open() {
+            // Merged onto the tip, whose tree differs from it by what the car changes.
+            if let Built::Merge(landed) = self.merge(tip, position)? {
+                files.insert(position, self.repo.changed_paths(tip, landed.commit)?);
             }
         }
-        let target = short(self.lane.target());
-        Ok(Outcome::out(
-            Verdict::Skipped,
-            format!("{target} kept being moved by someone else"),
-        ))
-    }
-
-    /// Decides whether a failing test is the branch's fault: a target that fails by itself says nothing.
-    fn judge_red(&mut self, landed: Landed, tip: Oid, red: &Red) -> Result<Outcome> {
-        let target = short(self.lane.target()).to_owned();
-        let tree = self.repo.read_commit(tip)?.tree;
-        let why = format!("the test fails: {}", red.why);
-        if self.test(tree, tip, &target)?.is_err() {
-            return Ok(Outcome::out(
-                Verdict::TestFailed,
-                format!("{why}; {target} fails it as well, so this branch may not be to blame"),
-            ));
+        let mut touched: HashMap<&[u8], u32> = HashMap::new();
+        for path in files.values().flatten() {
+            *touched.entry(&path.path).or_default() += 1;
         }
-        let position = landed.position;
-        let sides = Sides {
-            target: &target,
-            tip,
-            branch: &self.train.cars()[position].branch,
-            head: landed.head,
+        let risk = |position: usize| {
+            let mut signs = self.lane.signs(position);
+            if let Some(paths) = files.get(&position) {
+                signs.files = u32::try_from(paths.len()).unwrap_or(u32::MAX);
+                let others = paths
+                    .iter()
+                    .filter_map(|path| touched.get(path.path.as_slice()));
+                signs.overlaps = others.max().map_or(0, |most| most - 1);
+            }
+            risk::failure(&signs)
         };
-        let command = self.test.unwrap_or_default();
-        let findings = findings::of_test(&sides, command, &red.why, &red.output);
-        self.send_back(position, &why, &findings)?;
-        Ok(Outcome::out(Verdict::TestFailed, why))
+        Ok((0..self.train.cars().len()).map(risk).collect())
     }
 
-    fn send_back(&mut self, position: usize, reason: &str, findings: &str) -> Result<()> {
-        self.watch.progress(Progress::Found {
-            branch: &self.train.cars()[position].branch,
-            findings,
-        });
-        self.lane.sent_back(position, reason, findings)
+    /// Merges a car onto a commit in memory and looks at the result once more.
+    pub(super) fn merge(&mut self, onto: Oid, position: usize) -> Result<Built> {
+        if let Some(built) = self.merges.get(&(onto, position)) {
+            return Ok(built.clone());
+        }
+        let begun = clock::monotonic();
+        let built = self.build(position, onto)?;
+        self.merging += clock::monotonic().duration_since(begun).as_secs_f64();
+        self.merges.insert((onto, position), built.clone());
+        Ok(built)
     }
 
-    /// Merges all that can be merged and tests the last of it; green lands everything at once, red decides
-    /// nothing.
-    fn run_batch(&mut self) -> Result<()> {
-        let first = self.tip()?;
-        let (mut trial, mut tip) = (self.train.clone(), first);
-        let (mut landed, mut back) = (Vec::new(), Vec::new());
-        while let Some(step) = trial.next() {
-            let position = match step {
-                Step::Skip(position, reason) => {
-                    trial.decide(position, Outcome::out(Verdict::Skipped, reason));
-                    continue;
-                }
-                Step::Try(position) => position,
-            };
-            let outcome = match self.build(position, tip)? {
-                Built::Merge { landed: merge, .. } => {
-                    tip = merge.commit;
-                    landed.push(merge);
-                    Outcome::merged(CommitId(merge.commit.to_string()))
-                }
-                Built::In(head) if tip == first => {
-                    let outcome = self.lane.found(position, head, tip)?;
-                    self.decide(position, outcome.clone());
-                    outcome
-                }
-                // It comes in with another car of this batch: that is found when each is tried.
-                Built::In(_) => return Ok(()),
-                Built::Not(outcome) => outcome,
-                Built::Back(verdict, reason, findings) => {
-                    let outcome = Outcome::out(verdict, reason.clone());
-                    back.push((position, reason, findings));
-                    outcome
-                }
-            };
-            trial.decide(position, outcome);
-        }
-        if landed.len() < 2 {
-            return Ok(());
-        }
-        let tree = self.repo.read_commit(tip)?.tree;
-        let name = format!("a batch of {}", landed.len());
-        if self.test(tree, tip, &name)?.is_err() {
-            let text = "the batch fails the test: its branches are tried one by one";
-            self.watch.progress(Progress::Note(text));
-            return Ok(());
-        }
-        if self.lane.land(&landed, first)? == Swap::Lost {
-            return Ok(());
-        }
-        for (position, reason, findings) in back {
-            self.send_back(position, &reason, &findings)?;
-        }
-        self.train = trial;
-        for row in Report::rows(&self.train) {
-            self.watch.progress(Progress::Decided(&row));
-        }
-        Ok(())
-    }
-
-    /// Merges a car onto a tip in memory and looks at the result once more.
     fn build(&mut self, position: usize, tip: Oid) -> Result<Built> {
         let head = match self.lane.ready(position, tip)? {
             Ready::Go(head) => head,
@@ -304,28 +280,145 @@ impl<L: Lane> Engine<'_, L> {
             );
             return Ok(Built::Back(Verdict::GateFailed, reason, findings));
         }
-        let landed = Landed {
+        Ok(Built::Merge(Landed {
             position,
             head,
             commit,
-        };
-        Ok(Built::Merge { landed, tree })
+            tree,
+        }))
     }
 
-    /// Returns what the test says about a tree; green where there is no test.
-    pub(super) fn test(&mut self, tree: Oid, commit: Oid, what: &str) -> Result<Result<(), Red>> {
-        let Some(command) = self.test else {
-            return Ok(Ok(()));
-        };
-        if let Some(known) = self.verdicts.known(self.repo, tree)? {
-            self.verdicts.cached += 1;
-            return Ok(known);
+    /// Carries decisions out: lands what they land, from a tip, and then tells everyone. Where somebody else
+    /// moved the target, or a task, meanwhile, nothing is decided, and the next round looks again.
+    pub(super) fn carry_out(&mut self, tip: Oid, decisions: Vec<Decision>) -> Result<()> {
+        let landed: Vec<Landed> = decisions
+            .iter()
+            .filter_map(|decision| match decision {
+                Decision::Landed(landed) => Some(*landed),
+                _ => None,
+            })
+            .collect();
+        if !landed.is_empty() {
+            let begun = clock::monotonic();
+            let swap = self.lane.land(&landed, tip)?;
+            self.landing += clock::monotonic().duration_since(begun).as_secs_f64();
+            if swap == Swap::Lost {
+                return self.lost(landed[0].position);
+            }
+            self.lost = 0;
         }
-        self.watch.progress(Progress::Testing { what, command });
-        let said = self.bench.test(commit, command)?;
-        self.verdicts.learn(self.repo, tree, &said)?;
-        Ok(said)
+        for decision in decisions {
+            match decision {
+                Decision::Landed(landed) => {
+                    self.landed.push(landed);
+                    let commit = CommitId(landed.commit.to_string());
+                    self.decide(landed.position, Outcome::merged(commit));
+                }
+                Decision::Outcome(position, outcome) => self.decide(position, outcome),
+                Decision::Found(position, head) => {
+                    let outcome = self.lane.found(position, head, tip)?;
+                    self.decide(position, outcome);
+                }
+                Decision::Back(position, verdict, reason, findings) => {
+                    self.watch.progress(Progress::Found {
+                        branch: &self.train.cars()[position].branch,
+                        findings: &findings,
+                    });
+                    self.lane.sent_back(position, &reason, &findings)?;
+                    self.decide(position, Outcome::out(verdict, reason));
+                }
+            }
+        }
+        Ok(())
     }
+
+    fn lost(&mut self, position: usize) -> Result<()> {
+        // What a car came to may have changed with its task or branch.
+        self.merges.clear();
+        self.lost += 1;
+        if self.lost >= MOST_TRIES {
+            let target = short(self.lane.target());
+            let reason = format!("{target} kept being moved by someone else");
+            self.decide(position, Outcome::out(Verdict::Skipped, reason));
+            self.lost = 0;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, position: usize, outcome: Outcome) {
+        self.suspects.remove(&position);
+        self.train.decide(position, outcome);
+        if let Some(row) = row(&self.train, position) {
+            self.watch.progress(Progress::Decided(&row));
+        }
+    }
+
+    /// Returns the decision on a car that fails something on a tree, and does not without it.
+    pub(super) fn to_blame(&self, landed: Landed, onto: Oid, what: &What) -> Decision {
+        let red = self.tester.red(landed.tree, what);
+        let why = reason(&red, what);
+        let position = landed.position;
+        let sides = Sides {
+            target: short(self.lane.target()),
+            tip: onto,
+            branch: &self.train.cars()[position].branch,
+            head: landed.head,
+        };
+        let command = self.tester.method.command.as_deref().unwrap_or_default();
+        let findings = findings::of_test(&sides, command, &red);
+        Decision::Back(position, Verdict::TestFailed, why, findings)
+    }
+
+    /// Returns the decision on a car that fails something that the target fails as well.
+    pub(super) fn not_to_blame(&self, landed: Landed, what: &What) -> Decision {
+        let why = reason(&self.tester.red(landed.tree, what), what);
+        let target = short(self.lane.target());
+        Decision::Outcome(
+            landed.position,
+            Outcome::out(
+                Verdict::TestFailed,
+                format!("{why}; {target} fails it as well, so this branch may not be to blame"),
+            ),
+        )
+    }
+
+    /// Returns the decision on a car that was not merged; `None` for one that was.
+    pub(super) fn without_merge(position: usize, built: &Built) -> Option<Decision> {
+        Some(match built {
+            Built::Merge(_) => return None,
+            Built::In(head) => Decision::Found(position, *head),
+            Built::Not(outcome) => Decision::Outcome(position, outcome.clone()),
+            Built::Back(verdict, reason, findings) => {
+                Decision::Back(position, *verdict, reason.clone(), findings.clone())
+            }
+        })
+    }
+
+    /// Finds out whether the target's tip passes.
+    pub(super) fn settle(&mut self, tree: Oid, commit: Oid, name: &str) -> Result<Result<(), Red>> {
+        self.tester.settle((tree, commit), name, self.watch)
+    }
+}
+
+/// How many failing tests a reason names.
+const MOST_NAMED: usize = 3;
+
+fn reason(red: &Red, what: &What) -> String {
+    if *what == What::Build {
+        return format!("the build fails: {}", red.why);
+    }
+    if red.failing.is_empty() {
+        return format!("the test fails: {}", red.why);
+    }
+    let named = red.failing[..red.failing.len().min(MOST_NAMED)].join(", ");
+    match red.failing.len().saturating_sub(MOST_NAMED) {
+        0 => format!("the test fails: {named}"),
+        more => format!("the test fails: {named} and {more} more"),
+    }
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// Returns the author of merges: whoever Git is configured for, or ourselves.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 pub(super) use super::conflict::Sides;
+use super::tester::Red;
 use crate::git::{ConflictFile, Oid, Repo};
 
 /// Bounds of findings: they go into the ledger and into the next attempt's prompt.
@@ -69,16 +70,35 @@ pub(super) fn of_conflict(
     Ok((reason, bounded(text)))
 }
 
+/// Failing tests that findings name.
+const MOST_TESTS: usize = 50;
+
 /// Returns the findings of a failing test.
-pub(super) fn of_test(sides: &Sides<'_>, command: &str, why: &str, output: &str) -> String {
-    bounded(format!(
-        "{} ({}) merges into {} ({}), but then `{command}` fails: {why}.\n\n{}",
+pub(super) fn of_test(sides: &Sides<'_>, command: &str, red: &Red) -> String {
+    let mut text = format!(
+        "{} ({}) merges into {} ({}), but then `{command}` fails",
         sides.branch,
         brief(sides.head),
         sides.target,
         brief(sides.tip),
-        clean(output)
-    ))
+    );
+    if red.why.is_empty() {
+        text.push('.');
+    } else {
+        let _ = write!(text, ": {}.", red.why);
+    }
+    if !red.failing.is_empty() {
+        text.push_str("\n\nFailing with it, and not without:\n");
+        for name in red.failing.iter().take(MOST_TESTS) {
+            let _ = writeln!(text, "- {name}");
+        }
+        let more = red.failing.len().saturating_sub(MOST_TESTS);
+        if more > 0 {
+            let _ = writeln!(text, "- … and {more} more");
+        }
+    }
+    let _ = write!(text, "\n\n{}", red.output);
+    bounded(text)
 }
 
 /// A commit on the target that touched a path in conflict.

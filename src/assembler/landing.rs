@@ -114,6 +114,8 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
         repo.break_dead_lock(&planned.branch)?;
         let now = repo.read_ref(&planned.branch)?;
         let moved = match now {
+            // A branch that goes back has had the new commit all the time.
+            Some(now) if Some(now) == planned.old => false,
             Some(now) => repo.is_ancestor(planned.new, now)?,
             None => false,
         };

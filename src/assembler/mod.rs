@@ -5,15 +5,19 @@
 //! tried next; this module merges, tests and moves refs.
 //!
 //! * [`plan`] brings in what a plan's coders handed in; [`branches`] any list of branches, without a plan.
+//! * [`pattern`] names those branches by a glob, and [`forget`](mod@forget) takes away what assemblies remember.
 //! * [`radar`] tells which branches will conflict before anybody merges them.
 //! * [`conflict`] holds all that is known of a merge that did not go through; [`resolutions`] and [`structured`] are
 //!   second tries at it, whose result is then tested like any other.
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
+//! * [`undo`] takes the last landing, or any other, back out.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `in_step` keeps the integrated branches level with a remote's.
-//! * `bench` is the worktree that tests run in; `verdicts` remembers what they said.
+//! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
+//! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own;
+//!   `verdicts` keeps what they said.
 //!
 //! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
 
@@ -21,22 +25,33 @@ pub mod approval;
 mod bench;
 pub mod branches;
 pub mod conflict;
+mod each;
 mod engine;
 mod findings;
+pub mod forget;
 mod guard;
 mod in_step;
 pub mod landing;
+mod lane;
+mod line;
 pub mod lock;
+mod method;
+pub mod pattern;
 pub mod plan;
 pub mod radar;
 pub mod report;
 pub mod resolutions;
+mod slots;
 pub mod structured;
 pub mod team_branches;
+mod tester;
+pub mod undo;
 mod verdicts;
 
 pub use approval::approve;
-pub use bench::remove_worktree;
+pub use bench::remove_worktrees;
 pub use branches::assemble_branches;
+pub use forget::{Forgotten, forget};
+pub use pattern::branches_like;
 pub use plan::assemble;
-pub use report::{Options, Progress, Report, Row, Silent, Watch};
+pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

@@ -7,20 +7,21 @@
 use anyhow::{Context as _, Result};
 
 use super::approval;
-use super::bench::Bench;
-use super::engine::{Engine, Landed, Lane, Ready, author};
+use super::engine::Engine;
 use super::in_step;
 use super::landing::{self, Kind, Move};
+use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
+use super::method;
 use super::report::{Options, Progress, Report, Watch};
 use super::team_branches::{TeamBranches, oid, team_ref};
-use super::verdicts::Verdicts;
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::hooks::gate::{self, Branch};
 use crate::ledger::Ledger;
+use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
 use crate::model::{Actor, AssemblyRecord, CommitId, Op, State, Task, TaskId, TeamId, Tested};
 
@@ -33,12 +34,11 @@ use crate::model::{Actor, AssemblyRecord, CommitId, Op, State, Task, TaskId, Tea
 pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
     let begun = clock::monotonic();
     let repo = ledger.repo().reopen()?;
-    let alone = Alone::take(&repo)?;
+    let alone = Alone::wait(&repo, options, watch)?;
     approval::finish_interrupted(ledger, &repo, &alone)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
     let run = ledger.board().run();
-    let test = options.test.clone().or_else(|| run.test.clone());
     let branches = TeamBranches::load(ledger, &repo)?;
     let stray = branches.strayed(&repo)?;
     let train = Train::of(ledger.board(), &stray);
@@ -50,7 +50,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     branches.require_movable(&repo)?;
     branches.bring_up(&repo, &alone)?;
-    let mut bench = Bench::new(&repo, &alone, run.test_timeout)?;
+    let tester = method::tester(&repo, &alone, &run, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,
@@ -58,25 +58,16 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
         cars: train.cars().to_vec(),
         integration: branches.integration,
     };
-    let mut engine = Engine {
-        repo: &repo,
-        lane,
-        train,
-        test: test.as_deref(),
-        bench: &mut bench,
-        verdicts: Verdicts::new(test.as_deref().unwrap_or_default()),
-        who: author(&repo),
-        watch,
-        begun,
-    };
-    let mut report = engine.run(options.gating)?;
+    let mut engine = Engine::new(&repo, lane, train, tester, watch, begun);
+    let mut report = engine.run(options)?;
     let now = TeamBranches::load(engine.lane.ledger, &repo)?;
     let settled = now.is_settled(engine.lane.ledger, &repo)?;
     let tested = if settled { None } else { engine.confirm_tip()? };
-    report.tests_run = engine.verdicts.run;
-    report.seconds = engine.seconds();
+    engine.finish(&mut report);
     let summary = engine.train.summary();
     let is_red = tested.is_none() && !settled;
+    // Gives back what it borrows, its slots first.
+    drop(engine);
     record(ledger, &report, &summary, tested)?;
     TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
     in_step::hand_over(ledger, watch)?;
@@ -115,14 +106,7 @@ impl Engine<'_, PlanLane<'_>> {
         let tip = self.tip()?;
         let commit = CommitId(tip.to_string());
         let tree = self.repo.read_commit(tip)?.tree;
-        if self
-            .verdicts
-            .known(self.repo, tree)?
-            .is_some_and(|known| known.is_ok())
-        {
-            return Ok(Some(self.tested(commit)));
-        }
-        Ok(match self.test(tree, tip, INTEGRATION)? {
+        Ok(match self.settle(tree, tip, INTEGRATION)? {
             Ok(()) => Some(self.tested(commit)),
             Err(red) => {
                 let text = format!("{INTEGRATION} itself fails the test: {}", red.why);
@@ -135,7 +119,7 @@ impl Engine<'_, PlanLane<'_>> {
     fn tested(&self, commit: CommitId) -> Tested {
         Tested {
             commit,
-            test: self.test.map(ToOwned::to_owned),
+            test: self.tester.method.command.clone(),
         }
     }
 }
@@ -295,6 +279,23 @@ impl Lane for PlanLane<'_> {
         }
         let task = task.clone();
         self.check_task(&task, head, tip)
+    }
+
+    fn signs(&self, position: usize) -> Signs {
+        let Some(agent) = self.task(position).and_then(|task| task.status.agent) else {
+            return Signs::default();
+        };
+        let tasks = self.ledger.board().tasks.values();
+        let mut signs = Signs::default();
+        for task in tasks.filter(|task| task.status.agent == Some(agent)) {
+            match task.status.state {
+                State::Merged => signs.came_in += 1,
+                // Sent back, and not in again yet.
+                _ if task.status.findings.is_some() => signs.sent_back += 1,
+                _ => {}
+            }
+        }
+        signs
     }
 
     fn message(&self, position: usize) -> String {

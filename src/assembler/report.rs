@@ -1,9 +1,12 @@
 //! What is asked of the assembler, what it tells on the way, and its answer (design.md 7).
 
+mod markdown;
+
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::model::TaskId;
+use crate::model::suite;
 use crate::model::train::{Gating, Train, Verdict};
 
 /// What is asked of an assembly.
@@ -13,10 +16,21 @@ pub struct Options {
     pub test: Option<String>,
     /// How tests are spent.
     pub gating: Gating,
+    /// Most tests side by side; measured where it is not given.
+    pub jobs: Option<u32>,
+    /// Times that a failure must be seen again instead of the plan's.
+    pub retries: Option<u32>,
+    /// How the test's output tells its failing tests; recognised by the command where it is not given.
+    pub format: Option<suite::Format>,
+    /// Whether commits that landed inside a batch are tested too, each by itself.
+    pub every_commit_green: bool,
+    /// Whether to give up at once where another assembly is at work.
+    pub no_wait: bool,
 }
 
 /// What the assembler came to; the same in the ledger (TOML) and on stdout (JSON).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Branch that was to move.
     pub target: String,
@@ -30,8 +44,39 @@ pub struct Report {
     pub tests_cached: u32,
     /// Wall time.
     pub seconds: f64,
+    /// Test runs that testing each branch once, one after the other, would have needed.
+    pub tests_one_at_a_time: u32,
+    /// Most tests that were allowed side by side in the end.
+    pub jobs: u32,
+    /// Time spent on merging branches in memory.
+    pub seconds_merging: f64,
+    /// Time that all test runs took together.
+    pub seconds_testing: f64,
+    /// Time spent on moving branches and recording it.
+    pub seconds_landing: f64,
+    /// Tests, or whole runs, that both passed and failed on the same tree.
+    pub flaky: Vec<String>,
+    /// Landed commits that fail the test by themselves, though what they landed with passes.
+    pub red_commits: Vec<String>,
+    /// Every test run, in the order in which they ended.
+    pub runs: Vec<RunRow>,
     /// The branches in order, and what became of them. Last, as TOML wants its tables.
     pub train: Vec<Row>,
+}
+
+/// One test run of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// What was tested.
+    pub name: String,
+    /// What was run: `test`, `build`, or some tests.
+    pub what: String,
+    /// Whether it passed.
+    pub green: bool,
+    /// The tests that failed, where they are known.
+    pub failing: Vec<String>,
+    /// Wall time.
+    pub seconds: f64,
 }
 
 /// One branch of a [`Report`].
@@ -85,7 +130,20 @@ impl Report {
             "tests_run": self.tests_run,
             "tests_cached": self.tests_cached,
             "seconds": self.seconds,
+            "tests_one_at_a_time": self.tests_one_at_a_time,
+            "jobs": self.jobs,
+            "seconds_merging": self.seconds_merging,
+            "seconds_testing": self.seconds_testing,
+            "seconds_landing": self.seconds_landing,
+            "flaky": self.flaky,
+            "red_commits": self.red_commits,
+            "runs": self.runs,
         })
+    }
+
+    /// Returns the report for people who read it elsewhere.
+    pub fn to_markdown(&self) -> String {
+        markdown::render(self)
     }
 
     /// Returns the text kept in the ledger.
@@ -129,6 +187,8 @@ pub enum Progress<'a> {
         /// The command.
         command: &'a str,
     },
+    /// A test run has ended.
+    Tested(&'a RunRow),
     /// A branch is sent back, for these reasons.
     Found {
         /// The branch.

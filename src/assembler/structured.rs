@@ -100,6 +100,7 @@ fn merge(repo: &Repo, program: &Path, dir: &Path, file: &Resolvable) -> Result<O
         log: dir.join("log"),
         wall: MOST_TIME,
         idle: None,
+        jobserver: None,
         mark: format!("merge-{}", clock::new_op_id()),
     })?;
     if ended.ending != Ending::Exited(0) {

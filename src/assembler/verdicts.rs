@@ -1,84 +1,184 @@
-//! What tests said about trees. An identical tree is never tested twice by the same command.
+//! What tests said about trees, kept in Git: an identical tree is never tested twice by the same command.
 //!
-//! Green is kept as a blob under `refs/orch/verdict/<aa>/<id>`, whose id is the key: tree, command and
-//! platform. Red is kept for this run only, since it may be a flake.
+//! One ref per key, `refs/orch/verdict/<aa>/<key>`, to a text that `git cat-file -p` shows. The key is made of
+//! tree, command, platform and the declared environment; the text has every run. Green once is green; red
+//! counts when it was seen again; both of one key is a flake, which is told and holds nobody back.
 
-use std::collections::HashMap;
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
-use anyhow::Result;
-
+use crate::clock;
 use crate::git::objects::blob_id;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 
-/// Why a tree failed.
-#[derive(Debug, Clone)]
-pub(super) struct Red {
-    /// In a few words, for example `it exited with 1`.
+/// Where verdicts are.
+pub(super) const REFS: &str = "refs/orch/verdict";
+
+/// Runs kept of one key: more tell nothing new.
+const MOST_RUNS: usize = 16;
+
+/// Failing tests kept of one run.
+const MOST_FAILING: usize = 2_000;
+
+/// How often a verdict is added again because another process added one meanwhile.
+const MOST_TRIES: u32 = 20;
+
+/// One run of a command on a tree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// Whether it passed.
+    pub(super) green: bool,
+    /// When it ended.
+    pub(super) at: String,
+    /// Wall time.
+    pub(super) seconds: f64,
+    /// Where it ran.
+    pub(super) machine: String,
+    /// Whether it told which tests failed.
+    #[serde(default)]
+    pub(super) told: bool,
+    /// The tests that failed.
+    #[serde(default)]
+    pub(super) failing: Vec<String>,
+    /// How it ended, in a few words.
+    #[serde(default)]
     pub(super) why: String,
     /// The last of its output.
+    #[serde(default)]
     pub(super) output: String,
 }
 
-/// Verdicts by tree, for one command.
-pub(super) struct Verdicts {
+/// What is known of one key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    tree: String,
     command: String,
-    red: HashMap<Oid, Red>,
-    pub(super) run: u32,
-    pub(super) cached: u32,
+    platform: String,
+    #[serde(default)]
+    environment: String,
+    /// Oldest first.
+    #[serde(default)]
+    pub(super) runs: Vec<Run>,
+}
+
+/// The verdicts of a repository, for one declared environment.
+#[derive(Debug, Clone)]
+pub(super) struct Verdicts {
+    environment: String,
 }
 
 impl Verdicts {
-    pub(super) fn new(command: &str) -> Self {
+    /// Returns the verdicts that count in an environment.
+    pub(super) fn new(environment: &str) -> Self {
         Self {
-            command: command.to_owned(),
-            red: HashMap::new(),
-            run: 0,
-            cached: 0,
+            environment: environment.to_owned(),
         }
     }
 
-    /// Returns what is known of a tree: green, red, or nothing.
-    pub(super) fn known(&self, repo: &Repo, tree: Oid) -> Result<Option<Result<(), Red>>> {
-        if let Some(red) = self.red.get(&tree) {
-            return Ok(Some(Err(red.clone())));
+    /// Returns what is known of a tree under a command.
+    ///
+    /// # Errors
+    ///
+    /// The ref or its text cannot be read.
+    pub(super) fn load(&self, repo: &Repo, tree: Oid, command: &str) -> Result<Record> {
+        let name = self.name(tree, command);
+        match repo.read_ref(&name)? {
+            Some(id) => Ok(self.read(repo, id, tree, command)),
+            None => Ok(self.nothing(tree, command)),
         }
-        let name = ref_name(blob_id(self.record(tree).as_bytes()));
-        if repo.read_ref(&name)?.is_some() {
-            return Ok(Some(Ok(())));
-        }
-        Ok(None)
     }
 
-    /// Remembers what a test said.
-    pub(super) fn learn(&mut self, repo: &Repo, tree: Oid, said: &Result<(), Red>) -> Result<()> {
-        self.run += 1;
-        match said {
-            Ok(()) => {
-                let id = repo.write_blob(self.record(tree).as_bytes())?;
-                let name = ref_name(id);
-                repo.break_dead_lock(&name)?;
-                let moved = repo.swap_refs(&[(&name, None, Some(id))], "green")?;
-                // Lost means that the same verdict is there already.
-                let (Swap::Won | Swap::Lost) = moved;
-            }
-            Err(red) => {
-                self.red.insert(tree, red.clone());
+    /// Adds a run.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be written.
+    pub(super) fn add(&self, repo: &Repo, tree: Oid, command: &str, run: &Run) -> Result<()> {
+        let name = self.name(tree, command);
+        for _ in 0..MOST_TRIES {
+            let old = repo.read_ref(&name)?;
+            let mut record = match old {
+                Some(id) => self.read(repo, id, tree, command),
+                None => self.nothing(tree, command),
+            };
+            let mut run = run.clone();
+            run.failing.truncate(MOST_FAILING);
+            record.runs.push(run);
+            let drop = record.runs.len().saturating_sub(MOST_RUNS);
+            record.runs.drain(..drop);
+            let text = toml::to_string(&record).context("cannot write a verdict")?;
+            let id = repo.write_blob(text.as_bytes())?;
+            repo.break_dead_lock(&name)?;
+            if repo.swap_refs(&[(&name, old, Some(id))], "verdict")? == Swap::Won {
+                return Ok(());
             }
         }
+        // Others add so fast that this run is one among many: nothing that cannot be found out again.
         Ok(())
     }
 
-    fn record(&self, tree: Oid) -> String {
-        let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
-        format!(
-            "green\ntree {tree}\nplatform {system} {machine}\ncommand {}\n",
-            self.command
-        )
+    fn name(&self, tree: Oid, command: &str) -> String {
+        let Record {
+            tree,
+            command,
+            platform,
+            environment,
+            ..
+        } = self.nothing(tree, command);
+        let key = format!(
+            "tree {tree}\nplatform {platform}\nenvironment {environment}\ncommand {command}\n"
+        );
+        let hex = blob_id(key.as_bytes()).to_string();
+        format!("{REFS}/{}/{hex}", &hex[..2])
+    }
+
+    fn nothing(&self, tree: Oid, command: &str) -> Record {
+        Record {
+            tree: tree.to_string(),
+            command: command.to_owned(),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            environment: self.environment.clone(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Reads a record; one that cannot be read, or is of something else, says nothing: what it said is found
+    /// out again.
+    fn read(&self, repo: &Repo, id: Oid, tree: Oid, command: &str) -> Record {
+        let nothing = self.nothing(tree, command);
+        let text = repo.read_blob(id).ok();
+        let record =
+            text.and_then(|bytes| toml::from_str::<Record>(std::str::from_utf8(&bytes).ok()?).ok());
+        let same = |record: &Record| {
+            (
+                &record.tree,
+                &record.command,
+                &record.platform,
+                &record.environment,
+            ) == (
+                &nothing.tree,
+                &nothing.command,
+                &nothing.platform,
+                &nothing.environment,
+            )
+        };
+        record.filter(same).unwrap_or(nothing)
     }
 }
 
-fn ref_name(id: Oid) -> String {
-    let hex = id.to_string();
-    format!("refs/orch/verdict/{}/{hex}", &hex[..2])
+impl Run {
+    /// Returns a run that ended just now.
+    pub(super) fn ended(green: bool, seconds: f64) -> Self {
+        Self {
+            green,
+            at: clock::rfc3339(clock::now()),
+            seconds: (seconds * 1000.0).round() / 1000.0,
+            machine: crate::config::host(),
+            told: false,
+            failing: Vec::new(),
+            why: String::new(),
+            output: String::new(),
+        }
+    }
 }

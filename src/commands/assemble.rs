@@ -1,13 +1,17 @@
 //! `git orch assemble`: brings branches together, tested as merged.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::Ctx;
 use crate::assembler::{self, Options, Progress, Report, Watch};
 use crate::config;
-use crate::error::UserError;
+use crate::error::{Exit, UserError};
+use crate::git::files;
 use crate::model::Actor;
 use crate::model::event::shorten;
+use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
 use crate::ui::{Style, Ui};
 
@@ -16,24 +20,54 @@ use crate::ui::{Style, Ui};
 /// Without branches: everything that the plan's coders handed in goes onto `orch/integration`, with
 /// dependencies first. A branch that conflicts or fails the test is sent back to its coder with the reason;
 /// the rest goes on. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
-/// needed.
+/// needed, and nothing but the result and the verdicts stays behind.
 ///
-/// Branches only ever move to a commit that passed the test command. Exits with 1 where a branch was left
-/// out, and with 3 where there was nothing to assemble.
+/// Branches only ever move to a commit that passed the test command. Tests run side by side where that pays,
+/// and a tree that is known to pass is not tested again. A failure counts when it was seen again: what both
+/// passes and fails on one tree is told as flaky and sends nobody back.
+///
+/// Exits with 1 where a branch was left out, and with 3 where there was nothing to assemble.
 #[derive(Debug, clap::Args)]
 pub struct AssembleArgs {
     /// Branch that moves
-    #[arg(long, value_name = "BRANCH", requires = "branches")]
+    #[arg(long, value_name = "BRANCH")]
     onto: Option<String>,
     /// Test command, run by `sh` in a worktree kept for it [default: the plan's]
     #[arg(long, value_name = "COMMAND")]
     test: Option<String>,
-    /// Test each branch as it is merged, or all at once and one by one only where that fails
+    /// Test each branch as it is merged, or land several at once and search for what breaks them
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     gate: GateArg,
-    /// Most tests at once; this version runs them one after another, and says so where more are allowed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    jobs: u32,
+    /// Most tests side by side [default: the plan's, else as many as are measured to be worth it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: Option<u32>,
+    /// Times that a failing test is run again before it counts [default: the plan's, else 1]
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// How the test's output tells which tests failed: cargo, nextest, pytest, junit, tap or go [default: by
+    /// its command]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// With `--gate batch`: test also the commits that landed within a batch, and tell those that fail
+    #[arg(long)]
+    every_commit_green: bool,
+    /// Write the report to this file as well, as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Give up at once where another assembly is at work in this repository
+    #[arg(long)]
+    no_wait: bool,
+    /// Take the branches whose names match a glob, in order of the numbers in them
+    #[arg(
+        long,
+        value_name = "GLOB",
+        requires = "onto",
+        conflicts_with = "branches"
+    )]
+    from_pattern: Option<String>,
+    /// Take away all verdicts and noted conflicts, and do nothing else
+    #[arg(long, exclusive = true)]
+    forget: bool,
     /// Branches in the order in which they go in
     #[arg(value_name = "BRANCH", requires = "onto")]
     branches: Vec<String>,
@@ -55,38 +89,34 @@ pub enum GateArg {
 ///
 /// A branch was left out (after the answer), there was nothing to do, or something is in the way.
 pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
-    let mut options = Options {
+    if args.forget {
+        return forget(ctx);
+    }
+    let options = Options {
         test: args.test,
         gating: match args.gate {
             GateArg::Each => Gating::Each,
             GateArg::Batch => Gating::Batch,
         },
+        jobs: args.jobs,
+        retries: args.retries,
+        format: args.format,
+        every_commit_green: args.every_commit_green,
+        no_wait: args.no_wait,
     };
-    if args.jobs > 1 {
-        ctx.ui
-            .warn("tests run one after another in this version, however many --jobs allows");
-    }
-    let mut watch = Lines { ui: ctx.ui };
     let report = match &args.onto {
-        Some(onto) => {
-            let repo = ctx.repo()?;
-            if let Some(agent) = config::agent(&repo) {
-                return Err(not_for(&agent.to_string()));
-            }
-            let planned = || ctx.ledger().ok()?.board().run().test;
-            options.test = options.test.or_else(planned);
-            assembler::assemble_branches(&repo, onto, &args.branches, &options, &mut watch)?
-        }
-        None => {
-            let mut ledger = ctx.ledger()?;
-            if let Actor::Agent(agent) = ledger.actor()
-                && !agent.is_leader()
-            {
-                return Err(not_for(&agent.to_string()));
-            }
-            assembler::assemble(&mut ledger, &options, &mut watch)?
-        }
+        Some(onto) => branches(
+            ctx,
+            onto,
+            args.branches,
+            args.from_pattern.as_deref(),
+            options.clone(),
+        )?,
+        None => plan(ctx, &options)?,
     };
+    if let Some(path) = &args.report {
+        files::replace(path, report.to_markdown().as_bytes())?;
+    }
     answer(ctx, &report, &options);
     match report.left() {
         0 => Ok(()),
@@ -96,6 +126,61 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             Err(error.into())
         }
     }
+}
+
+/// Brings in what a plan's coders handed in.
+fn plan(ctx: &Ctx, options: &Options) -> Result<Report> {
+    let mut ledger = ctx.ledger()?;
+    if let Actor::Agent(agent) = ledger.actor()
+        && !agent.is_leader()
+    {
+        return Err(not_for(&agent.to_string()));
+    }
+    assembler::assemble(&mut ledger, options, &mut Lines { ui: ctx.ui })
+}
+
+/// Brings branches onto another, without a plan.
+fn branches(
+    ctx: &Ctx,
+    onto: &str,
+    mut branches: Vec<String>,
+    pattern: Option<&str>,
+    mut options: Options,
+) -> Result<Report> {
+    let repo = ctx.repo()?;
+    if let Some(agent) = config::agent(&repo) {
+        return Err(not_for(&agent.to_string()));
+    }
+    if let Some(pattern) = pattern {
+        branches = assembler::branches_like(&repo, pattern, onto)?;
+    }
+    if branches.is_empty() {
+        return Err(
+            UserError::new(format!("no branch is named that goes onto {onto}"))
+                .hint(format!(
+                    "git orch assemble --onto {onto} --from-pattern 'feature/*'"
+                ))
+                .exit(Exit::Usage)
+                .into(),
+        );
+    }
+    let planned = || ctx.ledger().ok()?.board().run().test;
+    options.test = options.test.or_else(planned);
+    assembler::assemble_branches(&repo, onto, &branches, &options, &mut Lines { ui: ctx.ui })
+}
+
+fn forget(ctx: &Ctx) -> Result<()> {
+    let forgotten = assembler::forget(&ctx.repo()?)?;
+    if ctx.ui.is_json() {
+        ctx.ui
+            .json(&serde_json::json!({ "forgotten": forgotten.refs }));
+    } else {
+        ctx.ui.answer(&format!(
+            "{} verdicts and conflicts forgotten",
+            forgotten.refs
+        ));
+    }
+    Ok(())
 }
 
 fn not_for(agent: &str) -> anyhow::Error {
@@ -135,15 +220,31 @@ fn answer(ctx: &Ctx, report: &Report, options: &Options) {
     };
     let tests = match (report.tests_run, report.tests_cached) {
         (0, 0) => String::from("no test ran"),
-        (run, cached) => format!("tests: {run} run, {cached} known"),
+        (run, cached) => {
+            let (one, jobs) = (report.tests_one_at_a_time, report.jobs);
+            format!(
+                "tests: {run} run, {cached} known ({one} one at a time), up to {jobs} side by side"
+            )
+        }
     };
     ctx.ui
         .answer(&format!("{moved}; {tests}; {:.1} s", report.seconds));
+    for flaky in &report.flaky {
+        ctx.ui.warn(&format!(
+            "flaky, it both passed and failed on one tree: {flaky}"
+        ));
+    }
+    for commit in &report.red_commits {
+        let commit = brief(commit);
+        ctx.ui.warn(&format!(
+            "{commit} fails the test by itself; what landed with it passes"
+        ));
+    }
     let landed = report.count(Verdict::Merged);
     if landed > 0 && report.tests_run + report.tests_cached == 0 {
         ctx.ui
             .warn("nothing was tested: the plan has no `test` under [run]");
-    } else if landed > 1 && options.gating == Gating::Batch && report.tests_run == 1 {
+    } else if landed > 1 && options.gating == Gating::Batch && !options.every_commit_green {
         ctx.ui
             .note("tested as a batch: only the last commit has passed, those before it may not");
     }
@@ -176,6 +277,21 @@ impl Watch for Lines {
             Progress::Testing { what, command } => {
                 let command = shorten(command, 60);
                 self.ui.note(&format!("testing {what}: {command}"));
+            }
+            Progress::Tested(run) => {
+                let verdict = if run.green { "passed" } else { "failed" };
+                let failing = match run.failing.len() {
+                    0 => String::new(),
+                    count => format!(
+                        ", {count} failing: {}",
+                        shorten(&run.failing.join(", "), 80)
+                    ),
+                };
+                let (name, what) = (&run.name, &run.what);
+                self.ui.note(&format!(
+                    "{what} of {name}: {verdict} in {:.1} s{failing}",
+                    run.seconds
+                ));
             }
             Progress::Found { findings, .. } => {
                 let quoted: Vec<String> = findings.lines().map(|l| format!("  | {l}")).collect();

@@ -34,6 +34,7 @@ pub mod submit;
 pub mod sync;
 pub mod task;
 pub mod unblock;
+pub mod undo;
 pub mod work;
 
 pub use ctx::Ctx;

@@ -46,6 +46,8 @@ impl Watch for Teller {
             Progress::Testing { what, command } => {
                 format!("testing {what}: {}", shorten(command, 60))
             }
+            // The verdict on the branch says what came of it.
+            Progress::Tested(_) => return,
             // The ledger has the findings, and the next attempt gets them.
             Progress::Found { .. } => return,
             Progress::Decided(row) => {

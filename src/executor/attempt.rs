@@ -97,6 +97,7 @@ pub(super) fn brief(ledger: &Ledger, held: &Held, worktree: &Path) -> Result<pro
         wall: spec.timeout.or(profile.timeout).unwrap_or(run.timeout),
         idle: Some(idle.unwrap_or(run.idle_timeout)),
         mark: held.mark.clone(),
+        jobserver: None,
     })
 }
 

@@ -84,10 +84,25 @@ impl Repo {
     ///
     /// Git cannot merge at all, for example because an object is missing.
     pub fn merge_tree(&self, ours: Oid, theirs: Oid) -> Result<Merge> {
-        Ok(match self.merge_in_full(ours, theirs)? {
+        self.merge_in_full(None, ours, theirs)
+            .map(Self::without_details)
+    }
+
+    /// Takes a commit's change against its first parent out of what a tip holds, without touching anything.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot merge at all, for example because an object is missing.
+    pub fn revert_tree(&self, commit: Oid, before: Oid, tip: Oid) -> Result<Merge> {
+        self.merge_in_full(Some(commit), tip, before)
+            .map(Self::without_details)
+    }
+
+    fn without_details(merged: Result<Merge, Conflicted>) -> Merge {
+        match merged {
             Ok(merge) => merge,
             Err(conflicted) => Merge::Conflict(conflicted.files),
-        })
+        }
     }
 
     /// Merges as [`Repo::merge_tree`], and returns all that there is to know of a conflict.
@@ -96,10 +111,16 @@ impl Repo {
     ///
     /// As [`Repo::merge_tree`].
     pub fn conflicted(&self, ours: Oid, theirs: Oid) -> Result<Option<Conflicted>> {
-        self.merge_in_full(ours, theirs).map(Result::err)
+        self.merge_in_full(None, ours, theirs).map(Result::err)
     }
 
-    fn merge_in_full(&self, ours: Oid, theirs: Oid) -> Result<Result<Merge, Conflicted>> {
+    /// Merges two commits, over a base of the caller's or over what they have in common.
+    fn merge_in_full(
+        &self,
+        base: Option<Oid>,
+        ours: Oid,
+        theirs: Oid,
+    ) -> Result<Result<Merge, Conflicted>> {
         let mut git = self
             .true_git()
             .arg(format!("--attr-source={ours}"))
@@ -111,6 +132,7 @@ impl Repo {
         let (ours_text, theirs_text) = (ours.to_string(), theirs.to_string());
         let output = git
             .args(["merge-tree", "--write-tree", "--messages", "-z"])
+            .args(base.map(|base| format!("--merge-base={base}")))
             .args([&ours_text, &theirs_text])
             .output()?;
         let parsed = || {

@@ -7,6 +7,7 @@ mod claims;
 mod leases;
 mod outcome;
 mod plan;
+mod undo;
 
 pub(super) use claims::is_paused;
 pub use plan::PlanDifference;
@@ -111,6 +112,7 @@ impl Board {
             }
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
+            Op::Undo(undone) => self.undo(intent, undone),
             Op::Approve(branch, from, to) => {
                 if intent.actor != Actor::Human {
                     return Err(Refusal::denied(format!(

@@ -54,13 +54,15 @@ pub enum EventKind {
     Assemble,
     /// The base branch moved.
     Approve,
+    /// A landing was taken back out of the integration branch.
+    Undo,
     /// A file of the ledger that could not be read was put back.
     Restore,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -82,6 +84,7 @@ impl EventKind {
         Self::Merge,
         Self::Assemble,
         Self::Approve,
+        Self::Undo,
         Self::Restore,
     ];
 
@@ -109,6 +112,7 @@ impl EventKind {
             Self::Merge => "merge",
             Self::Assemble => "assemble",
             Self::Approve => "approve",
+            Self::Undo => "undo",
             Self::Restore => "restore",
         }
     }
@@ -141,7 +145,7 @@ pub struct Event {
     pub body: String,
     /// Submitted head, for submit, reject and merge.
     pub head: Option<CommitId>,
-    /// Commit that landed, for merge, assemble and approve.
+    /// Commit that landed, for merge, assemble and approve; or was taken out, for undo.
     pub commit: Option<CommitId>,
 }
 

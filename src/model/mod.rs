@@ -14,6 +14,7 @@ pub mod radar;
 pub mod scope;
 pub mod spec;
 pub mod state;
+pub mod suite;
 pub mod template;
 pub mod train;
 
@@ -22,7 +23,7 @@ pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
-pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange};
+pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,

@@ -112,6 +112,8 @@ pub enum Op {
     Assembled(Box<AssemblyRecord>),
     /// The base branch moved to the tested commit: branch, from, to.
     Approve(String, CommitId, CommitId),
+    /// A landing was taken back out of the integration branch.
+    Undo(Box<Undone>),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -131,6 +133,23 @@ pub struct AssemblyRecord {
     /// One line for the message.
     pub summary: String,
     /// The tip of the integration branch and the test that it passed.
+    pub tested: Option<Tested>,
+}
+
+/// The ledger's record of a landing that was taken back out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The task whose work it was; `None` for a commit that no task handed in.
+    pub task: Option<TaskId>,
+    /// The commit that had brought it in.
+    pub landing: CommitId,
+    /// Where the integration branch is without it.
+    pub tip: CommitId,
+    /// Whether a commit of its own takes it out, so that it stays in the history.
+    pub reverted: bool,
+    /// Why, in a line.
+    pub reason: String,
+    /// What is known of the tip.
     pub tested: Option<Tested>,
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration;
 use super::ids::{PhaseName, TaskId, TeamId};
+use super::suite::Format;
 
 /// A whole `plan.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,23 @@ pub struct RunSpec {
     /// Time that one run of `test` may take.
     #[serde(with = "duration::text")]
     pub test_timeout: Duration,
+    /// How the test's output tells which tests failed, where its command does not say so by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_format: Option<Format>,
+    /// Command that runs some tests only: `{tests}` stands for their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_some: Option<String>,
+    /// Files, as patterns, in which the test reports what failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub test_reports: Vec<String>,
+    /// Times that a failing test is run again before it counts.
+    pub test_retries: u32,
+    /// What a verdict depends on beside tree and command, for example a version of the compiler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_environment: Option<String>,
+    /// Most tests side by side; measured where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_jobs: Option<u32>,
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u32>,
@@ -79,6 +97,12 @@ impl Default for RunSpec {
             idle_timeout: Duration::from_secs(300),
             lease: Duration::from_secs(15 * 60),
             test_timeout: Duration::from_secs(30 * 60),
+            test_format: None,
+            test_some: None,
+            test_reports: Vec::new(),
+            test_retries: 1,
+            test_environment: None,
+            test_jobs: None,
             jobs: None,
             limits: Limits::default(),
         }

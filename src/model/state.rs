@@ -136,7 +136,8 @@ pub struct Status {
     pub base: Option<CommitId>,
     /// Commit that was submitted.
     pub head: Option<CommitId>,
-    /// Commit that brought the work into the integration branch.
+    /// Commit that brought the work into the integration branch; in any other state than merged one that did and
+    /// was reverted.
     pub commit: Option<CommitId>,
     /// Attempts that failed or were rejected.
     pub failures: u32,

@@ -3,6 +3,12 @@
 //! `Gate::Each` tries one after the other. A batch is a trial on a copy of the train whose outcomes hold
 //! only when the test of the whole passes; otherwise the copy is dropped and each is tried alone.
 
+pub mod batch;
+pub mod quantile;
+pub mod risk;
+pub mod slots;
+pub mod speculate;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -142,15 +148,6 @@ impl Outcome {
     }
 }
 
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Leave a branch out, for a reason.
-    Skip(usize, String),
-    /// Merge and test a branch.
-    Try(usize),
-}
-
 /// An ordered list of branches and what became of them so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Train {
@@ -234,26 +231,21 @@ impl Train {
         }
     }
 
-    /// Returns what to do next; `None` when every car has its verdict.
-    pub fn next(&self) -> Option<Step> {
-        let position = self.outcomes.iter().position(Option::is_none)?;
-        let car = &self.cars[position];
-        if let Some(reason) = &car.blocked {
-            return Some(Step::Skip(position, reason.clone()));
+    /// Returns what keeps a car from being tried, given cars that are taken to come in before it; `None` where
+    /// nothing does.
+    pub fn hindrance(&self, position: usize, accepted: &[usize]) -> Option<String> {
+        let car = self.cars.get(position)?;
+        if car.blocked.is_some() {
+            return car.blocked.clone();
         }
         // A dependency that was in already is skipped and settled: nothing is missing of it.
-        let missing = car.after.iter().find(|before| {
-            !self
-                .outcome(**before)
-                .is_some_and(|outcome| outcome.settled)
-        });
-        Some(match missing {
-            Some(before) => {
-                let name = self.cars[*before].name();
-                Step::Skip(position, format!("comes after {name}, which is not in"))
-            }
-            None => Step::Try(position),
-        })
+        let is_in = |before: &usize| {
+            accepted.contains(before)
+                || self.outcome(*before).is_some_and(|outcome| outcome.settled)
+        };
+        let missing = car.after.iter().find(|before| !is_in(before))?;
+        let name = self.cars[*missing].name();
+        Some(format!("comes after {name}, which is not in"))
     }
 
     /// Tells the verdicts in one line, for example `2 merged, 1 conflict`.

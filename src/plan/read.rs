@@ -9,6 +9,7 @@ use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
+use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
     CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
@@ -162,6 +163,14 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         test_timeout: fields
             .duration("test_timeout")
             .unwrap_or(default.test_timeout),
+        test_format: fields.word("test_format", &Format::ALL.map(|f| (f.as_str(), f))),
+        test_some: fields.script("test_some"),
+        test_reports: fields.texts("test_reports", "[\"target/**/junit.xml\"]"),
+        test_retries: fields
+            .count("test_retries", 0)
+            .unwrap_or(default.test_retries),
+        test_environment: fields.line("test_environment"),
+        test_jobs: fields.count("test_jobs", 1),
         jobs: fields.count("jobs", 1),
         limits: limits.unwrap_or_default(),
     };

@@ -32,6 +32,9 @@ pub(super) fn spawn(spec: &Spec) -> Result<(Child, PipeReader)> {
         |outer| format!("{outer}/{}", spec.mark),
     );
     command.env(MARK_VARIABLE, marks);
+    if let Some(jobserver) = &spec.jobserver {
+        jobserver.configure(command.as_std_mut());
+    }
     let stdin = match &spec.stdin {
         Some(path) => File::open(path)
             .with_context(|| format!("cannot read {}", path.display()))?

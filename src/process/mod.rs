@@ -53,6 +53,8 @@ pub struct Spec {
     /// Name that it and everything it starts is found by: unique, without `/`, for example an operation's
     /// id. `a.b` is below `a`, and ended with it.
     pub mark: String,
+    /// Tokens that it shares with others side by side, for programs that know GNU make's protocol.
+    pub jobserver: Option<jobserver::Client>,
 }
 
 /// How a child process ended.

@@ -24,6 +24,7 @@ fn spec(dir: &TempDir, script: &str) -> Spec {
         wall: Duration::from_secs(60),
         idle: None,
         mark: clock::new_op_id().0,
+        jobserver: None,
     }
 }
 

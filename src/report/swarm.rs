@@ -107,7 +107,10 @@ impl<'a> Row<'a> {
             attempt: status.attempt.0,
             branch: status.branch.as_deref(),
             head: status.head.as_ref(),
-            commit: status.commit.as_ref(),
+            commit: status
+                .commit
+                .as_ref()
+                .filter(|_| status.state == State::Merged),
             reason: status.reason.as_deref(),
         }
     }

@@ -148,6 +148,7 @@ fn failed_criterion(
         wall,
         idle: None,
         mark: mark.to_owned(),
+        jobserver: None,
     })?;
     let how = match ended.ending {
         Ending::Exited(0) => return Ok(None),

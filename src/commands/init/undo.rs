@@ -50,7 +50,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
     workspace::remove_all(repo)?;
-    assembler::remove_worktree(repo, &assembling)?;
+    assembler::remove_worktrees(repo, &assembling)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
     join::forget_remote(repo)?;

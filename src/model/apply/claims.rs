@@ -213,6 +213,17 @@ impl Board {
         if task.status.state == State::Blocked {
             return Err(wrong_state(task, "submitted", "unblock"));
         }
+        // A landing stays in the record of a task only where a commit of its own took it out.
+        if let Some(landing) = &task.status.commit
+            && task.status.head.as_ref() == Some(head)
+        {
+            return Err(Refusal::denied(format!(
+                "commit {head} of task {} was brought in by {landing} and reverted: merged again it would bring \
+                 nothing back",
+                task.id
+            ))
+            .hint(format!("git log --grep 'Orch-Undoes: {landing}'")));
+        }
         let mut status = next_status(task, intent, State::Submitted);
         status.head = Some(head.clone());
         status.lease_until = None;

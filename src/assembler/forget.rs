@@ -1,0 +1,89 @@
+//! Takes away what assemblies remember: verdicts, kept conflicts, resolutions, the worktrees that tests ran in.
+//!
+//! All of it can be made again, by testing again. Recovery refs stay: they keep somebody's work.
+
+use anyhow::Result;
+
+use super::bench::remove_worktrees;
+use super::landing;
+use super::lock::Alone;
+use crate::config;
+use crate::error::UserError;
+use crate::git::refs::Swap;
+use crate::git::{Oid, Repo};
+
+/// Where assemblies keep what they remember.
+const SPACES: [&str; 3] = [
+    "refs/orch/verdict",
+    "refs/orch/conflict",
+    "refs/orch/resolution",
+];
+
+/// Refs that are deleted in one go.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// What was taken away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Refs that remembered something.
+    pub refs: usize,
+}
+
+/// Forgets every verdict, conflict and resolution; without a ledger nothing of ours is left in the repository.
+///
+/// # Errors
+///
+/// An agent asks; another process assembles; an undo or a landing that was killed waits to be finished; or
+/// something cannot be removed.
+pub fn forget(repo: &Repo) -> Result<Forgotten> {
+    if let Some(agent) = config::agent(repo) {
+        return Err(UserError::new(format!(
+            "agent {agent} may not take verdicts away: only a person may"
+        ))
+        .into());
+    }
+    let alone = Alone::take(repo)?;
+    let has_ledger = repo.read_ref(&config::ledger_ref(repo))?.is_some();
+    if !has_ledger {
+        // Files that a killed process left behind its branch must not stay so.
+        landing::finish_interrupted(repo, &alone)?;
+    }
+    let mut forgotten = Forgotten::default();
+    loop {
+        let refs = remembered(repo)?;
+        if refs.is_empty() {
+            break;
+        }
+        let edits: Vec<(&str, Option<Oid>, Option<Oid>)> = refs
+            .iter()
+            .take(MOST_AT_ONCE)
+            .map(|(name, at)| (name.as_str(), Some(*at), None))
+            .collect();
+        for (name, _, _) in &edits {
+            repo.break_dead_lock(name)?;
+        }
+        if repo.swap_refs(&edits, "orch assemble: forget")? == Swap::Won {
+            forgotten.refs += edits.len();
+        }
+    }
+    remove_worktrees(repo, &alone)?;
+    if !has_ledger {
+        alone.leave_nothing();
+        // Goes only if it is empty.
+        let _ = std::fs::remove_dir(repo.orch_dir());
+    }
+    Ok(forgotten)
+}
+
+fn remembered(repo: &Repo) -> Result<Vec<(String, Oid)>> {
+    let text = repo
+        .git()
+        .args(["for-each-ref", "--format=%(objectname) %(refname)"])
+        .args(SPACES)
+        .read()?;
+    let read = |line: &str| {
+        let (at, name) = line.split_once(' ')?;
+        Some((name.to_owned(), Oid::from_hex(at.as_bytes()).ok()?))
+    };
+    Ok(text.lines().filter_map(read).collect())
+}

@@ -1,0 +1,439 @@
+//! What is known of trees, and finding out more: verdicts kept in Git, tests running in slots.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use anyhow::Result;
+
+use super::bench::{Job, Ran};
+use super::report::{Progress, RunRow, Watch};
+use super::slots::Slots;
+use super::verdicts::{Run, Verdicts};
+use crate::git::{Oid, Repo};
+use crate::model::suite::Suite;
+use crate::model::train::batch::{Said, What};
+
+/// How an assembly tests.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Method {
+    /// The test command; without one everything passes.
+    pub(super) command: Option<String>,
+    /// What can tell its failing tests.
+    pub(super) suite: Option<Suite>,
+    /// Whether the suite is made to go on after the first failure, to build only, or to run some tests only.
+    pub(super) by_tests: bool,
+    /// Files in which it reports them, as patterns.
+    pub(super) reports: Vec<String>,
+    /// Times that a failure must be seen again.
+    pub(super) retries: u32,
+    /// What verdicts depend on beside tree and command.
+    pub(super) environment: String,
+}
+
+/// What is known of one tree.
+#[derive(Debug, Clone, Default)]
+struct Tree {
+    /// Runs by command.
+    runs: HashMap<String, Vec<Run>>,
+    /// What single tests said, by runs that asked for them.
+    tests: BTreeMap<String, Said>,
+}
+
+/// A run on its way.
+#[derive(Debug, Clone)]
+struct Running {
+    tree: Oid,
+    what: What,
+    command: String,
+    /// What is tested, for people.
+    name: String,
+}
+
+/// Why something failed, for those who are told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Red {
+    /// In a few words, for example `it exited with 1`.
+    pub(super) why: String,
+    /// The tests that failed, where they are known.
+    pub(super) failing: Vec<String>,
+    /// The last of its output.
+    pub(super) output: String,
+}
+
+/// What an assembly knows and finds out.
+pub(super) struct Tester<'a> {
+    repo: &'a Repo,
+    pub(super) method: Method,
+    pub(super) slots: Slots<'a>,
+    verdicts: Verdicts,
+    trees: HashMap<Oid, Tree>,
+    running: BTreeMap<u64, Running>,
+    last: u64,
+    /// Runs that came to something.
+    pub(super) run: u32,
+    /// Verdicts used that were known.
+    pub(super) cached: u32,
+    fresh: HashSet<Oid>,
+    /// All runs, for the report.
+    pub(super) rows: Vec<RunRow>,
+}
+
+impl<'a> Tester<'a> {
+    pub(super) fn new(repo: &'a Repo, method: Method, slots: Slots<'a>) -> Self {
+        Self {
+            repo,
+            verdicts: Verdicts::new(&method.environment),
+            method,
+            slots,
+            trees: HashMap::new(),
+            running: BTreeMap::new(),
+            last: 0,
+            run: 0,
+            cached: 0,
+            fresh: HashSet::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Returns whether failing tests are told.
+    pub(super) fn tells_tests(&self) -> bool {
+        self.method.by_tests && self.method.suite.is_some()
+    }
+
+    /// Returns whether there is a command that only builds.
+    pub(super) fn can_build(&self) -> bool {
+        let suite = self.method.suite.as_ref().filter(|_| self.method.by_tests);
+        suite.is_some_and(|suite| suite.build().is_some())
+    }
+
+    /// Returns the command that finds something out; the whole test where there is no smaller one.
+    fn command(&self, what: &What) -> Option<String> {
+        let whole = self.method.command.as_ref()?;
+        let Some(suite) = self.method.suite.as_ref().filter(|_| self.method.by_tests) else {
+            return Some(whole.clone());
+        };
+        Some(match what {
+            What::Whole => suite.full(),
+            What::Build => suite.build().unwrap_or_else(|| suite.full()),
+            What::Some(tests) => suite.only(tests).unwrap_or_else(|| suite.full()),
+        })
+    }
+
+    /// Reads what is kept of a tree for a command, once; returns whether that was anything.
+    fn load(&mut self, tree: Oid, what: &What) -> Result<bool> {
+        let Some(command) = self.command(what) else {
+            return Ok(false);
+        };
+        if self
+            .trees
+            .get(&tree)
+            .is_some_and(|known| known.runs.contains_key(&command))
+        {
+            return Ok(false);
+        }
+        let mut runs = self.verdicts.load(self.repo, tree, &command)?.runs;
+        if let Some(plain) = self
+            .method
+            .command
+            .clone()
+            .filter(|plain| *what == What::Whole && *plain != command)
+        {
+            // Whoever ran the command as it stands has tested the same.
+            runs.extend(self.verdicts.load(self.repo, tree, &plain)?.runs);
+        }
+        let is_known = !runs.is_empty();
+        self.trees
+            .entry(tree)
+            .or_default()
+            .runs
+            .insert(command.clone(), Vec::new());
+        for run in runs {
+            self.learn(tree, what, &command, run);
+        }
+        Ok(is_known)
+    }
+
+    fn learn(&mut self, tree: Oid, what: &What, command: &str, run: Run) {
+        // A whole run speaks for single tests by itself, unless it could not tell them apart.
+        let speaks =
+            Some(command) == self.command(&What::Whole).as_deref() && (run.green || run.told);
+        let known = self.trees.entry(tree).or_default();
+        if let What::Some(tests) = what
+            && !speaks
+        {
+            for name in tests {
+                // A run that says nothing of single tests says the same of all.
+                let is_red = !run.green && (!run.told || run.failing.contains(name));
+                let said = known.tests.entry(name.clone()).or_default();
+                if is_red {
+                    said.red += 1;
+                } else {
+                    said.green += 1;
+                }
+            }
+        }
+        known.runs.entry(command.to_owned()).or_default().push(run);
+    }
+
+    /// Returns what something said of a tree, also in earlier assemblies.
+    ///
+    /// # Errors
+    ///
+    /// A verdict cannot be read.
+    pub(super) fn known(&mut self, tree: Oid, what: &What) -> Result<Said> {
+        if self.method.command.is_none() {
+            return Ok(Said { green: 1, red: 0 });
+        }
+        self.load(tree, what)?;
+        Ok(self.said(tree, what))
+    }
+
+    /// Returns what something said of a tree, as far as it was looked up.
+    pub(super) fn said(&self, tree: Oid, what: &What) -> Said {
+        let Some(command) = self.command(what) else {
+            return Said { green: 1, red: 0 };
+        };
+        let runs = self
+            .trees
+            .get(&tree)
+            .and_then(|known| known.runs.get(&command));
+        let count = |green| {
+            let of = runs.into_iter().flatten().filter(|run| run.green == green);
+            u32::try_from(of.count()).unwrap_or(u32::MAX)
+        };
+        Said {
+            green: count(true),
+            red: count(false),
+        }
+    }
+
+    /// Returns the tests that failed in whole runs on a tree.
+    pub(super) fn failing(&self, tree: Oid) -> BTreeSet<String> {
+        self.whole_runs(tree)
+            .flat_map(|run| run.failing.iter().cloned())
+            .collect()
+    }
+
+    fn whole_runs(&self, tree: Oid) -> impl Iterator<Item = &Run> {
+        let command = self.command(&What::Whole).unwrap_or_default();
+        let runs = self
+            .trees
+            .get(&tree)
+            .and_then(|known| known.runs.get(&command));
+        runs.into_iter().flatten()
+    }
+
+    /// Returns what one test said of a tree, in runs of its own and in whole ones.
+    pub(super) fn test(&self, tree: Oid, name: &str) -> Said {
+        let known = self
+            .trees
+            .get(&tree)
+            .and_then(|known| known.tests.get(name));
+        let mut said = known.copied().unwrap_or_default();
+        for run in self.whole_runs(tree) {
+            if run.green || run.told && !run.failing.iter().any(|failing| failing == name) {
+                said.green += 1;
+            } else if run.told {
+                said.red += 1;
+            }
+        }
+        said
+    }
+
+    /// Returns why something fails on a tree, by the last run that did.
+    pub(super) fn red(&self, tree: Oid, what: &What) -> Red {
+        let command = self.command(what).unwrap_or_default();
+        let runs = self
+            .trees
+            .get(&tree)
+            .and_then(|known| known.runs.get(&command));
+        let last = runs.into_iter().flatten().rev().find(|run| !run.green);
+        let whole = self.whole_runs(tree).filter(|run| !run.green).last();
+        let Some(run) = last.or(whole) else {
+            return Red::default();
+        };
+        Red {
+            why: run.why.clone(),
+            failing: match what {
+                What::Some(tests) => tests.iter().cloned().collect(),
+                What::Whole | What::Build => run.failing.clone(),
+            },
+            output: run.output.clone(),
+        }
+    }
+
+    /// Returns the tests, or whole runs, that were seen both green and red on one tree.
+    pub(super) fn flaky(&self) -> Vec<String> {
+        let mut flaky = BTreeSet::new();
+        for (tree, known) in &self.trees {
+            let mut names: BTreeSet<&String> = known.tests.keys().collect();
+            names.extend(self.whole_runs(*tree).flat_map(|run| &run.failing));
+            let mut named = false;
+            for name in names {
+                if self.test(*tree, name).is_flaky() {
+                    flaky.insert(name.clone());
+                    named = true;
+                }
+            }
+            if !named && self.said(*tree, &What::Whole).is_flaky() {
+                flaky.insert(format!(
+                    "the whole test, on tree {}",
+                    tree.to_hex_with_len(12)
+                ));
+            }
+        }
+        flaky.into_iter().collect()
+    }
+
+    /// Counts a verdict on a tree that was used to decide about a branch.
+    pub(super) fn used(&mut self, tree: Oid) {
+        if self.method.command.is_some() && !self.fresh.remove(&tree) {
+            self.cached += 1;
+        }
+    }
+
+    /// Returns whether a run is on its way.
+    pub(super) fn is_running(&self, tree: Oid, what: &What) -> bool {
+        self.running
+            .values()
+            .any(|running| running.tree == tree && running.what == *what)
+    }
+
+    /// Starts a run, unless it is on its way or no slot is free; returns whether something that is kept was
+    /// learnt instead.
+    ///
+    /// # Errors
+    ///
+    /// A verdict cannot be read, or the test cannot be started.
+    pub(super) fn start(
+        &mut self,
+        (tree, commit): (Oid, Oid),
+        what: &What,
+        name: &str,
+        watch: &mut dyn Watch,
+    ) -> Result<bool> {
+        if self.load(tree, what)? {
+            return Ok(true);
+        }
+        let Some(command) = self.command(what) else {
+            return Ok(false);
+        };
+        if self.slots.free() == 0 || self.is_running(tree, what) {
+            return Ok(false);
+        }
+        watch.progress(Progress::Testing {
+            what: name,
+            command: &command,
+        });
+        self.last += 1;
+        let job = Job {
+            commit,
+            tree,
+            is_whole: *what == What::Whole,
+            command: command.clone(),
+            reports: self
+                .method
+                .suite
+                .as_ref()
+                .map(|_| self.method.reports.clone()),
+            jobserver: None,
+        };
+        self.slots.start(self.last, job)?;
+        let running = Running {
+            tree,
+            what: what.clone(),
+            command,
+            name: name.to_owned(),
+        };
+        self.running.insert(self.last, running);
+        Ok(false)
+    }
+
+    /// Stops runs that are not to be kept.
+    pub(super) fn stop_unless(&mut self, keep: impl Fn(Oid, &What) -> bool) {
+        for (number, running) in &self.running {
+            if !keep(running.tree, &running.what) {
+                self.slots.stop(*number);
+            }
+        }
+    }
+
+    /// Waits for one run to end, and remembers what it said.
+    ///
+    /// # Errors
+    ///
+    /// It could not be run, a signal asked to stop, or the verdict cannot be written.
+    pub(super) fn wait(&mut self, watch: &mut dyn Watch) -> Result<()> {
+        let ended = self.slots.wait()?;
+        let running = self.running.remove(&ended.number);
+        let ran = ended.ran?;
+        let Some(running) = running.filter(|_| !ran.stopped) else {
+            return Ok(());
+        };
+        let run = self.read(&running, &ran);
+        self.run += 1;
+        self.verdicts
+            .add(self.repo, running.tree, &running.command, &run)?;
+        let row = RunRow {
+            name: running.name.clone(),
+            what: match &running.what {
+                What::Whole => String::from("test"),
+                What::Build => String::from("build"),
+                What::Some(tests) => format!("{} tests", tests.len()),
+            },
+            green: run.green,
+            failing: run.failing.clone(),
+            seconds: run.seconds,
+        };
+        watch.progress(Progress::Tested(&row));
+        self.rows.push(row);
+        if running.what == What::Whole {
+            self.fresh.insert(running.tree);
+        }
+        // Loaded before it was started, so that nothing kept is read on top of it.
+        self.learn(running.tree, &running.what, &running.command, run);
+        Ok(())
+    }
+
+    fn read(&self, running: &Running, ran: &Ran) -> Run {
+        let mut run = Run::ended(ran.green, ran.seconds);
+        if ran.green {
+            return run;
+        }
+        run.why.clone_from(&ran.why);
+        run.output = super::findings::clean(&ran.tail);
+        if let Some(suite) = &self.method.suite
+            && running.what != What::Build
+        {
+            let reading = suite.read(&ran.output, &ran.reports);
+            run.told = reading.complete && !reading.failed.is_empty();
+            if run.told {
+                run.failing = reading.failed.into_iter().collect();
+            }
+        }
+        run
+    }
+
+    /// Finds out whether a tree passes the whole test.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wait`].
+    pub(super) fn settle(
+        &mut self,
+        at: (Oid, Oid),
+        name: &str,
+        watch: &mut dyn Watch,
+    ) -> Result<Result<(), Red>> {
+        loop {
+            let said = self.known(at.0, &What::Whole)?;
+            if said.is_green() {
+                return Ok(Ok(()));
+            }
+            if said.red > self.method.retries {
+                return Ok(Err(self.red(at.0, &What::Whole)));
+            }
+            self.start(at, &What::Whole, name, watch)?;
+            self.wait(watch)?;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a merge queue without a plan offers beside assembling: branches by a glob, and forgetting.
+
+use git_orch::assembler::{branches_like, forget};
+use git_orch::git::Repo;
+
+use super::common::TestRepo;
+use super::common::site::{Site, branch};
+
+const NOT_BAD: &str = "test ! -e bad";
+
+fn open(repo: &TestRepo) -> Repo {
+    Repo::discover(repo.path()).unwrap()
+}
+
+fn like(repo: &TestRepo, pattern: &str, target: &str) -> Vec<String> {
+    branches_like(&open(repo), pattern, target).unwrap()
+}
+
+#[test]
+fn branches_are_found_by_a_glob_in_the_order_of_their_numbers() {
+    let repo = TestRepo::new();
+    for name in [
+        "fix-10",
+        "fix-9",
+        "fix-1",
+        "feature/b/deep",
+        "feature/a",
+        "fixed",
+    ] {
+        repo.git(["branch", name]);
+    }
+    assert_eq!(like(&repo, "fix-*", "main"), ["fix-1", "fix-9", "fix-10"]);
+    assert_eq!(
+        like(&repo, "feature/*", "main"),
+        ["feature/a", "feature/b/deep"]
+    );
+    assert_eq!(like(&repo, "f{ix-1,ixed}", "main"), ["fix-1", "fixed"]);
+    assert_eq!(
+        like(&repo, "*", "refs/heads/fixed").len(),
+        6,
+        "all but the target"
+    );
+    let error = branches_like(&open(&repo), "nothing/*", "main").unwrap_err();
+    assert!(error.to_string().contains("no branch matches"), "{error}");
+    let error = branches_like(&open(&repo), "a[", "main").unwrap_err();
+    assert!(error.to_string().contains("is no glob"), "{error}");
+}
+
+#[test]
+fn the_ledger_and_a_plans_branches_are_left_out_unless_named() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[])]);
+    site.work("a", "1.1", &[("a", "a\n")]);
+    site.repo.git(["branch", "other"]);
+    assert_eq!(like(&site.repo, "*", "main"), ["other"]);
+    assert_eq!(like(&site.repo, "o*", "main"), ["other"]);
+    assert_eq!(like(&site.repo, "orch/team-1/*", "main"), ["orch/team-1/a"]);
+    let error = branches_like(&open(&site.repo), "orchestration", "main").unwrap_err();
+    assert!(error.to_string().contains("no branch matches"), "{error}");
+}
+
+/// Everything of ours in a repository: refs and files.
+fn ours(repo: &TestRepo) -> (String, bool) {
+    let refs = repo.git(["for-each-ref", "--format=%(refname)", "refs/orch"]);
+    (refs, repo.path().join(".git/orch").exists())
+}
+
+#[test]
+fn forgetting_leaves_nothing_without_a_plan() {
+    let repo = TestRepo::new();
+    branch(&repo, "one", "main", "one", &[("one", "x\n")]);
+    let assemble = [
+        "assemble", "--json", "--onto", "main", "--test", NOT_BAD, "one",
+    ];
+    repo.orch(assemble).ok();
+    repo.git(["update-ref", "refs/orch/conflict/x", "main"]);
+    let verdicts = repo.git(["for-each-ref", "refs/orch/verdict"]);
+    assert!(!verdicts.is_empty(), "there is something to forget");
+    let count = verdicts.lines().count() + 1;
+    assert_eq!(forget(&open(&repo)).unwrap().refs, count);
+    assert_eq!(ours(&repo), (String::new(), false));
+    assert_eq!(forget(&open(&repo)).unwrap().refs, 0, "again is as good");
+    assert_eq!(repo.git(["worktree", "list"]).lines().count(), 1);
+    repo.git(["fsck", "--strict"]);
+}
+
+#[test]
+fn what_was_forgotten_is_tested_again() {
+    let repo = TestRepo::new();
+    branch(&repo, "one", "main", "one", &[("one", "x\n")]);
+    let before = repo.git(["rev-parse", "main"]);
+    let assemble = [
+        "assemble", "--json", "--onto", "main", "--test", NOT_BAD, "one",
+    ];
+    let tests_run = || {
+        repo.git(["reset", "-q", "--hard", &before]);
+        repo.orch(assemble).json()["tests_run"].as_u64().unwrap()
+    };
+    assert_eq!([tests_run(), tests_run()], [1, 0]);
+    forget(&open(&repo)).unwrap();
+    assert_eq!(tests_run(), 1);
+}
+
+#[test]
+fn with_a_plan_the_ledger_and_what_is_kept_stay() {
+    let site = Site::new(NOT_BAD, &[("a", 1, &[])]);
+    site.work("a", "1.1", &[("a", "a\n")]);
+    site.repo.orch(["assemble"]).ok();
+    site.repo
+        .git(["update-ref", "refs/orch/recovery/1.1/1", "main"]);
+    assert!(forget(&open(&site.repo)).unwrap().refs > 0);
+    assert_eq!(site.state("a"), "merged");
+    assert_eq!(site.rev("refs/orch/recovery/1.1/1"), site.rev("main"));
+    assert_eq!(site.repo.git(["for-each-ref", "refs/orch/verdict"]), "");
+    site.repo.orch(["approve"]).ok();
+}
+
+#[test]
+fn an_agent_may_not_forget() {
+    let site = Site::new("", &[("x", 1, &[])]);
+    site.repo.orch(["dispatch"]).ok();
+    site.repo.orch(["claim", "x", "--agent", "1.1"]).ok();
+    let coder = Repo::discover(&site.repo.worktree("1.1")).unwrap();
+    let error = forget(&coder).unwrap_err();
+    assert!(error.to_string().contains("agent 1.1 may not"), "{error}");
+}
