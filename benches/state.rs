@@ -52,6 +52,18 @@ fn state(tasks: u32, dir: &Path) {
     );
     let what = format!("state of {tasks} tasks vs ls-tree and cat-file");
     report(&what, ours, rival, 0.02);
+    let (ours, rival) = interleaved(
+        6,
+        5,
+        || {
+            let ledger = Ledger::open(repo.reopen().unwrap(), Actor::Human).unwrap();
+            let titles = ledger.board().tasks.values().map(|task| task.title.len());
+            assert!(black_box(titles.sum::<usize>()) > 0);
+        },
+        || read_by_git(dir, "rival"),
+    );
+    // Opening reads what a look at all tasks takes; a task's own row is read when it is asked for.
+    tell("the same, every row of it read", ours, rival);
     let ledger = Ledger::open(repo.reopen().unwrap(), Actor::Human).unwrap();
     let (ours, rival) = interleaved(
         6,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{self, Ctx};
 use crate::error::{Exit, user_error};
@@ -43,6 +43,7 @@ pub struct Cli {
 
 /// All commands.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 #[expect(missing_docs, reason = "each command's help stands at its arguments")]
 pub enum Command {
     Init(commands::init::InitArgs),
@@ -127,9 +128,19 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// Parses the process's arguments. Only the command that is asked for is put together; to explain or to complain,
+/// all are.
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse().or_else(|_| {
+        let mut all = Cli::command();
+        all.build();
+        Cli::from_arg_matches(&all.try_get_matches()?)
+    })
+}
+
 /// Parses the process's arguments, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() {

@@ -7,6 +7,17 @@ use git_orch::cli::Cli;
 
 use super::common::TestRepo;
 
+/// The command line with the arguments of all commands, which are otherwise put together when one is asked for.
+pub fn whole() -> clap::Command {
+    let mut root = Cli::command();
+    for sub in root.get_subcommands_mut() {
+        let bare = std::mem::take(sub).disable_help_flag(true);
+        *sub = bare.disable_help_subcommand(true);
+        sub.build();
+    }
+    root
+}
+
 /// Every command and subcommand as its words, `["plan", "check"]`.
 pub fn commands() -> Vec<Vec<String>> {
     fn below(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
@@ -17,7 +28,7 @@ pub fn commands() -> Vec<Vec<String>> {
         }
     }
     let mut found = Vec::new();
-    below(&Cli::command(), &[], &mut found);
+    below(&whole(), &[], &mut found);
     found
 }
 
@@ -38,7 +49,7 @@ fn no_command_has_an_argument_by_the_name_of_a_global_one() {
             check(sub, globals);
         }
     }
-    let root = Cli::command();
+    let root = whole();
     let globals = root.get_arguments().filter(|arg| arg.is_global_set());
     let globals: Vec<String> = globals.map(|arg| arg.get_id().to_string()).collect();
     assert_eq!(globals.len(), 4);
@@ -62,7 +73,7 @@ fn every_command_has_help_with_one_line_that_says_what_it_does() {
             check(sub);
         }
     }
-    check(&Cli::command());
+    check(&whole());
     let repo = TestRepo::empty();
     for words in commands() {
         let help = repo

@@ -25,31 +25,9 @@ fn histories_merged_again_come_out_as_git_merges_them() {
         eprintln!("SKIPPED: ORCH_HISTORY names no repository");
         return;
     };
-    let most = std::env::var("ORCH_HISTORY_MERGES").unwrap_or_else(|_| String::from("50"));
-    let repo = TestRepo::empty();
     let from = Path::new(&source).to_str().unwrap();
-    // Commits of others are read where they are; nothing is written there.
-    repo.git(["fetch", "-q", "--no-tags", from, "HEAD:refs/heads/history"]);
-    let line = repo.git([
-        "log",
-        "--first-parent",
-        "--min-parents=2",
-        "--max-parents=2",
-        "-n",
-        &most,
-        "--format=%H %P",
-        "history",
-    ]);
-    let merges: Vec<Vec<&str>> = line.lines().map(|line| line.split(' ').collect()).collect();
-    assert!(merges.len() > 1, "{from} has no merges");
-    repo.git(["branch", "queue", merges.last().unwrap()[1]]);
-    repo.git(["branch", "plain", "queue"]);
-    let mut names = Vec::new();
-    for (i, merge) in merges.iter().rev().enumerate() {
-        let name = format!("branch-{i:04}");
-        repo.git(["branch", &name, merge[2]]);
-        names.push(name);
-    }
+    let repo = TestRepo::empty();
+    let names = branches_of(&repo, from);
 
     let begun = Instant::now();
     let plain = merge_one_by_one(&repo, &names);
@@ -92,6 +70,48 @@ fn histories_merged_again_come_out_as_git_merges_them() {
     );
 }
 
+/// Makes a branch of each merge's second parent, oldest first, and `queue` and `plain` where they begin.
+fn branches_of(repo: &TestRepo, from: &str) -> Vec<String> {
+    let most = std::env::var("ORCH_HISTORY_MERGES").unwrap_or_else(|_| String::from("50"));
+    // Objects are read where they are; nothing is written there.
+    let objects = repo.git([
+        "-C",
+        from,
+        "rev-parse",
+        "--path-format=absolute",
+        "--git-path",
+        "objects",
+    ]);
+    let alternates = repo.path().join(".git/objects/info/alternates");
+    std::fs::write(alternates, objects + "\n").unwrap();
+    repo.git([
+        "branch",
+        "history",
+        &repo.git(["-C", from, "rev-parse", "HEAD"]),
+    ]);
+    let line = repo.git([
+        "log",
+        "--first-parent",
+        "--min-parents=2",
+        "--max-parents=2",
+        "-n",
+        &most,
+        "--format=%H %P",
+        "history",
+    ]);
+    let merges: Vec<Vec<&str>> = line.lines().map(|line| line.split(' ').collect()).collect();
+    assert!(merges.len() > 1, "{from} has no merges");
+    repo.git(["branch", "queue", merges.last().unwrap()[1]]);
+    repo.git(["branch", "plain", "queue"]);
+    let mut names = Vec::new();
+    for (i, merge) in merges.iter().rev().enumerate() {
+        let name = format!("branch-{i:04}");
+        repo.git(["branch", &name, merge[2]]);
+        names.push(name);
+    }
+    names
+}
+
 /// Merges branches in a worktree, as a person would.
 fn merge_one_by_one(repo: &TestRepo, names: &[String]) -> Vec<Merged> {
     let dir = repo.outside().join("plain");
@@ -100,7 +120,8 @@ fn merge_one_by_one(repo: &TestRepo, names: &[String]) -> Vec<Merged> {
         let before = repo.git_in(&dir, ["rev-parse", "HEAD"]);
         let outcome = repo.try_git_in(&dir, ["merge", "-q", "--no-ff", "--no-edit", name]);
         if outcome.code() != 0 {
-            repo.git_in(&dir, ["merge", "--abort"]);
+            // Histories that have nothing in common are refused before there is anything to abort.
+            repo.git_in(&dir, ["reset", "-q", "--hard"]);
             return Merged::Conflict;
         }
         let now = repo.git_in(&dir, ["rev-parse", "HEAD", "HEAD^{tree}"]);

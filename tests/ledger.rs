@@ -361,12 +361,8 @@ fn the_snapshot_cache_may_be_deleted_or_garbage_or_stale() {
     let mut ledger = open(repo.path());
     apply(&mut ledger, plan(2, 2, 120));
     let cache = repo.path().join(".git/orch/snapshot");
-    assert!(
-        !cache.exists(),
-        "a writer does not pay for the cache of others"
-    );
-    assert_eq!(open(repo.path()).board(), ledger.board());
     let stale = std::fs::read(&cache).expect("120 tasks are worth a cache");
+    assert_eq!(open(repo.path()).board(), ledger.board());
     ledger
         .transact(claim_op(
             &"task-0003".parse().unwrap(),
@@ -435,4 +431,24 @@ fn a_writer_killed_at_any_moment_leaves_a_ledger_that_goes_on() {
         told > 0 && lost > 0,
         "all kills came on one side of the write: {told} and {lost}"
     );
+}
+
+#[test]
+fn git_reads_objects_of_every_size_as_they_were_written() {
+    let repo = TestRepo::new();
+    let ours = Repo::discover(repo.path()).unwrap();
+    // Around the size from which on objects are compressed, and where the checksum's sums begin anew.
+    for length in [0, 1, 63, 3000, 4031, 4032, 4033, 5552, 5553, 70_000] {
+        let bytes: Vec<u8> = (0..length).map(|i: u32| (i % 251) as u8 | 0x80).collect();
+        let id = ours.write_blob(&bytes).unwrap();
+        assert_eq!(ours.read_blob(id).unwrap(), bytes);
+        // A second time its file is renewed.
+        assert_eq!(ours.write_blob(&bytes).unwrap(), id);
+        let size = repo.git(["cat-file", "-s", &id.to_string()]);
+        assert_eq!(size.trim(), length.to_string());
+    }
+    repo.git(["fsck", "--strict"]);
+    let left = std::fs::read_dir(repo.path().join(".git/objects")).unwrap();
+    let mut names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.all(|name| !name.starts_with("tmp_obj_")));
 }

@@ -118,6 +118,42 @@ fn work_of_two_clones_is_assembled_on_a_third_and_approved_on_the_first() {
 }
 
 #[test]
+fn what_was_landed_elsewhere_is_reverted_here_and_done_better_there() {
+    let machines = Machines::new(PLAN);
+    let (two, three) = (machines.clone("two"), machines.clone("three"));
+    machines.orch(&two, "dispatch").ok();
+    machines.work(&two, "a", "1.1", "a");
+    machines.work(&two, "b", "1.2", "b");
+    machines.orch(&three, "assemble").ok();
+    // At the remote it is everybody's, so it is not moved back.
+    let first = machines.first.path();
+    let answer = machines.orch(first, "undo a --json -m wrong").json();
+    assert_eq!(answer["how"], "reverted", "{answer}");
+    let integration = machines.at_hub("orch/integration");
+    assert_eq!(answer["after"], integration.as_str());
+    assert_eq!(machines.at_hub("orch/team-1/integration"), integration);
+    let files = |branch: &str| {
+        let args = ["ls-tree", "--name-only", branch];
+        machines.first.git_in(&machines.hub(), args)
+    };
+    assert_eq!(files("orch/integration"), "README.md\nb");
+    assert_eq!(machines.state(&three, "a"), "ready");
+    // The next attempt does as it is told, and lands from yet another machine.
+    assert_eq!(machines.state(&two, "a"), "ready");
+    let claim = machines.orch(&two, "claim a --agent 1.1 --json").json();
+    assert_eq!(claim["attempt"], 2);
+    let worktree = PathBuf::from(claim["worktree"].as_str().unwrap());
+    machines.orch(&worktree, "start").ok();
+    let git = |args: &[&str]| machines.first.git_in(&worktree, args);
+    git(&["merge", "-q", "--no-edit", &integration]);
+    git(&["revert", "--no-edit", &integration]);
+    machines.orch(&worktree, "submit").ok();
+    machines.orch(&three, "assemble").ok();
+    assert_eq!(files("orch/integration"), "README.md\na\nb");
+    assert_eq!(machines.state(&two, "a"), "merged");
+}
+
+#[test]
 fn a_merge_that_another_machine_was_first_with_is_made_again_on_theirs() {
     let machines = Machines::new(PLAN);
     let (two, three) = (machines.clone("two"), machines.clone("three"));

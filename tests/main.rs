@@ -42,6 +42,7 @@ mod sim;
 mod slurm;
 mod standalone;
 mod status;
+mod suite;
 mod tidy;
 mod trains;
 mod undo;

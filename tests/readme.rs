@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
@@ -88,7 +88,7 @@ fn every_command_and_every_option_is_in_it() {
     // Said once for all commands that have them.
     let shared = BTreeSet::from(["agent", "attempt"]);
     assert!(README.contains("`--agent` and\n`--attempt` are known"));
-    check(&Cli::command(), "git orch", &shared);
+    check(&super::cli::whole(), "git orch", &shared);
 }
 
 /// A plan that leaves nothing out; a new key in the model does not compile without standing here.

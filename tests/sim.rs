@@ -102,6 +102,7 @@ impl World {
                 .unwrap();
                 Op::Submit(known, head, Box::new(handoff))
             }
+            18 if random.bool() => Op::Conflict(head_of, head, text(), text()),
             18 => Op::Reject(head_of, head, text(), text()),
             19..21 => Op::Merge(head_of, head, CommitId(format!("merge-{}", self.count))),
             _ if random.u32(0..10) == 0 => Op::Cancel(task, text()),
@@ -208,7 +209,8 @@ impl World {
                 "a merged task changed: {old:?} {new:?}"
             );
             if new.state == State::Blocked && new.agent.is_none() {
-                assert!(new.takeovers >= 3, "blocked for good too early");
+                let late = new.takeovers >= 3 || new.conflicts > 3;
+                assert!(late, "blocked for good too early");
             } else if new.state.is_held() {
                 let agent = new.agent.unwrap();
                 if !old.state.is_held() {

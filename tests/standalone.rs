@@ -73,9 +73,10 @@ fn forgetting_leaves_nothing_without_a_plan() {
     ];
     repo.orch(assemble).ok();
     repo.git(["update-ref", "refs/orch/conflict/x", "main"]);
+    repo.git(["update-ref", "refs/orch/resolution/aa/x", "main"]);
     let verdicts = repo.git(["for-each-ref", "refs/orch/verdict"]);
     assert!(!verdicts.is_empty(), "there is something to forget");
-    let count = verdicts.lines().count() + 1;
+    let count = verdicts.lines().count() + 2;
     assert_eq!(forget(&open(&repo)).unwrap().refs, count);
     assert_eq!(ours(&repo), (String::new(), false));
     assert_eq!(forget(&open(&repo)).unwrap().refs, 0, "again is as good");
@@ -107,7 +108,18 @@ fn with_a_plan_the_ledger_and_what_is_kept_stay() {
     site.repo.orch(["assemble"]).ok();
     site.repo
         .git(["update-ref", "refs/orch/recovery/1.1/1", "main"]);
+    for name in ["conflict/x", "resolution/aa/x"] {
+        let name = format!("refs/orch/{name}");
+        site.repo.git(["update-ref", name.as_str(), "main"]);
+    }
     assert!(forget(&open(&site.repo)).unwrap().refs > 0);
+    for name in ["conflict/x", "resolution/aa/x"] {
+        assert_eq!(
+            site.rev(&format!("refs/orch/{name}")),
+            site.rev("main"),
+            "{name}"
+        );
+    }
     assert_eq!(site.state("a"), "merged");
     assert_eq!(site.rev("refs/orch/recovery/1.1/1"), site.rev("main"));
     assert_eq!(site.repo.git(["for-each-ref", "refs/orch/verdict"]), "");

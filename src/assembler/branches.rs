@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::approval;
 use super::bench::remove_worktrees;
+use super::conflict::Whose;
 use super::engine::Engine;
 use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
@@ -200,8 +201,18 @@ impl Lane for Branches<'_> {
         }))
     }
 
-    fn sent_back(&mut self, _position: usize, _reason: &str, _findings: &str) -> Result<()> {
+    fn sent_back(
+        &mut self,
+        _position: usize,
+        _verdict: Verdict,
+        _reason: &str,
+        _findings: &str,
+    ) -> Result<()> {
         // There is no coder to send it to: the report tells.
         Ok(())
+    }
+
+    fn whose(&self, _position: usize) -> Whose {
+        Whose::default()
     }
 }

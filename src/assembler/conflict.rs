@@ -15,6 +15,7 @@ use super::{resolutions, structured};
 use crate::git::{ConflictFile, Conflicted, Oid, Repo, Stage};
 use crate::model::{AgentId, TaskId};
 
+pub use super::resolutions::learn;
 pub use kept::{drop, keep, list, load};
 pub(super) use marked::{Part, parts};
 
@@ -152,6 +153,12 @@ impl How {
             Self::Remembered => "remembered",
             Self::Structured => "structured",
         }
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

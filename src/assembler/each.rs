@@ -133,7 +133,7 @@ fn judge<L: Lane>(engine: &mut Engine<'_, L>, landed: Landed, onto: Oid) -> Resu
     let tree = engine.repo.read_commit(onto)?.tree;
     let said = engine.tester.known(tree, &What::Whole)?;
     Ok(if said.is_green() {
-        Judged::Decided(engine.to_blame(landed, onto, &What::Whole))
+        Judged::Decided(engine.to_blame(landed, &What::Whole)?)
     } else if said.red > engine.tester.method.retries {
         Judged::Decided(engine.not_to_blame(landed, &What::Whole))
     } else {

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::findings::{self, Sides};
+use super::conflict::{self, How, Sides};
+use super::findings;
 use super::lane::{Landed, Lane, Ready};
 use super::report::{Options, Progress, Report, Row, Watch, row};
 use super::tester::{Red, Tester};
@@ -31,23 +32,29 @@ pub(super) enum Built {
     Merge(Landed),
     In(Oid),
     Not(Outcome),
-    Back(Verdict, String, String),
-}
-
-/// A car that search has come to: on which tree, and what failed there.
-pub(super) struct Suspected {
-    pub(super) tree: Oid,
-    pub(super) what: What,
+    /// Verdict, reason, findings, and the two sides of a conflict.
+    Back(Verdict, String, String, Option<(Oid, Oid)>),
 }
 
 /// What is decided of a car, in the order of the train.
 pub(super) enum Decision {
     Outcome(usize, Outcome),
-    /// Verdict, reason in a line, findings.
-    Back(usize, Verdict, String, String),
+    /// It is sent back.
+    Back(Box<Back>),
     /// Its head is in the target.
     Found(usize, Oid),
     Landed(Landed),
+}
+
+/// A car that is sent back, and why.
+pub(super) struct Back {
+    pub(super) position: usize,
+    pub(super) verdict: Verdict,
+    /// In a line.
+    pub(super) reason: String,
+    pub(super) findings: String,
+    /// What it conflicts with, and its own head, where that is why.
+    pub(super) sides: Option<(Oid, Oid)>,
 }
 
 /// One assembly.
@@ -61,7 +68,8 @@ pub(super) struct Engine<'a, L> {
     pub(super) begun: Instant,
     /// Merges by the commit that a car was merged onto.
     merges: HashMap<(Oid, usize), Built>,
-    pub(super) suspects: BTreeMap<usize, Suspected>,
+    /// Cars that a search has come to, and what fails with them.
+    pub(super) suspects: BTreeMap<usize, What>,
     /// Times in a row that the target was moved by someone else.
     lost: u32,
     /// What has landed, in order.
@@ -238,7 +246,7 @@ impl<'a, L: Lane> Engine<'a, L> {
             Ready::In(head) => return Ok(Built::In(head)),
             Ready::Not(outcome) => return Ok(Built::Not(outcome)),
             Ready::Bad(reason, findings) => {
-                return Ok(Built::Back(Verdict::GateFailed, reason, findings));
+                return Ok(Built::Back(Verdict::GateFailed, reason, findings, None));
             }
         };
         let target = short(self.lane.target()).to_owned();
@@ -248,16 +256,24 @@ impl<'a, L: Lane> Engine<'a, L> {
             branch: &self.train.cars()[position].branch,
             head,
         };
+        let mut second_try = None;
         let tree = match self.repo.merge_tree(tip, head)? {
             Merge::Clean(tree) => tree,
-            Merge::Conflict(files) => {
-                let (reason, findings) = findings::of_conflict(self.repo, &sides, &files)?;
-                return Ok(Built::Back(Verdict::Conflict, reason, findings));
-            }
+            Merge::Conflict(files) => match self.second_try(&sides)? {
+                Some((how, tree)) => {
+                    second_try = Some(how);
+                    tree
+                }
+                None => {
+                    let (reason, findings) = findings::of_conflict(self.repo, &sides, &files)?;
+                    let sides = Some((tip, head));
+                    return Ok(Built::Back(Verdict::Conflict, reason, findings, sides));
+                }
+            },
             Merge::Unrelated => {
                 let reason = format!("has no history in common with {target}");
                 let findings = format!("{} {reason}: start it again from {target}.", sides.branch);
-                return Ok(Built::Back(Verdict::Conflict, reason, findings));
+                return Ok(Built::Back(Verdict::Conflict, reason, findings, None));
             }
         };
         let commit = self.repo.write_merge(&MergeCommit {
@@ -278,14 +294,65 @@ impl<'a, L: Lane> Engine<'a, L> {
                 "{reason}.\n\nMerge {target} into {} yourself.",
                 sides.branch
             );
-            return Ok(Built::Back(Verdict::GateFailed, reason, findings));
+            return Ok(Built::Back(Verdict::GateFailed, reason, findings, None));
         }
         Ok(Built::Merge(Landed {
             position,
             head,
             commit,
             tree,
+            onto: tip,
+            second_try,
         }))
+    }
+
+    /// Returns what a conflict may be resolved to, where there is a test that would tell whether it is right.
+    fn second_try(&self, sides: &Sides<'_>) -> Result<Option<(How, Oid)>> {
+        if self.tester.method.command.is_none() {
+            return Ok(None);
+        }
+        conflict::second_try(self.repo, sides)
+    }
+
+    /// Keeps what is known of a conflict, for whoever resolves it.
+    fn keep_conflict(&self, position: usize, onto: Oid, head: Oid) -> Result<()> {
+        let sides = self.sides(position, onto, head);
+        match conflict::bundle(self.repo, &sides, &self.lane.whose(position))? {
+            Some(bundle) => conflict::keep(self.repo, &bundle),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers how a conflict was resolved, now that the resolution has passed and landed.
+    fn settle_conflict(&self, landed: &Landed) -> Result<()> {
+        let whose = self.lane.whose(landed.position);
+        let branch = &self.train.cars()[landed.position].branch;
+        let name = whose
+            .task
+            .map_or_else(|| branch.clone(), |task| task.to_string());
+        let Some(bundle) = conflict::load(self.repo, &name)? else {
+            return Ok(());
+        };
+        let id = |hex: &String| Oid::from_hex(hex.as_bytes()).ok();
+        if let (Some(tip), Some(head)) = (id(&bundle.tip), id(&bundle.head)) {
+            let sides = Sides {
+                target: &bundle.target,
+                tip,
+                branch: &bundle.branch,
+                head,
+            };
+            conflict::learn(self.repo, &sides, landed.commit)?;
+        }
+        conflict::drop(self.repo, &name).map(drop)
+    }
+
+    fn sides(&self, position: usize, tip: Oid, head: Oid) -> Sides<'_> {
+        Sides {
+            target: short(self.lane.target()),
+            tip,
+            branch: &self.train.cars()[position].branch,
+            head,
+        }
     }
 
     /// Carries decisions out: lands what they land, from a tip, and then tells everyone. Where somebody else
@@ -310,6 +377,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         for decision in decisions {
             match decision {
                 Decision::Landed(landed) => {
+                    self.settle_conflict(&landed)?;
                     self.landed.push(landed);
                     let commit = CommitId(landed.commit.to_string());
                     self.decide(landed.position, Outcome::merged(commit));
@@ -319,12 +387,22 @@ impl<'a, L: Lane> Engine<'a, L> {
                     let outcome = self.lane.found(position, head, tip)?;
                     self.decide(position, outcome);
                 }
-                Decision::Back(position, verdict, reason, findings) => {
+                Decision::Back(back) => {
+                    let Back {
+                        position,
+                        verdict,
+                        reason,
+                        findings,
+                        sides,
+                    } = *back;
+                    if let Some((onto, head)) = sides {
+                        self.keep_conflict(position, onto, head)?;
+                    }
                     self.watch.progress(Progress::Found {
                         branch: &self.train.cars()[position].branch,
                         findings: &findings,
                     });
-                    self.lane.sent_back(position, &reason, &findings)?;
+                    self.lane.sent_back(position, verdict, &reason, &findings)?;
                     self.decide(position, Outcome::out(verdict, reason));
                 }
             }
@@ -353,25 +431,41 @@ impl<'a, L: Lane> Engine<'a, L> {
         }
     }
 
-    /// Returns the decision on a car that fails something on a tree, and does not without it.
-    pub(super) fn to_blame(&self, landed: Landed, onto: Oid, what: &What) -> Decision {
-        let red = self.tester.red(landed.tree, what);
-        let why = reason(&red, what);
+    /// Returns the decision on a car that fails something on a tree, and does not without it. A resolution
+    /// that fails was none: then it is a conflict.
+    pub(super) fn to_blame(&self, landed: Landed, what: &What) -> Result<Decision> {
         let position = landed.position;
-        let sides = Sides {
-            target: short(self.lane.target()),
-            tip: onto,
-            branch: &self.train.cars()[position].branch,
-            head: landed.head,
-        };
+        let sides = self.sides(position, landed.onto, landed.head);
+        let red = self.tester.red(landed.tree, what);
+        if let Some(how) = landed.second_try
+            && let Merge::Conflict(files) = self.repo.merge_tree(landed.onto, landed.head)?
+        {
+            let (reason, findings) = findings::of_conflict(self.repo, &sides, &files)?;
+            let tried = format!(
+                "A {how} resolution merges, but then {}.",
+                reason_of(&red, what)
+            );
+            return Ok(Decision::Back(Box::new(Back {
+                position,
+                verdict: Verdict::Conflict,
+                reason,
+                findings: format!("{findings}\n\n{tried}"),
+                sides: Some((landed.onto, landed.head)),
+            })));
+        }
         let command = self.tester.method.command.as_deref().unwrap_or_default();
-        let findings = findings::of_test(&sides, command, &red);
-        Decision::Back(position, Verdict::TestFailed, why, findings)
+        Ok(Decision::Back(Box::new(Back {
+            position,
+            verdict: Verdict::TestFailed,
+            reason: reason_of(&red, what),
+            findings: findings::of_test(&sides, command, &red),
+            sides: None,
+        })))
     }
 
     /// Returns the decision on a car that fails something that the target fails as well.
     pub(super) fn not_to_blame(&self, landed: Landed, what: &What) -> Decision {
-        let why = reason(&self.tester.red(landed.tree, what), what);
+        let why = reason_of(&self.tester.red(landed.tree, what), what);
         let target = short(self.lane.target());
         Decision::Outcome(
             landed.position,
@@ -388,9 +482,13 @@ impl<'a, L: Lane> Engine<'a, L> {
             Built::Merge(_) => return None,
             Built::In(head) => Decision::Found(position, *head),
             Built::Not(outcome) => Decision::Outcome(position, outcome.clone()),
-            Built::Back(verdict, reason, findings) => {
-                Decision::Back(position, *verdict, reason.clone(), findings.clone())
-            }
+            Built::Back(verdict, reason, findings, sides) => Decision::Back(Box::new(Back {
+                position,
+                verdict: *verdict,
+                reason: reason.clone(),
+                findings: findings.clone(),
+                sides: *sides,
+            })),
         })
     }
 
@@ -403,7 +501,7 @@ impl<'a, L: Lane> Engine<'a, L> {
 /// How many failing tests a reason names.
 const MOST_NAMED: usize = 3;
 
-fn reason(red: &Red, what: &What) -> String {
+fn reason_of(red: &Red, what: &What) -> String {
     if *what == What::Build {
         return format!("the build fails: {}", red.why);
     }

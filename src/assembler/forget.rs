@@ -1,6 +1,8 @@
-//! Takes away what assemblies remember: verdicts, kept conflicts, resolutions, the worktrees that tests ran in.
+//! Takes away what assemblies remember: verdicts and the worktrees that tests ran in, which testing again makes
+//! again; without a plan also noted conflicts and how they were resolved, so that nothing of ours is left.
 //!
-//! All of it can be made again, by testing again. Recovery refs stay: they keep somebody's work.
+//! With a plan those two stay: tasks wait with the one, and no test brings the other back. Recovery refs stay
+//! always: they keep somebody's work.
 
 use anyhow::Result;
 
@@ -12,7 +14,7 @@ use crate::error::UserError;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 
-/// Where assemblies keep what they remember.
+/// Where assemblies keep what they remember; the first is all that goes where there is a plan.
 const SPACES: [&str; 3] = [
     "refs/orch/verdict",
     "refs/orch/conflict",
@@ -29,7 +31,7 @@ pub struct Forgotten {
     pub refs: usize,
 }
 
-/// Forgets every verdict, conflict and resolution; without a ledger nothing of ours is left in the repository.
+/// Forgets every verdict; without a ledger nothing of ours is left in the repository.
 ///
 /// # Errors
 ///
@@ -48,9 +50,14 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
         // Files that a killed process left behind its branch must not stay so.
         landing::finish_interrupted(repo, &alone)?;
     }
+    let spaces = if has_ledger {
+        &SPACES[..1]
+    } else {
+        &SPACES[..]
+    };
     let mut forgotten = Forgotten::default();
     loop {
-        let refs = remembered(repo)?;
+        let refs = remembered(repo, spaces)?;
         if refs.is_empty() {
             break;
         }
@@ -75,11 +82,11 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
     Ok(forgotten)
 }
 
-fn remembered(repo: &Repo) -> Result<Vec<(String, Oid)>> {
+fn remembered(repo: &Repo, spaces: &[&str]) -> Result<Vec<(String, Oid)>> {
     let text = repo
         .git()
         .args(["for-each-ref", "--format=%(objectname) %(refname)"])
-        .args(SPACES)
+        .args(spaces)
         .read()?;
     let read = |line: &str| {
         let (at, name) = line.split_once(' ')?;

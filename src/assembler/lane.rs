@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
+use super::conflict::{How, Whose};
 use crate::git::Oid;
 use crate::git::refs::Swap;
-use crate::model::train::Outcome;
 use crate::model::train::risk::Signs;
+use crate::model::train::{Outcome, Verdict};
 
 /// Where branches go, and who is told what became of them.
 pub(super) trait Lane {
@@ -27,8 +28,17 @@ pub(super) trait Lane {
     /// Records a car whose head was in the target already; returns what it came to.
     fn found(&mut self, position: usize, head: Oid, tip: Oid) -> Result<Outcome>;
 
-    /// Records a car that is sent back: reason in a line, findings.
-    fn sent_back(&mut self, position: usize, reason: &str, findings: &str) -> Result<()>;
+    /// Records a car that is sent back: verdict, reason in a line, findings.
+    fn sent_back(
+        &mut self,
+        position: usize,
+        verdict: Verdict,
+        reason: &str,
+        findings: &str,
+    ) -> Result<()>;
+
+    /// Returns whose a car is.
+    fn whose(&self, position: usize) -> Whose;
 }
 
 /// Whether a car can be merged.
@@ -50,4 +60,8 @@ pub(super) struct Landed {
     pub(super) head: Oid,
     pub(super) commit: Oid,
     pub(super) tree: Oid,
+    /// What it was merged onto.
+    pub(super) onto: Oid,
+    /// Where its resolution comes from, where git alone found none: it must pass, or it is a conflict.
+    pub(super) second_try: Option<How>,
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::engine::{Built, Decision, Engine, Suspected};
+use super::engine::{Built, Decision, Engine};
 use super::lane::{Landed, Lane};
 use super::tester::Tester;
 use crate::git::Oid;
 use crate::git::checkout::short;
-use crate::model::train::batch::{self, Facts, Means, Next, Probe, Said, Suspect, What};
+use crate::model::train::batch::{self, Facts, Means, Next, Probe, Said, What};
 use crate::model::train::{Outcome, Verdict};
 
 /// The cars that merge onto each other, and what was decided of those between.
@@ -60,7 +60,7 @@ fn step<L: Lane>(engine: &mut Engine<'_, L>, line: Line, next: Next) -> Result<(
             engine.carry_out(tip, line.decisions_up_to(k))
         }
         Next::Eject(k, what) => {
-            let decision = engine.to_blame(line.cars[k - 1], line.commit(k - 1), &what);
+            let decision = engine.to_blame(line.cars[k - 1], &what)?;
             engine.carry_out(line.tip, vec![decision])
         }
         Next::Blameless(k, what) => {
@@ -69,12 +69,7 @@ fn step<L: Lane>(engine: &mut Engine<'_, L>, line: Line, next: Next) -> Result<(
         }
         Next::Suspect(found) => {
             for (k, what) in found {
-                let car = line.cars[k - 1];
-                let suspected = Suspected {
-                    tree: car.tree,
-                    what,
-                };
-                engine.suspects.insert(car.position, suspected);
+                engine.suspects.insert(line.cars[k - 1].position, what);
             }
             Ok(())
         }
@@ -175,7 +170,7 @@ impl Line {
 struct View<'a> {
     tester: &'a Tester<'a>,
     trees: Vec<Oid>,
-    suspects: Vec<Option<&'a Suspected>>,
+    suspects: Vec<Option<&'a What>>,
 }
 
 impl Facts for View<'_> {
@@ -195,12 +190,8 @@ impl Facts for View<'_> {
         self.tester.test(self.trees[length], name)
     }
 
-    fn suspect(&self, length: usize) -> Option<Suspect> {
-        let suspected = self.suspects[length - 1]?;
-        Some(Suspect {
-            evidence: suspected.what.clone(),
-            seen_elsewhere: u32::from(suspected.tree != self.trees[length]),
-        })
+    fn suspect(&self, length: usize) -> Option<What> {
+        self.suspects[length - 1].cloned()
     }
 }
 

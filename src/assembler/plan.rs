@@ -7,6 +7,7 @@
 use anyhow::{Context as _, Result};
 
 use super::approval;
+use super::conflict::Whose;
 use super::engine::Engine;
 use super::in_step;
 use super::landing::{self, Kind, Move};
@@ -358,19 +359,32 @@ impl Lane for PlanLane<'_> {
         Ok(Outcome::merged(CommitId(commit.to_string())))
     }
 
-    fn sent_back(&mut self, position: usize, reason: &str, findings: &str) -> Result<()> {
+    fn whose(&self, position: usize) -> Whose {
+        let task = self.task(position);
+        Whose {
+            task: task.map(|task| task.id.clone()),
+            agent: task.and_then(|task| task.status.agent),
+        }
+    }
+
+    fn sent_back(
+        &mut self,
+        position: usize,
+        verdict: Verdict,
+        reason: &str,
+        findings: &str,
+    ) -> Result<()> {
         let Some(task) = self.task(position) else {
             return Ok(());
         };
         let Some(head) = task.status.head.clone() else {
             return Ok(());
         };
-        let op = Op::Reject(
-            task.id.clone(),
-            head,
-            reason.to_owned(),
-            findings.to_owned(),
-        );
+        let (id, reason, findings) = (task.id.clone(), reason.to_owned(), findings.to_owned());
+        let op = match verdict {
+            Verdict::Conflict => Op::Conflict(id, head, reason, findings),
+            _ => Op::Reject(id, head, reason, findings),
+        };
         // Refused means that it was cancelled or taken back: then there is nobody to send it to.
         let _refused = self.ledger.try_transact(Actor::Assembler, op)?;
         Ok(())

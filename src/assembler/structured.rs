@@ -92,6 +92,7 @@ fn merge(repo: &Repo, program: &Path, dir: &Path, file: &Resolvable) -> Result<O
         format!("--timeout={}", MOST_TIME.as_millis() / 2),
     ];
     let ended = process::run(&Spec {
+        jobserver: None,
         command: Command::Argv(command),
         dir: dir.to_owned(),
         // It keeps what it has merged for a report by its user, which nobody here will write.
@@ -100,7 +101,6 @@ fn merge(repo: &Repo, program: &Path, dir: &Path, file: &Resolvable) -> Result<O
         log: dir.join("log"),
         wall: MOST_TIME,
         idle: None,
-        jobserver: None,
         mark: format!("merge-{}", clock::new_op_id()),
     })?;
     if ended.ending != Ending::Exited(0) {

@@ -3,6 +3,10 @@
 //! Trees are handled as raw bytes: replacing one entry of a large tree copies the rest as it stands, where
 //! a tree editor would look at every sibling (facts.md 12c).
 
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+
 use anyhow::{Context as _, Result, bail};
 use gix::objs::{Find as _, Kind, Write as _};
 
@@ -21,6 +25,9 @@ pub struct Entry<'a> {
 
 /// Trees remembered at a time.
 const MOST_TREES: usize = 512;
+
+/// The largest object that is stored as it is: with all that goes around it, a block of the disk.
+const MOST_STORED: usize = 4096 - 64;
 
 const BLOB_MODE: &[u8] = b"100644";
 const TREE_MODE: &[u8] = b"40000";
@@ -149,11 +156,51 @@ impl Repo {
     /// Writes an object even where it exists, so that its file is young again and no `git prune` takes it
     /// before a ref reaches it (facts.md 12c).
     fn write_object(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
+        let cannot = || format!("cannot write a {kind} to the object store");
+        if bytes.len() <= MOST_STORED {
+            return self.write_stored(kind, bytes).with_context(cannot);
+        }
         self.gix
             .objects
             .write_buf(kind, bytes)
             .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot write a {kind} to the object store"))
+            .with_context(cannot)
+    }
+
+    /// Writes a loose object with its bytes stored in the zlib stream as they are (RFC 1951 3.2.4).
+    ///
+    /// It takes a block of the disk either way, Git compresses it when it packs it, and setting a compressor up takes
+    /// longer than all the rest of writing a small object.
+    fn write_stored(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, bytes)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        let header = gix::objs::encode::loose_header(kind, bytes.len() as u64);
+        let length = u16::try_from(header.len() + bytes.len())?;
+        let mut file = vec![0x78, 0x01, 0x01];
+        file.extend(length.to_le_bytes());
+        file.extend((!length).to_le_bytes());
+        let body = file.len();
+        file.extend(header.iter());
+        file.extend(bytes);
+        let sum = adler32(&file[body..]);
+        file.extend(sum.to_be_bytes());
+        let hex = id.to_string();
+        let dir = self.objects_dir.join(&hex[..2]);
+        // Git's own name for it, so that its gc removes what a killed process leaves.
+        let mut new = tempfile::Builder::new()
+            .prefix("tmp_obj_")
+            .permissions(fs::Permissions::from_mode(0o444))
+            .tempfile_in(&self.objects_dir)?;
+        new.write_all(&file)?;
+        let path = dir.join(&hex[2..]);
+        match new.persist(&path) {
+            Err(error) if error.error.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(&dir)?;
+                error.file.persist(&path)?;
+            }
+            written => drop(written?),
+        }
+        Ok(id)
     }
 
     /// Writes a tree in which one file has another content; its mode stays.
@@ -189,6 +236,15 @@ impl Repo {
     ///
     /// The revision is malformed or names nothing.
     pub fn resolve_commit(&self, revision: &str) -> Result<Oid> {
+        // A whole id needs no search among what begins like it; one of a tag's is no commit's yet.
+        if let Ok(id) = Oid::from_hex(revision.as_bytes())
+            && self
+                .gix
+                .try_find_header(id)
+                .is_ok_and(|found| found.is_some_and(|found| found.kind() == Kind::Commit))
+        {
+            return Ok(id);
+        }
         let id = self
             .gix
             .rev_parse_single(revision)
@@ -201,6 +257,21 @@ impl Repo {
             .with_context(|| format!("`{revision}` is no commit"))?;
         Ok(commit.id)
     }
+}
+
+/// The checksum at the end of a zlib stream (RFC 1950 9).
+fn adler32(bytes: &[u8]) -> u32 {
+    const BASE: u32 = 65_521;
+    // So many bytes cannot overflow the sums.
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for chunk in bytes.chunks(5552) {
+        for byte in chunk {
+            a += u32::from(*byte);
+            b += a;
+        }
+        (a, b) = (a % BASE, b % BASE);
+    }
+    (b << 16) | a
 }
 
 /// Returns the id that a blob has or would have.

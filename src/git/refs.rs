@@ -44,7 +44,10 @@ impl Repo {
                 if matches!(
                     error.kind(),
                     ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
-                ) => {}
+                ) =>
+            {
+                return self.read_packed_ref(name);
+            }
             Err(error) => return Err(error).with_context(|| format!("cannot read ref {name}")),
         }
         let found = self
@@ -53,6 +56,25 @@ impl Repo {
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(|| format!("cannot read ref {name}"))?;
         Ok(found.and_then(|mut found| found.peel_to_id().ok().map(gix::Id::detach)))
+    }
+
+    /// Looks a full name up in `packed-refs`; gix's own search goes on to six places where no such ref can be.
+    fn read_packed_ref(&self, name: &str) -> Result<Option<Oid>> {
+        let cannot = || format!("cannot read ref {name}");
+        let packed = self
+            .gix
+            .refs
+            .cached_packed_buffer()
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(cannot)?;
+        let Some(packed) = packed else {
+            return Ok(None);
+        };
+        let found = packed
+            .try_find(name)
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(cannot)?;
+        Ok(found.map(|found| found.object()))
     }
 
     /// Moves a ref by writing it ourselves, where the caller alone in all of ours may do so.

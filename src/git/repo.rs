@@ -14,6 +14,8 @@ use crate::error::UserError;
 pub struct Repo {
     pub(super) gix: gix::Repository,
     pub(super) trees: RefCell<HashMap<Oid, Vec<u8>>>,
+    /// Where loose objects go.
+    pub(super) objects_dir: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
     work_dir: Option<PathBuf>,
@@ -68,12 +70,19 @@ impl Repo {
             path.canonicalize()
                 .with_context(|| format!("cannot resolve {}", path.display()))
         };
-        let (git_dir, common_dir) = (absolute(gix.git_dir())?, absolute(gix.common_dir())?);
+        let git_dir = absolute(gix.git_dir())?;
+        let common_dir = match gix.common_dir() == gix.git_dir() {
+            true => git_dir.clone(),
+            false => absolute(gix.common_dir())?,
+        };
         include_own_config(&mut gix, &git_dir, &common_dir);
         // It knows a base by its pack's place in a table: once packs were merged under a process that lives on,
         // another pack takes the place, and gix returns another object's content for an id, unchecked.
         gix.objects.unset_pack_cache();
+        let objects_dir = std::path::absolute(gix.objects.store_ref().path())
+            .context("cannot resolve the object store")?;
         Ok(Self {
+            objects_dir,
             git_dir,
             common_dir,
             work_dir: gix.workdir().map(absolute).transpose()?,
@@ -181,8 +190,20 @@ impl Repo {
 
     /// Returns the user's name and address for commits, `None` where none is configured.
     pub fn identity(&self) -> Option<(String, String)> {
-        let signature = self.gix.committer()?.ok()?;
-        Some((signature.name.to_string(), signature.email.to_string()))
+        // gix's own answer brings the time of day along, for which it reads the directory of all time zones.
+        let first = |keys: &[&str]| keys.iter().find_map(|key| self.config(key));
+        let name = first(&[
+            "committer.name",
+            "user.name",
+            "gitoxide.committer.nameFallback",
+        ])?;
+        let email = first(&[
+            "committer.email",
+            "user.email",
+            "gitoxide.user.emailFallback",
+            "gitoxide.committer.emailFallback",
+        ])?;
+        Some((name, email))
     }
 
     /// Returns the branch that is checked out in the opened worktree, `None` when detached.

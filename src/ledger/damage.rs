@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::cache;
 use super::files::{self, Broken};
 use super::hold::{self, Hold};
 use super::layout::{Place, ROOT};
 use super::remote::SEEN;
-use super::snapshot::{Changed, Snapshot, cache_path, check_file, compare};
+use super::snapshot::{Changed, Snapshot, check_file, compare};
 use super::spool::Spool;
 use super::{Ledger, store};
 use crate::clock;
@@ -321,8 +322,8 @@ impl Ledger {
     /// Returns caches of the ledger that cannot be read, which anyone may delete.
     pub fn broken_caches(repo: &Repo) -> Vec<PathBuf> {
         let mut broken = Vec::new();
-        if Snapshot::is_cache_broken(repo) {
-            broken.push(cache_path(repo));
+        if cache::is_broken(repo) {
+            broken.push(cache::path(repo));
         }
         broken.extend(super::events::broken(repo));
         for name in ["watch", "pace"] {

@@ -160,6 +160,8 @@ struct StatusFile {
     #[serde(default, skip_serializing_if = "is_zero")]
     failures: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
+    conflicts: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
     takeovers: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -211,6 +213,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         head: file.head,
         commit: file.commit,
         failures: file.failures,
+        conflicts: file.conflicts,
         takeovers: file.takeovers,
         reason: file.reason,
         findings: file.findings,
@@ -234,6 +237,7 @@ pub fn render_status(status: &Status) -> String {
         head: status.head,
         commit: status.commit,
         failures: status.failures,
+        conflicts: status.conflicts,
         takeovers: status.takeovers,
         reason: status.reason,
         findings: status.findings,

@@ -49,15 +49,30 @@ impl Hold {
 
     /// Notes that the ledger is about to be moved.
     pub(super) fn enter(&self, repo: &Repo, name: &str) -> Result<()> {
-        match repo.read_ref(name)? {
-            Some(tip) => self.lock.set_note(&Note { busy: true, tip }.write(name)),
-            None => Ok(()),
-        }
+        note_tip(repo, &self.lock, name, true)
     }
 
-    /// Notes the tip that is left to the next holder, after everybody was told.
+    /// Notes that the ledger is about to be moved from a tip that was just read.
+    pub(super) fn enter_from(&self, tip: Option<Oid>, name: &str) -> Result<()> {
+        self.note(tip, name, true)
+    }
+
+    /// Notes the tip that is left to the next holder, after everybody was told. Whoever moved the ledger on since
+    /// it was read has built on it, or set it back.
+    pub(super) fn end_at(&self, tip: Option<Oid>, name: &str) -> Result<()> {
+        self.note(tip, name, false)
+    }
+
+    /// Notes the tip that the ledger's branch is at, after everybody was told.
     pub(super) fn end(&self, repo: &Repo, name: &str) -> Result<()> {
         note_tip(repo, &self.lock, name, false)
+    }
+
+    fn note(&self, tip: Option<Oid>, name: &str, busy: bool) -> Result<()> {
+        match tip {
+            Some(tip) => self.lock.set_note(&Note { busy, tip }.write(name)),
+            None => Ok(()),
+        }
     }
 
     /// Notes the tip that is left to the next holder, without having looked at who waits: a holder that was

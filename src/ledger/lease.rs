@@ -45,9 +45,8 @@ impl Ledger {
 
     /// Returns whether this machine holds any claim.
     pub fn holds_claims(&self) -> bool {
-        self.board().tasks.values().any(|task| {
-            task.status.state.is_held() && task.status.machine.as_ref() == Some(&self.machine)
-        })
+        let mut held = self.board().tasks.like(|task| task.state.is_held());
+        held.any(|task| task.status.machine.as_ref() == Some(&self.machine))
     }
 
     /// Renews the lease of all claims of this machine, and returns until when they hold, for people to read.
@@ -171,8 +170,7 @@ impl Ledger {
 
     /// Returns what each machine's lease says; a text that differs after each renewal.
     fn leases(&self) -> Result<BTreeMap<MachineId, String>> {
-        let held = |task: &&crate::model::Task| task.status.state.is_held();
-        let machines = self.board().tasks.values().filter(held);
+        let machines = self.board().tasks.like(|task| task.state.is_held());
         let mut leases = BTreeMap::new();
         for machine in machines.filter_map(|task| task.status.machine.clone()) {
             if leases.contains_key(&machine) {

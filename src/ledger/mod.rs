@@ -1,9 +1,9 @@
 //! The ledger branch as values: read into a [`crate::model::Board`], moved forward by decided operations.
 //!
 //! * [`layout`] says which path means what; [`files`] reads and writes each kind of file.
-//! * [`snapshot`] holds the board of one tip and follows the branch by tree differences.
+//! * [`snapshot`] holds the board of one tip and follows the branch by tree differences; `cache` is where it begins.
 //! * [`store`] opens the ledger; [`transact`] decides and commits under one lock, with a compare-and-swap
-//!   underneath it, for all whose intents wait in the `spool`.
+//!   underneath it, for all whose intents wait in the `spool` (`combine`).
 //! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
 //! * `tree` writes what a decision changes; [`lease`] keeps a machine's claims alive and watches others'.
 //! * [`pack`] keeps what all that writes from filling the disk.
@@ -14,7 +14,9 @@
 //! * [`damage`] finds what is broken and puts good versions back; [`choice`] is between two ledgers where only a
 //!   person can choose.
 
+mod cache;
 pub mod choice;
+mod combine;
 pub mod damage;
 pub mod events;
 pub mod files;

@@ -158,7 +158,7 @@ impl Ledger {
                 pace = Pace::load(&self.repo);
                 pace.won(took, lost.max(met));
                 pace.save(&self.repo);
-                self.snapshot.save_after_writing(&self.repo);
+                self.snapshot.save_if_worth_it(&self.repo);
                 decided.settle(matters);
                 return Ok(());
             }

@@ -4,33 +4,19 @@
 //! was made from, and what changed since is read from the objects themselves. Unreadable is never empty.
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
+use super::cache::{Cached, Stamp};
 use super::files::{self, Broken};
 use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TaskId, TeamSpec,
-    Tested,
+    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
 };
 
-/// Files read anew beyond which the cache is worth writing: a reader would have to read them again.
-const WORTH_CACHING: usize = 32;
-
-/// Files written beyond which a writer renews the cache: it costs as much as many transitions.
-const WORTH_RENEWING: usize = 512;
-
-/// First bytes of the cache; changes with everything that changes its meaning.
-const MAGIC: &[u8] = b"git-orch snapshot 2\n";
-
-/// What it begins with in every version.
-const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
-
-/// Returns where the cache is.
-pub(super) fn cache_path(repo: &Repo) -> std::path::PathBuf {
-    repo.orch_dir().join("snapshot")
-}
+/// Files that one is behind before the cache is worth writing, and how many more for each so many tasks: writing it
+/// costs as much as reading about half as many files.
+const WORTH_CACHING: (usize, usize) = (8, 128);
 
 /// What the ledger says at one tip.
 #[derive(Debug, Clone, Default)]
@@ -41,30 +27,30 @@ pub struct Snapshot {
     pub tree: Option<Oid>,
     /// Its meaning.
     pub board: Board,
-    /// Files read since the cache was last written.
+    /// When the tip was committed, in seconds since 1970.
+    time: i64,
+    /// Files read or written since the cache was last written.
     unsaved: usize,
+    /// The cache as last read or written.
+    cache: Stamp,
 }
 
 impl Snapshot {
     /// Reads the cache; an empty snapshot where there is none that can be used.
     pub fn load_cached(repo: &Repo) -> Self {
-        let bytes = crate::git::files::read_if_exists(&cache_path(repo))
-            .ok()
-            .flatten();
-        bytes.and_then(|bytes| decode(&bytes)).unwrap_or_default()
-    }
-
-    /// Returns whether there is a cache of this version that cannot be read.
-    pub(super) fn is_cache_broken(repo: &Repo) -> bool {
-        match crate::git::files::read_if_exists(&cache_path(repo)) {
-            Ok(Some(bytes)) => {
-                // One of another version is read by nobody and written over in time.
-                let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
-                !of_another && decode(&bytes).is_none()
-            }
-            Ok(None) => false,
-            Err(_) => true,
-        }
+        let cache = Stamp::of(repo);
+        let cached = Cached::load(repo).map(|cached| Self {
+            tip: Some(cached.tip),
+            tree: Some(cached.tree),
+            time: cached.time,
+            board: cached.board,
+            unsaved: 0,
+            cache,
+        });
+        cached.unwrap_or(Self {
+            cache,
+            ..Self::default()
+        })
     }
 
     /// Brings the snapshot to a tip.
@@ -76,14 +62,36 @@ impl Snapshot {
         if self.tip == Some(tip) {
             return Ok(());
         }
-        let tree = repo.read_commit(tip)?.tree;
+        // What others have written meanwhile is nearer than what is here, or not much further.
+        let renewed = self.tip.is_some() && Stamp::of(repo) != self.cache;
+        if renewed {
+            let mut nearer = Self::load_cached(repo);
+            self.cache = nearer.cache;
+            if nearer.tip.is_some() && nearer.go(repo, tip).is_ok() {
+                *self = nearer;
+                return Ok(());
+            }
+        }
+        self.go(repo, tip)
+    }
+
+    /// Goes from where the snapshot is to a tip.
+    fn go(&mut self, repo: &Repo, tip: Oid) -> Result<()> {
+        if self.tip == Some(tip) {
+            return Ok(());
+        }
+        let commit = repo.read_commit(tip)?;
+        let tree = commit.tree;
         let mut changes = Vec::new();
         match compare(repo, self.tree, Some(tree), "", &mut changes) {
             Ok(()) => {}
             // The old tree may have been pruned after a rewrite of history: begin anew.
             Err(_) if self.tree.is_some() => {
-                let mut anew = Self::default();
-                anew.follow(repo, tip)?;
+                let mut anew = Self {
+                    cache: self.cache,
+                    ..Self::default()
+                };
+                anew.go(repo, tip)?;
                 *self = anew;
                 return Ok(());
             }
@@ -95,17 +103,21 @@ impl Snapshot {
         for place in &news.gone {
             forget(&mut self.board, place);
         }
-        for fact in news.facts {
-            learn(&mut self.board, fact);
-        }
-        self.moved(tip, tree);
+        learn_all(&mut self.board, news.facts);
+        self.moved(tip, tree, commit.time);
         Ok(())
     }
 
     /// Notes that the board has been brought to a commit by our own writing.
-    pub fn moved(&mut self, tip: Oid, tree: Oid) {
+    pub fn moved(&mut self, tip: Oid, tree: Oid, time: i64) {
         self.tip = Some(tip);
         self.tree = Some(tree);
+        self.time = time;
+    }
+
+    /// Returns when the tip was committed; 0 where there is none.
+    pub fn time(&self) -> i64 {
+        self.time
     }
 
     /// Notes files that were written, so that the cache is renewed in time.
@@ -113,93 +125,18 @@ impl Snapshot {
         self.unsaved += files;
     }
 
-    /// Writes the cache after reading, if it is far enough behind.
-    pub fn save_after_reading(&mut self, repo: &Repo) {
-        self.save_beyond(WORTH_CACHING, repo);
-    }
-
-    /// Writes the cache after writing, if it is far enough behind.
-    pub fn save_after_writing(&mut self, repo: &Repo) {
-        self.save_beyond(WORTH_RENEWING, repo);
-    }
-
-    /// Failing to write is no error, since it is only a cache.
-    fn save_beyond(&mut self, worth: usize, repo: &Repo) {
-        if self.unsaved >= worth
-            && let Some(bytes) = encode(self)
-            && crate::git::files::replace(&cache_path(repo), &bytes).is_ok()
+    /// Writes the cache if it is far enough behind: whoever reads or writes next begins there. Failing to write is
+    /// no error, since it is only a cache.
+    pub fn save_if_worth_it(&mut self, repo: &Repo) {
+        let (least, tasks) = WORTH_CACHING;
+        if self.unsaved >= least + self.board.tasks.len() / tasks
+            && let (Some(tip), Some(tree)) = (self.tip, self.tree)
+            && Cached::save(repo, (tip, tree, self.time), &self.board)
         {
             self.unsaved = 0;
+            self.cache = Stamp::of(repo);
         }
     }
-}
-
-/// The cache's content, its rows written by reference and read as values.
-#[derive(Serialize, Deserialize)]
-struct Cached<T> {
-    tip: [u8; 20],
-    tree: [u8; 20],
-    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
-    head: String,
-    tested: Option<Tested>,
-    assemblies: u32,
-    tasks: Vec<T>,
-}
-
-/// A task as an entry of the board's map. Ten thousand rows are megabytes, which a process that lives for
-/// milliseconds had better not move: a list of whole entries becomes the map without being copied first.
-struct Row(TaskId, Task);
-
-impl<'de> Deserialize<'de> for Row {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let task = Task::deserialize(from)?;
-        Ok(Self(task.id.clone(), task))
-    }
-}
-
-type Head = (
-    Settings,
-    Vec<PhaseSpec>,
-    Vec<TeamSpec>,
-    Vec<(AgentId, AgentRecord)>,
-);
-
-fn encode(snapshot: &Snapshot) -> Option<Vec<u8>> {
-    let board = &snapshot.board;
-    let teams: Vec<&TeamSpec> = board.teams.values().collect();
-    let agents: Vec<_> = board.agents.iter().collect();
-    let cached = Cached {
-        tip: snapshot.tip?.as_slice().try_into().ok()?,
-        tree: snapshot.tree?.as_slice().try_into().ok()?,
-        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
-        tested: board.tested.clone(),
-        assemblies: board.assemblies,
-        tasks: board.tasks.values().collect(),
-    };
-    postcard::to_extend(&cached, MAGIC.to_vec()).ok()
-}
-
-fn decode(bytes: &[u8]) -> Option<Snapshot> {
-    let cached: Cached<Row> = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
-    let (settings, phases, teams, agents): Head = serde_json::from_str(&cached.head).ok()?;
-    Some(Snapshot {
-        tip: Some(Oid::from_bytes_or_panic(&cached.tip)),
-        tree: Some(Oid::from_bytes_or_panic(&cached.tree)),
-        board: Board {
-            settings,
-            phases,
-            teams: teams.into_iter().map(|team| (team.id, team)).collect(),
-            agents: agents.into_iter().collect(),
-            tasks: cached
-                .tasks
-                .into_iter()
-                .map(|Row(id, task)| (id, task))
-                .collect(),
-            tested: cached.tested,
-            assemblies: cached.assemblies,
-        },
-        unsaved: 0,
-    })
 }
 
 /// A path whose blob differs between two trees; `None` where it is gone.
@@ -363,7 +300,7 @@ fn forget(board: &mut Board, place: &Place) {
             }
         }
         Place::Status(place) => {
-            if let Some(task) = board.tasks.get_mut(&place.id)
+            if let Some(mut task) = board.tasks.get_mut(&place.id)
                 && task.team == place.team
             {
                 task.status = Status::default();
@@ -407,6 +344,21 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
     })
 }
 
+/// Learns facts in their order; many new tasks come in at once.
+fn learn_all(board: &mut Board, facts: Vec<Fact>) {
+    let mut new = Vec::new();
+    for fact in facts {
+        match fact {
+            Fact::Task(task) if !board.tasks.contains_key(&task.id) => new.push(*task),
+            fact => {
+                board.tasks.extend(std::mem::take(&mut new));
+                learn(board, fact);
+            }
+        }
+    }
+    board.tasks.extend(new);
+}
+
 fn learn(board: &mut Board, fact: Fact) {
     match fact {
         Fact::Settings(settings) => board.settings = settings,
@@ -418,16 +370,16 @@ fn learn(board: &mut Board, fact: Fact) {
         Fact::Agent(agent, record) => {
             board.agents.insert(agent, record);
         }
-        Fact::Task(mut row) => {
-            if let Some(old) = board.tasks.remove(&row.id) {
-                row.status = old.status;
+        Fact::Task(mut task) => {
+            if let Some(old) = board.tasks.get(&task.id) {
+                task.status = old.status.clone();
             }
-            board.tasks.insert(row.id.clone(), *row);
+            board.tasks.insert(*task);
         }
         Fact::Assembly(number) => board.assemblies = board.assemblies.max(number),
         Fact::Status(place, status) => {
             // A status without its task is kept on the ledger and means nothing.
-            if let Some(task) = board.tasks.get_mut(&place.id) {
+            if let Some(mut task) = board.tasks.get_mut(&place.id) {
                 task.status = *status;
             }
         }

@@ -32,12 +32,12 @@ impl Ledger {
     /// There is no ledger, or a file of it is broken.
     pub fn open(repo: Repo, actor: Actor) -> Result<Self> {
         let mut ledger = Self::closed(repo, actor);
-        if ledger.repo.read_ref(&ledger.name)?.is_none() {
+        let Some(tip) = ledger.repo.read_ref(&ledger.name)? else {
             return Err(no_ledger(ledger.branch()).into());
-        }
+        };
         ledger.snapshot = Snapshot::load_cached(&ledger.repo);
-        ledger.refresh()?;
-        ledger.snapshot.save_after_reading(&ledger.repo);
+        ledger.snapshot.follow(&ledger.repo, tip)?;
+        ledger.snapshot.save_if_worth_it(&ledger.repo);
         Ok(ledger)
     }
 

@@ -1,7 +1,6 @@
 //! Deciding and committing: one lock, a compare-and-swap underneath it, and a retry around all of it.
 //!
-//! Whoever gets the lock carries out what waits in the spool together with its own, a commit each, and moves
-//! the ledger once (flat combining): nobody is overtaken for long, and a hundred writers cost one move.
+//! Who carries out whose operations under the lock is told in `combine`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,11 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use super::hold::Hold;
-use super::spool::{Answer, Letter, Spool, Waiter, Waiting};
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::Oid;
-use crate::git::files::Lock;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::model::{Actor, Change, Edit, Intent, Op, OpId, Refusal, RefusalKind, Status, TaskId};
@@ -126,143 +123,6 @@ impl Ledger {
         Ok(outcomes)
     }
 
-    fn carry_out_together(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
-        let path = self.repo.orch_dir().join("lock");
-        let seen = self.snapshot.tip.map(|tip| tip.to_string());
-        let seen = seen.unwrap_or_default();
-        let letter = |intent| Letter {
-            seen: seen.clone(),
-            intent,
-        };
-        let letters: Vec<Letter> = intents.into_iter().map(letter).collect();
-        if let Some(lock) = Lock::take(&path)? {
-            return self.hold(lock, &letters);
-        }
-        let spool = Spool::of(&self.repo);
-        let left: Result<Vec<Waiting>> = letters.iter().map(|letter| spool.leave(letter)).collect();
-        let lock = Lock::wait(&path)?;
-        // Where the spool cannot be written, the lock alone will do.
-        let Ok(mut left) = left else {
-            return self.hold(lock, &letters);
-        };
-        let mut outcomes: Vec<Option<Result<Done, Refusal>>> = Vec::new();
-        for waiting in &mut left {
-            outcomes.push(waiting.answer()?.map(read_answer).transpose()?);
-        }
-        if outcomes.iter().any(Option::is_none) {
-            // Nobody has served us, so we serve everybody: ours lie in the spool with the others.
-            self.hold(lock, &[])?;
-            for (outcome, waiting) in outcomes.iter_mut().zip(&mut left) {
-                if outcome.is_none() {
-                    *outcome = waiting.answer()?.map(read_answer).transpose()?;
-                }
-            }
-        }
-        if outcomes.iter().any(Option::is_none) {
-            // Somebody has cleared the spool away, or it could not take the answer: the lock alone will do.
-            let unserved = |outcome: &&mut Option<_>| outcome.is_none();
-            let mine = letters.iter().zip(&outcomes);
-            let mine: Vec<Letter> = mine
-                .filter(|(_, outcome)| outcome.is_none())
-                .map(|(letter, _)| letter.clone())
-                .collect();
-            let lock = Lock::wait(&path)?;
-            for letter in &mine {
-                spool.withdraw(letter)?;
-            }
-            let done = self.hold(lock, &mine)?;
-            for (outcome, done) in outcomes.iter_mut().filter(unserved).zip(done) {
-                *outcome = Some(done);
-            }
-        }
-        Ok(outcomes.into_iter().flatten().collect())
-    }
-
-    /// Carries out own intents and all that wait, as the holder of the lock; returns the outcomes of its own.
-    fn hold(&mut self, lock: Lock, own: &[Letter]) -> Result<Vec<Result<Done, Refusal>>> {
-        let waiters = Spool::of(&self.repo).waiters();
-        let hold = Hold::begin(&self.repo, lock, &self.name)?;
-        if hold.was_interrupted() {
-            if self.remote().is_some() {
-                let remote = self.require_remote()?;
-                self.fetch_ledger(&hold, &remote)?;
-            }
-            self.refresh()?;
-        }
-        let of_own = own.len();
-        let mut matters = Vec::with_capacity(of_own + waiters.len());
-        for letter in own
-            .iter()
-            .chain(waiters.iter().map(|waiter| &waiter.letter))
-        {
-            let outcome = match hold.was_interrupted() {
-                // A holder before us did not come to its end: it may have carried this out already.
-                true => {
-                    let seen = Oid::from_hex(letter.seen.as_bytes()).ok();
-                    self.find_done(&letter.intent.id, seen)?.map(Ok)
-                }
-                false => None,
-            };
-            matters.push(Matter {
-                intent: letter.intent.clone(),
-                outcome,
-            });
-        }
-        let served = self.serve(&hold, &mut matters);
-        if served.is_err() {
-            // What was decided on in vain is forgotten; if that fails too, the next reading says why.
-            let _ = self.refresh();
-        }
-        let theirs = matters.split_off(of_own);
-        let told = self.answer(waiters, theirs, served.as_ref().err());
-        // Whoever could not be told asks again, and what came of a failure is not known: then the note goes
-        // on saying so, and the next holder looks for the operations' ids.
-        served?;
-        if told {
-            // The ledger has moved; without the note the next holder looks for longer and nothing worse.
-            let _ = hold.end(&self.repo, &self.name);
-        }
-        let unknown = || anyhow::anyhow!("an intent was left undecided");
-        matters
-            .into_iter()
-            .map(|matter| matter.outcome.ok_or_else(unknown))
-            .collect()
-    }
-
-    /// Tells those who waited; returns whether all were told. Whoever gets no answer tries by itself.
-    fn answer(
-        &self,
-        waiters: Vec<Waiter>,
-        matters: Vec<Matter>,
-        error: Option<&anyhow::Error>,
-    ) -> bool {
-        let mut told = true;
-        for (waiter, matter) in waiters.into_iter().zip(matters) {
-            let answer = match (matter.outcome, error) {
-                // What has an outcome is settled, whatever failed after it.
-                (Some(Ok(done)), _) => Answer::Done(Box::new(done)),
-                (Some(Err(refusal)), _) => Answer::Refused(refusal),
-                // All of them would run into the same silence, one after another.
-                (_, Some(error)) if error.is::<super::Unreachable>() => {
-                    let user = error.downcast_ref::<UserError>();
-                    Answer::Failed {
-                        message: user
-                            .map_or_else(|| format!("{error:#}"), |user| user.message.clone()),
-                        hints: user.map(|user| user.hints.clone()).unwrap_or_default(),
-                        unreachable: true,
-                    }
-                }
-                _ => {
-                    told = false;
-                    continue;
-                }
-            };
-            // Who cannot be told finds out by trying again: the ledger knows the operation's id.
-            told &= waiter.answer(&answer).is_ok();
-        }
-        told
-    }
-
     /// Looks for an operation of unknown result in the ledger as last read, down to a commit that it cannot be
     /// in.
     ///
@@ -328,27 +188,29 @@ impl Ledger {
     }
 
     /// Decides all matters that have no outcome yet, a commit each, and moves the ledger to the last.
-    fn serve(&mut self, hold: &Hold, matters: &mut [Matter]) -> Result<()> {
+    pub(super) fn serve(&mut self, hold: &Hold, matters: &mut [Matter]) -> Result<()> {
         self.refresh()?;
         if self.remote().is_some() {
             return self.serve_remote(hold, matters);
         }
         for attempt in 0..MOST_TRIES {
-            self.refresh()?;
+            if attempt > 0 {
+                self.refresh()?;
+            }
             let old = self.snapshot.tip;
             let decided = self.decide_all(matters)?;
             let Some(new) = self.snapshot.tip.filter(|new| Some(*new) != old) else {
                 decided.settle(matters);
                 return Ok(());
             };
-            hold.enter(&self.repo, &self.name)?;
+            hold.enter_from(old, &self.name)?;
             let message = decided.message();
             match self
                 .repo
                 .swap_alone(hold.lock(), &self.name, old, new, &message)?
             {
                 Swap::Won => {
-                    self.snapshot.save_after_writing(&self.repo);
+                    self.snapshot.save_if_worth_it(&self.repo);
                     decided.settle(matters);
                     return Ok(());
                 }
@@ -383,11 +245,9 @@ impl Ledger {
             let outcome = match self.snapshot.board.decide(intent) {
                 Ok(Some(change)) => {
                     self.refuse_if_checked_out()?;
-                    let (commit, tree) = self.write_commit(intent, &change)?;
-                    for edit in &change.edits {
-                        self.snapshot.board.absorb(edit);
-                    }
-                    self.snapshot.moved(commit, tree);
+                    let (commit, tree, time) = self.write_commit(intent, &change)?;
+                    self.snapshot.board.absorb_all(&change.edits);
+                    self.snapshot.moved(commit, tree, time);
                     self.snapshot.count_written(change.edits.len());
                     let done = done(commit, &change);
                     decided.pushes.extend(self.pushes(intent, &done)?);
@@ -438,7 +298,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn write_commit(&self, intent: &Intent, change: &Change) -> Result<(Oid, Oid)> {
+    fn write_commit(&self, intent: &Intent, change: &Change) -> Result<(Oid, Oid, i64)> {
         let tree = self.write_files(&change.edits)?;
         let run = match change.edits.iter().find_map(edited_run) {
             Some(run) => run,
@@ -457,19 +317,16 @@ impl Ledger {
             ),
             None => committer.clone(),
         };
-        let parent_time = match self.snapshot.tip {
-            Some(tip) => self.repo.read_commit(tip)?.time,
-            None => 0,
-        };
+        let time = intent.time.0.max(self.snapshot.time());
         let commit = self.repo.write_commit(&NewCommit {
             tree,
             parents: self.snapshot.tip.as_slice(),
             author: &author,
             committer: &committer,
-            time: intent.time.0.max(parent_time),
+            time,
             message: &change.event.message(intent, &run),
         })?;
-        Ok((commit, tree))
+        Ok((commit, tree, time))
     }
 }
 
@@ -523,29 +380,6 @@ fn done(commit: Oid, change: &Change) -> Done {
         subject: change.event.subject(),
         tasks: change.event.tasks.clone(),
         status: status.map(|status| (**status).clone()),
-    }
-}
-
-fn read_answer(answer: Answer) -> Result<Result<Done, Refusal>> {
-    match answer {
-        Answer::Done(done) => Ok(Ok(*done)),
-        Answer::Refused(refusal) => Ok(Err(refusal)),
-        Answer::Failed {
-            message,
-            hints,
-            unreachable,
-        } => {
-            let error = UserError {
-                message,
-                hints,
-                exit: Exit::Failed,
-            };
-            Err(if unreachable {
-                anyhow::Error::new(super::Unreachable).context(error)
-            } else {
-                error.into()
-            })
-        }
     }
 }
 

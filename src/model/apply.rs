@@ -110,6 +110,9 @@ impl Board {
             Op::Reject(task, head, reason, findings) => {
                 self.reject(intent, task, head, reason, findings)
             }
+            Op::Conflict(task, head, reason, findings) => {
+                self.conflict(intent, task, head, reason, findings)
+            }
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
@@ -135,6 +138,29 @@ impl Board {
     }
 
     /// Brings the board to what a change has written.
+    pub fn absorb_all(&mut self, edits: &[Edit]) {
+        // A new plan's tasks come in at once; in its turn each takes the place of itself.
+        let new = edits.iter().filter_map(|edit| match edit {
+            Edit::PutTask {
+                spec,
+                order,
+                digest,
+                sharded,
+            } if !self.tasks.contains_key(&spec.id) => {
+                Some(Task::from_spec(spec, *order, *sharded, *digest))
+            }
+            _ => None,
+        });
+        let new: Vec<Task> = new.collect();
+        if new.len() > 1 {
+            self.tasks.extend(new);
+        }
+        for edit in edits {
+            self.absorb(edit);
+        }
+    }
+
+    /// Brings the board to what one edit has written.
     pub fn absorb(&mut self, edit: &Edit) {
         match edit {
             Edit::PutSettings(settings) => self.settings = settings.clone(),
@@ -144,7 +170,7 @@ impl Board {
             }
             Edit::RemoveTeam(team) => {
                 self.teams.remove(team);
-                self.tasks.retain(|_, task| task.team != *team);
+                self.tasks.retain(|task| task.team != *team);
                 self.agents.retain(|agent, _| agent.team != *team);
             }
             Edit::PutTask {
@@ -154,13 +180,13 @@ impl Board {
                 sharded,
             } => {
                 let mut row = Task::from_spec(spec, *order, *sharded, *digest);
-                if let Some(old) = self.tasks.remove(&spec.id) {
-                    row.status = old.status;
+                if let Some(old) = self.tasks.get(&spec.id) {
+                    row.status = old.status.clone();
                 }
-                self.tasks.insert(spec.id.clone(), row);
+                self.tasks.insert(row);
             }
             Edit::PutOrder(task, order) => {
-                if let Some(task) = self.tasks.get_mut(task) {
+                if let Some(mut task) = self.tasks.get_mut(task) {
                     task.order = *order;
                 }
             }
@@ -171,7 +197,7 @@ impl Board {
                 self.agents.insert(*agent, record.clone());
             }
             Edit::PutStatus(task, status) => {
-                if let Some(task) = self.tasks.get_mut(task) {
+                if let Some(mut task) = self.tasks.get_mut(task) {
                     task.status = (**status).clone();
                 }
             }

@@ -22,7 +22,7 @@ impl Board {
                 .map(|other| (other, true))
                 .collect()
         } else {
-            let others = self.tasks.values().filter(waits);
+            let others = self.waiting().filter(waits);
             others
                 .filter_map(|other| self.needs(task, other, &before))
                 .collect()
@@ -46,8 +46,14 @@ impl Board {
             return built_on
                 .any(|dependency| self.tasks.get(&dependency.task).is_some_and(|t| waits(&t)));
         }
-        let mut others = self.tasks.values().filter(waits);
+        let mut others = self.waiting().filter(waits);
         others.any(|other| self.needs(task, other, &before).is_some())
+    }
+
+    /// Returns the work that waits for the assembler.
+    fn waiting(&self) -> impl Iterator<Item = &Task> {
+        self.tasks
+            .like(|task| matches!(task.state, State::Submitted | State::Accepted))
     }
 
     fn needs<'a>(

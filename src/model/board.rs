@@ -10,6 +10,7 @@ use super::spec::{
     Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 use super::state::{State, Status};
+use super::tasks::Tasks;
 
 /// The ledger's tip as values. Task specifications stay on the ledger; a [`Task`] has what decisions need.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,7 +24,7 @@ pub struct Board {
     /// `teams/<n>/agents/`; an agent without a record is fit for work.
     pub agents: BTreeMap<AgentId, AgentRecord>,
     /// `teams/<n>/tasks/` and `teams/<n>/status/`.
-    pub tasks: BTreeMap<TaskId, Task>,
+    pub tasks: Tasks,
     /// The newest commit of the integration branch that passed its test.
     pub tested: Option<Tested>,
     /// Number of the latest assembly report; 0 where there is none.
@@ -230,18 +231,16 @@ impl Board {
             }
         }
         let mut settled = vec![true; self.phases.len()];
-        for task in self.tasks.values() {
+        let is_done = |state: State| match gate {
+            Gate::Submitted => state.is_done() || state.is_final(),
+            Gate::Merged => state.is_final(),
+        };
+        for task in self.tasks.like(|task| !is_done(task.state)) {
             let phase = match &task.phase {
                 Some(name) => position.get(name),
                 None => first_of_team.get(&task.team),
             };
-            let done = match gate {
-                Gate::Submitted => task.status.state.is_done() || task.status.state.is_final(),
-                Gate::Merged => task.status.state.is_final(),
-            };
-            if let Some(i) = phase
-                && !done
-            {
+            if let Some(i) = phase {
                 settled[*i] = false;
             }
         }
@@ -284,8 +283,8 @@ impl Board {
         task.after.iter().find_map(|dependency| {
             let state = self
                 .tasks
-                .get(&dependency.task)
-                .map_or(State::Gap, |t| t.status.state);
+                .see(&dependency.task)
+                .map_or(State::Gap, |task| task.state);
             let enough = match dependency.coupling {
                 Coupling::Tight => state == State::Merged,
                 Coupling::Medium | Coupling::Loose => state.is_done(),
@@ -353,8 +352,8 @@ impl Board {
     /// Returns the task that an agent holds.
     pub fn held_by(&self, agent: AgentId) -> Option<&Task> {
         self.tasks
-            .values()
-            .find(|task| task.status.state.is_held() && task.status.agent == Some(agent))
+            .like(|task| task.state.is_held() && task.agent == Some(agent))
+            .next()
     }
 
     /// Returns why an agent gets no work for now, if it does not.
@@ -365,11 +364,7 @@ impl Board {
     /// Returns the number of held tasks per model tier (C2).
     pub fn held_per_model(&self) -> BTreeMap<String, u32> {
         let mut held = BTreeMap::new();
-        for task in self
-            .tasks
-            .values()
-            .filter(|task| task.status.state.is_held())
-        {
+        for task in self.tasks.like(|task| task.state.is_held()) {
             *held.entry(self.model_of(task)).or_insert(0) += 1;
         }
         held

@@ -28,12 +28,14 @@
 //! Where any coder will do, a task goes to the one that comes first by 5 to 7, then to the one that can do
 //! least besides, then to the lowest number.
 
+mod coders;
 mod explain;
 mod rank;
 mod standing;
 
 pub use explain::{Explanation, Other};
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,7 @@ use super::apply::Refusal;
 use super::board::{Board, Task};
 use super::ids::{AgentId, CommitId, TaskId, TeamId, Timestamp};
 use super::state::State;
+use super::tasks::Seen;
 
 /// What a claim may be for; what is left open is chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,41 +141,38 @@ impl Board {
         if let Some(agent) = wish.agent {
             self.require_agent(agent)?;
         }
-        let standing = Standing::of(self);
         if let Some(id) = &wish.task {
-            let task = self.require_task(id)?;
-            return self.choose_named(&standing, wish, task);
+            return self.choose_named(wish, self.require_task(id)?);
         }
         if let Some(held) = wish.agent.and_then(|agent| self.held_by(agent)) {
             return Err(self.holds_already(held));
         }
+        let standing = Standing::of(self, wish);
         let (first, hurdle) = standing.first(wish);
-        let choice = first.filter(|candidate| among(candidate.task)).or_else(|| {
-            let mut sorted = standing.ranked(wish, |task| standing.coder_for(task, wish.agent));
-            sorted.retain(|(_, candidate)| Some(candidate.task) != first.map(|c| c.task));
-            let mut sorted = sorted.into_iter().map(|(_, candidate)| candidate);
+        let is_among = |candidate: &Candidate<'_>| among(candidate.task());
+        let choice = first.filter(is_among).or_else(|| {
             // Nobody is there where there is no first.
-            first.and_then(|_| sorted.find(|candidate| among(candidate.task)))
+            let first = first?.task();
+            let mut sorted = standing.ranked(wish, |task| standing.coder_for(task, wish.agent));
+            sorted.retain(|(_, candidate)| candidate.task().id != first.id);
+            let mut sorted = sorted.into_iter().map(|(_, candidate)| candidate);
+            sorted.find(is_among)
         });
         match (choice, hurdle) {
             (Some(candidate), _) => Ok(Choice {
-                task: candidate.task,
+                task: candidate.task(),
                 agent: candidate.found.agent,
             }),
-            (None, Some((task, hurdle))) => Err(standing.refusal(task, wish, hurdle)),
+            (None, Some((seen, hurdle))) => Err(standing.refusal(seen.task(), wish, hurdle)),
             (None, None) => Err(self.nothing_for(wish)),
         }
     }
 
-    fn choose_named<'a>(
-        &'a self,
-        standing: &Standing<'a>,
-        wish: &Wish,
-        task: &'a Task,
-    ) -> Result<Choice<'a>, Refusal> {
+    fn choose_named<'a>(&'a self, wish: &Wish, task: &'a Task) -> Result<Choice<'a>, Refusal> {
         let agent = match wish.agent {
             Some(agent) => agent,
             None => {
+                let standing = Standing::of(self, &Wish::default());
                 let found = standing.coder_for(task, None);
                 let found = found.map_err(|hurdle| standing.refusal(task, wish, hurdle));
                 found?.agent
@@ -185,14 +185,14 @@ impl Board {
     /// Returns every task that is ready for a wish, as [`Board::choose`] would take them one after another;
     /// also those that a full wave or a paused agent keeps from being taken now.
     pub fn candidates(&self, wish: &Wish) -> Vec<&Task> {
-        let standing = Standing::of(self);
+        let standing = Standing::of(self, wish);
         let found = standing.ranked(wish, |task| match wish.agent {
             Some(agent) => standing.matched(task, agent).ok_or(Hurdle::Role),
             None => standing.coder_for(task, None),
         });
         found
             .into_iter()
-            .map(|(_, candidate)| candidate.task)
+            .map(|(_, candidate)| candidate.task())
             .collect()
     }
 
@@ -206,8 +206,7 @@ impl Board {
             [team] => format!("team {team} has no task that is ready"),
             teams => format!("teams {} have no task that is ready", teams.join(", ")),
         });
-        let waits = |task: &Task| task.status.state == State::Pending;
-        if self.tasks.values().any(waits) {
+        if self.tasks.seen().any(|task| task.state == State::Pending) {
             nothing.hint("git orch dispatch")
         } else {
             nothing.hint("git orch status")
@@ -226,9 +225,13 @@ impl Wish {
     }
 
     fn is_of_team(&self, task: &Task) -> bool {
+        self.is_about(task.team)
+    }
+
+    fn is_about(&self, team: TeamId) -> bool {
         match self.agent {
-            Some(agent) => task.team == agent.team,
-            None => self.teams.is_empty() || self.teams.contains(&task.team),
+            Some(agent) => team == agent.team,
+            None => self.teams.is_empty() || self.teams.contains(&team),
         }
     }
 }
@@ -237,28 +240,37 @@ impl<'a> Standing<'a> {
     /// Returns the first of all that a wish may get, and what is in the way of the first that it may not.
     ///
     /// One pass: whatever comes behind the best so far by its turn alone is not looked at any closer.
-    fn first(&self, wish: &Wish) -> (Option<Candidate<'a>>, Option<(&'a Task, Hurdle)>) {
+    fn first(&self, wish: &Wish) -> (Option<Candidate<'a>>, Option<(Seen<'a>, Hurdle)>) {
         let mut front: Vec<Candidate<'a>> = Vec::new();
         let mut hurdle = None;
-        for task in &self.ready {
-            if !wish.fits(task) {
+        let mut coders = self.coders(wish.agent);
+        for seen in &self.ready {
+            if wish.skills.is_some() && !wish.fits(seen.task()) {
                 continue;
             }
-            let turn = Turn::of(self, task);
+            let crew = self.place_of(seen.team);
+            let turn = Turn::of(crew.map(|crew| &self.crews()[crew]), seen);
             if front.first().is_some_and(|best| best.turn < turn) {
                 continue;
             }
-            match self.coder_for(task, wish.agent) {
+            match coders.coder_for(*seen, crew) {
                 Ok(found) => {
-                    let candidate = Candidate::new(task, found, turn);
+                    let candidate = Candidate::new(*seen, found, turn);
                     match front.first().map(|best| candidate.turn.cmp(&best.turn)) {
-                        Some(std::cmp::Ordering::Greater) => continue,
-                        Some(std::cmp::Ordering::Less) => front.clear(),
+                        Some(Ordering::Greater) => continue,
+                        Some(Ordering::Less) => front.clear(),
+                        Some(Ordering::Equal) if self.waiting.is_empty() => {
+                            // Nothing waits for any of them: the next that counts is at hand.
+                            if candidate.rank(0) < front[0].rank(0) {
+                                front[0] = candidate;
+                            }
+                            continue;
+                        }
                         _ => {}
                     }
                     front.push(candidate);
                 }
-                Err(found) => hurdle = hurdle.or(Some((*task, found))),
+                Err(found) => hurdle = hurdle.or(Some((*seen, found))),
             }
         }
         let waits = rank::waits(self, &front);
@@ -273,11 +285,12 @@ impl<'a> Standing<'a> {
         wish: &Wish,
         matched: impl Fn(&Task) -> Result<standing::Match, Hurdle>,
     ) -> Vec<(Rank, Candidate<'a>)> {
-        let ready = self.ready.iter().filter(|task| wish.fits(task));
+        let ready = self.ready.iter().filter(|seen| wish.fits(seen.task()));
         let found: Vec<Candidate<'a>> = ready
-            .filter_map(|task| {
-                let found = matched(task).ok()?;
-                Some(Candidate::new(task, found, Turn::of(self, task)))
+            .filter_map(|seen| {
+                let found = matched(seen.task()).ok()?;
+                let turn = Turn::of(self.crew(seen.team), seen);
+                Some(Candidate::new(*seen, found, turn))
             })
             .collect();
         let waits = rank::waits(self, &found);

@@ -56,9 +56,9 @@ impl Sightings {
         let lease = board.run().lease;
         let mut seen = BTreeMap::new();
         let mut expired = Vec::new();
-        for task in board.tasks.values() {
+        for task in board.tasks.like(|task| task.state.is_held()) {
             let status = &task.status;
-            let (true, Some(agent)) = (status.state.is_held(), status.agent) else {
+            let Some(agent) = status.agent else {
                 continue;
             };
             let of_machine = status.machine.as_ref();

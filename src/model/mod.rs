@@ -15,6 +15,7 @@ pub mod scope;
 pub mod spec;
 pub mod state;
 pub mod suite;
+pub mod tasks;
 pub mod template;
 pub mod train;
 
@@ -29,3 +30,4 @@ pub use spec::{
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
 };
 pub use state::{State, Status};
+pub use tasks::{Glance, Tasks};

@@ -106,6 +106,8 @@ pub enum Op {
     Cancel(TaskId, String),
     /// The assembler found it wanting: the submitted head, reason in a line, findings.
     Reject(TaskId, CommitId, String, String),
+    /// It does not merge: the submitted head, reason in a line, findings.
+    Conflict(TaskId, CommitId, String, String),
     /// It is in the integration branch: the submitted head and the commit that brought it in.
     Merge(TaskId, CommitId, CommitId),
     /// An assembly came to its end.

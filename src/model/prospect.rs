@@ -7,6 +7,7 @@ use super::choose::Wish;
 use super::ids::{PhaseName, TaskId};
 use super::spec::{Coupling, Dependency};
 use super::state::State;
+use super::tasks::Glance;
 
 impl Board {
     /// Returns the tasks of a wish's kind that are ready, at work or may become ready without a person doing
@@ -15,21 +16,19 @@ impl Board {
     /// Work that is handed in may always be merged, by whoever assembles.
     pub fn prospects(&self, wish: &Wish) -> Vec<&Task> {
         let stuck = self.stuck();
-        let lives = |task: &&Task| match task.status.state {
-            State::Ready | State::Failed | State::Claimed | State::InProgress => true,
-            State::Pending => !stuck.contains(&task.id),
-            _ => false,
+        let may_live = |task: &Glance| {
+            let state = task.state;
+            state.is_held() && state != State::Blocked
+                || matches!(state, State::Ready | State::Failed | State::Pending)
         };
-        let tasks = self.tasks.values().filter(|task| wish.fits(task));
+        let lives = |task: &&Task| task.status.state != State::Pending || !stuck.contains(&task.id);
+        let tasks = self.tasks.like(may_live).filter(|task| wish.fits(task));
         tasks.filter(lives).collect()
     }
 
     /// Returns the tasks that wait for a person: blocked, or pending behind something that never comes.
     fn stuck(&self) -> BTreeSet<&TaskId> {
-        let in_state = |state| {
-            let tasks = self.tasks.values();
-            tasks.filter(move |task: &&Task| task.status.state == state)
-        };
+        let in_state = |state| self.tasks.like(move |task| task.state == state);
         let mut stuck: BTreeSet<&TaskId> = in_state(State::Blocked).map(|task| &task.id).collect();
         loop {
             let before = stuck.len();
@@ -67,7 +66,7 @@ impl Board {
     fn phases_behind(&self, stuck: &BTreeSet<&TaskId>) -> BTreeSet<&PhaseName> {
         let held_up: BTreeSet<&PhaseName> = stuck
             .iter()
-            .filter_map(|id| self.phase_of(self.tasks.get(*id)?))
+            .filter_map(|id| self.phase_of(self.tasks.get(id)?))
             .map(|phase| &phase.name)
             .collect();
         let mut behind: BTreeSet<&PhaseName> = BTreeSet::new();
@@ -109,7 +108,7 @@ mod tests {
             let order = u32::try_from(order).unwrap();
             let mut task = Task::from_spec(&spec, order, false, 0);
             task.status.state = *state;
-            board.tasks.insert(id(name), task);
+            board.tasks.insert(task);
         }
         board
     }

@@ -141,6 +141,8 @@ pub struct Status {
     pub commit: Option<CommitId>,
     /// Attempts that failed or were rejected.
     pub failures: u32,
+    /// Times in a row that the submitted work did not merge.
+    pub conflicts: u32,
     /// Claims in a row that were taken from a machine whose lease had run out.
     pub takeovers: u32,
     /// Why it is blocked, failed, a gap or cancelled; one line.

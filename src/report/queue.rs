@@ -399,7 +399,7 @@ fn next<'a>(board: &'a Board, teams: &[TeamId], most: usize, now: Timestamp) -> 
         && let Ok(choice) = taken.choose(&wish)
     {
         let (id, agent) = (choice.task.id.clone(), choice.agent);
-        let Some((task, copy)) = board.tasks.get(&id).zip(taken.tasks.get_mut(&id)) else {
+        let Some((task, mut copy)) = board.tasks.get(&id).zip(taken.tasks.get_mut(&id)) else {
             break;
         };
         copy.status.state = State::Claimed;

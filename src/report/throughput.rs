@@ -102,7 +102,7 @@ mod tests {
         for (id, team) in [("a", 1), ("b", 2)] {
             let spec = TaskSpec::new(id.parse().unwrap(), TeamId(team), "x");
             let task = Task::from_spec(&spec, 0, false, 0);
-            board.tasks.insert(spec.id.clone(), task);
+            board.tasks.insert(task);
         }
         let of = |teams: &[TeamId]| {
             let mut counted = Throughput::default();

@@ -193,8 +193,8 @@ fn teams_of(board: &Board, wish: &Wish) -> Vec<TeamId> {
         Some(agent) => vec![agent.team],
         None => {
             let ready = |team: &&TeamId| {
-                let mut tasks = board.tasks.values();
-                tasks.any(|task| task.team == **team && task.status.state == State::Ready)
+                let mut tasks = board.tasks.seen();
+                tasks.any(|task| task.team == **team && task.state == State::Ready)
             };
             let wished = |team: &&TeamId| wish.teams.is_empty() || wish.teams.contains(team);
             board

@@ -69,6 +69,7 @@ impl Board {
         let mut status = next_status(task, intent, State::Ready);
         status.lease_until = None;
         status.takeovers = 0;
+        status.conflicts = 0;
         status.reason = Some(reason.to_owned());
         Ok(Some(transition(task, status, EventKind::Release, reason)))
     }

@@ -6,6 +6,9 @@ use crate::model::ids::{CommitId, TaskId};
 use crate::model::op::{Actor, Intent};
 use crate::model::state::State;
 
+/// Conflicts in a row after which work still goes back to a coder; after the next one a person must look.
+const MOST_CONFLICTS: u32 = 3;
+
 impl Board {
     pub(super) fn reject(
         &self,
@@ -28,6 +31,39 @@ impl Board {
         Ok(Some(change))
     }
 
+    /// Sends work back that does not merge, which is no failure of its coder: it tries twice to bring the two
+    /// together, then another coder does, then a person must look (merging.md 4.6).
+    pub(super) fn conflict(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        head: &CommitId,
+        reason: &str,
+        findings: &str,
+    ) -> Decision {
+        let task = self.require_submitted(intent, id, head)?;
+        let conflicts = task.status.conflicts + 1;
+        let (state, kind) = if conflicts <= MOST_CONFLICTS {
+            (State::Ready, EventKind::Reject)
+        } else {
+            (State::Blocked, EventKind::Escalate)
+        };
+        let mut status = next_status(task, intent, state);
+        status.conflicts = conflicts;
+        status.reason = Some(reason.to_owned());
+        status.findings = Some(findings.to_owned());
+        if state == State::Blocked {
+            status.agent = None;
+            status.machine = None;
+            status.lease_until = None;
+        }
+        let mut change = transition(task, status, kind, reason);
+        change.event.agent = task.status.agent;
+        change.event.head = Some(head.clone());
+        change.event.body = findings.to_owned();
+        Ok(Some(change))
+    }
+
     pub(super) fn merge(
         &self,
         intent: &Intent,
@@ -42,6 +78,7 @@ impl Board {
         let task = self.require_submitted(intent, id, head)?;
         let mut status = next_status(task, intent, State::Merged);
         status.commit = Some(commit.clone());
+        status.conflicts = 0;
         status.reason = None;
         status.findings = None;
         let mut change = transition(task, status, EventKind::Merge, &task.title);

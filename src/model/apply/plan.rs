@@ -8,6 +8,7 @@ use crate::model::ids::{PhaseName, TaskId, TeamId};
 use crate::model::op::{Actor, Intent, PlanChange};
 use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
+use crate::model::tasks::Glance;
 
 /// Entries of a directory beyond which its files get a second level (design.md 2).
 const SHARD_BEYOND: usize = 100;
@@ -222,9 +223,7 @@ impl Board {
             return Vec::new();
         }
         let mut next = self.clone();
-        for edit in edits {
-            next.absorb(edit);
-        }
+        next.absorb_all(edits);
         let states = next.phase_states(next.settings.gate);
         next.tasks
             .values()
@@ -348,7 +347,8 @@ impl Board {
         let mut edits = Vec::new();
         let (mut tasks, mut teams) = (Vec::new(), BTreeSet::new());
         let mut count = [0usize; 3];
-        for task in self.tasks.values() {
+        let moves = |task: &Glance| matches!(task.state, State::Pending | State::Failed);
+        for task in self.tasks.like(moves) {
             let (state, kind) = match task.status.state {
                 State::Pending
                     if self.waits_for(task).is_none() && self.may_start_phase(task, &states) =>

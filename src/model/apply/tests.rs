@@ -400,12 +400,13 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
     for (from, allowed) in ARROWS {
         for failures in [0, 1, 2] {
             let mut start = board();
-            let row = start.tasks.get_mut(&id("a")).unwrap();
+            let mut row = start.tasks.get_mut(&id("a")).unwrap();
             row.status.state = *from;
             row.status.agent = Some(agent("1.1"));
             row.status.attempt = Attempt(1);
             row.status.failures = failures;
             row.status.head = Some(CommitId(String::from("head-a-1")));
+            drop(row);
             let held = claim_of("a", "1.1", 1);
             let text = || String::from("x");
             let head = || CommitId(String::from("head-a-1"));

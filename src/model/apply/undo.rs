@@ -99,8 +99,8 @@ fn findings(undone: &Undone, summary: &str) -> String {
     let what_now = if undone.reverted {
         format!(
             "The branch's commits are still in the history, so merging the branch again brings nothing back: \
-             merge the integration branch into it, `git revert {}`, and change what was wrong.",
-            undone.tip
+             `git merge {tip}` (`git orch sync` first, if it is not here), `git revert {tip}`, and change what was wrong.",
+            tip = undone.tip
         )
     } else {
         String::from(

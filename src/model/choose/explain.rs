@@ -48,7 +48,7 @@ impl Board {
             Some(id) => Some(self.require_task(id)?),
             None => None,
         };
-        let standing = Standing::of(self);
+        let standing = Standing::of(self, &Wish::default());
         let open = Open {
             board: self,
             standing: &standing,
@@ -89,9 +89,9 @@ impl<'a> Open<'a, '_> {
             Ok(choice) => {
                 reasons.push(String::from("it is named"));
                 let found = self.standing.matched(task, choice.agent);
-                if let Some(found) = found {
-                    let candidate =
-                        Candidate::new(task, found, super::Turn::of(self.standing, task));
+                if let Some((found, seen)) = found.zip(self.board.tasks.see(&task.id)) {
+                    let turn = super::Turn::of(self.standing.crew(task.team), &seen);
+                    let candidate = Candidate::new(seen, found, turn);
                     let waits = waits(self.standing, &[candidate]);
                     reasons.extend(self.reasons(&candidate, waits[0]));
                 }
@@ -129,16 +129,16 @@ impl<'a> Open<'a, '_> {
         let held = self.wish.agent.and_then(|agent| self.board.held_by(agent));
         for (rank, candidate) in &ranked {
             let why = match (&explanation.chosen, held) {
-                (Ok(choice), _) if choice.task.id == candidate.task.id => continue,
+                (Ok(choice), _) if choice.task.id == candidate.task().id => continue,
                 (_, Some(held)) => self.board.holds_already(held).message,
                 _ => self.behind(rank, candidate, best, first),
             };
             explanation.others.push(Other {
-                task: candidate.task,
+                task: candidate.task(),
                 why,
             });
         }
-        let placed: Vec<&TaskId> = ranked.iter().map(|(_, c)| &c.task.id).collect();
+        let placed: Vec<&TaskId> = ranked.iter().map(|(_, c)| &c.task().id).collect();
         explanation.others.extend(self.outs(&placed));
         explanation
     }
@@ -218,7 +218,7 @@ impl<'a> Open<'a, '_> {
 
     /// Returns what speaks for a candidate, in the order in which it counts.
     fn reasons(&self, candidate: &Candidate<'_>, waits: u32) -> Vec<String> {
-        let (task, agent) = (candidate.task, candidate.found.agent);
+        let (task, agent) = (candidate.task(), candidate.found.agent);
         let mut found = vec![format!("priority {}", task.priority)];
         let crew = self.standing.crew(task.team);
         if let Some(crew) = crew {
@@ -267,8 +267,9 @@ impl<'a> Open<'a, '_> {
     }
 
     fn dependents(&self, task: &Task) -> usize {
-        let after = |other: &&&Task| other.after.iter().any(|d| d.task == task.id);
-        self.standing.waiting.iter().filter(after).count()
+        let others = self.standing.waiting.iter().map(|seen| seen.task());
+        let after = |other: &&Task| other.after.iter().any(|d| d.task == task.id);
+        others.filter(after).count()
     }
 
     fn lacks(&self, task: &Task, agent: AgentId) -> String {
@@ -284,7 +285,7 @@ impl<'a> Open<'a, '_> {
         best: &Rank,
         first: &Candidate<'_>,
     ) -> String {
-        let (task, agent, chosen) = (candidate.task, candidate.found.agent, &first.task.id);
+        let (task, agent, chosen) = (candidate.task(), candidate.found.agent, &first.task().id);
         let (turn, suit) = (&rank.turn, &rank.suit);
         if turn.elsewhere != best.turn.elsewhere
             && let Some(better) = candidate.found.better
@@ -292,10 +293,10 @@ impl<'a> Open<'a, '_> {
             return format!("{better}, which is free, suits it better than {agent}");
         }
         if turn.priority != best.turn.priority {
-            let (its, other) = (task.priority, first.task.priority);
+            let (its, other) = (task.priority, first.task().priority);
             return format!("priority {its}, and {chosen} has {other}");
         }
-        let (team, other) = (task.team, first.task.team);
+        let (team, other) = (task.team, first.task().team);
         if turn.load != best.turn.load {
             return format!("team {team} has more of its coders at work than team {other}");
         }

@@ -3,10 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::standing::{Match, Standing};
+use super::standing::{Crew, Match, Standing};
 use crate::model::board::Task;
 use crate::model::ids::{AgentId, TaskId, Timestamp};
 use crate::model::spec::Coupling;
+use crate::model::tasks::{Glance, Seen};
+
+/// Conflicts that a coder gets to resolve itself before another one is preferred (merging.md 4.6).
+const OWN_CONFLICTS: u32 = 2;
 
 /// What an agent has to do with a task already; least is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +19,7 @@ pub(super) enum Affinity {
     Warm,
     /// Nothing.
     None,
-    /// Its attempt failed.
+    /// Its attempt failed, or its work did not merge again and again.
     Failed,
 }
 
@@ -26,7 +30,7 @@ impl Affinity {
         let status = &task.status;
         if status.agent != Some(agent) || status.attempt.0 == 0 {
             Self::None
-        } else if status.failures > 0 && status.head.is_none() {
+        } else if status.failures > 0 && status.head.is_none() || status.conflicts > OWN_CONFLICTS {
             Self::Failed
         } else if status.takeovers > 0 {
             // Its machine was lost, and the warm worktree with it.
@@ -59,8 +63,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Returns the turn of a task that suits nobody else better.
-    pub(super) fn of(standing: &Standing<'_>, task: &Task) -> Self {
-        let crew = standing.crew(task.team);
+    pub(super) fn of(crew: Option<&Crew<'_>>, task: &Glance) -> Self {
         Self {
             elsewhere: false,
             priority: Reverse(task.priority),
@@ -83,19 +86,23 @@ pub(super) struct Rank {
 /// A task that may be claimed, and by whom.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
-    pub(super) task: &'a Task,
+    pub(super) seen: Seen<'a>,
     pub(super) found: Match,
     pub(super) turn: Turn,
 }
 
 impl<'a> Candidate<'a> {
-    pub(super) fn new(task: &'a Task, found: Match, turn: Turn) -> Self {
+    pub(super) fn new(seen: Seen<'a>, found: Match, turn: Turn) -> Self {
         let elsewhere = found.better.is_some();
         Self {
-            task,
+            seen,
             found,
             turn: Turn { elsewhere, ..turn },
         }
+    }
+
+    pub(super) fn task(&self) -> &'a Task {
+        self.seen.task()
     }
 
     pub(super) fn rank(&self, waits: u32) -> Rank {
@@ -103,7 +110,7 @@ impl<'a> Candidate<'a> {
             turn: self.turn,
             waits: Reverse(waits),
             suit: self.found.suit,
-            order: self.task.order,
+            order: self.seen.order,
         }
     }
 }
@@ -124,8 +131,13 @@ pub(super) fn waits(standing: &Standing<'_>, candidates: &[Candidate<'_>]) -> Ve
         return found;
     }
     let mut places: HashMap<&TaskId, usize> = HashMap::with_capacity(candidates.len());
-    places.extend(candidates.iter().enumerate().map(|(i, c)| (&c.task.id, i)));
-    for dependency in standing.waiting.iter().flat_map(|task| &task.after) {
+    places.extend(
+        candidates
+            .iter()
+            .enumerate()
+            .map(|(i, c)| (&c.task().id, i)),
+    );
+    for dependency in standing.waiting.iter().flat_map(|seen| &seen.task().after) {
         if let Some(i) = places.get(&dependency.task) {
             found[*i] += weight(dependency.coupling);
         }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use super::rank::{Affinity, Suit};
 use crate::model::board::{Board, Task};
+use crate::model::choose::Wish;
 use crate::model::ids::{AgentId, TeamId, Timestamp};
 use crate::model::spec::{CoderSpec, TeamSpec};
 use crate::model::state::State;
+use crate::model::tasks::Seen;
 
 /// Failed attempts in a row with which a coder gets work only where nobody else is there for it (C7).
 pub(super) const SEVERAL: usize = 3;
@@ -19,9 +21,9 @@ pub(super) struct Standing<'a> {
     /// Model tiers whose wave is full.
     full: Vec<&'a str>,
     /// Tasks that may be claimed, by id.
-    pub(super) ready: Vec<&'a Task>,
+    pub(super) ready: Vec<Seen<'a>>,
     /// Pending tasks that come after others.
-    pub(super) waiting: Vec<&'a Task>,
+    pub(super) waiting: Vec<Seen<'a>>,
 }
 
 /// A team, its coders and what they have got so far.
@@ -87,30 +89,29 @@ pub(super) struct Match {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(board: &'a Board) -> Self {
+    /// Returns how things stand for the teams that a wish is about, whatever else it asks for.
+    pub(super) fn of(board: &'a Board, wish: &Wish) -> Self {
+        let teams = board.teams.values();
+        let teams = teams.filter(|team| wish.is_about(team.id));
         let mut standing = Self {
             board,
-            crews: board
-                .teams
-                .values()
-                .map(|team| Crew::of(board, team))
-                .collect(),
+            crews: teams.map(|team| Crew::of(board, team)).collect(),
             full: Vec::new(),
             ready: Vec::new(),
             waiting: Vec::new(),
         };
         let mut per_model: BTreeMap<&str, u32> = BTreeMap::new();
-        for task in board.tasks.values() {
-            match task.status.state {
-                State::Ready => standing.ready.push(task),
-                State::Pending if !task.after.is_empty() => standing.waiting.push(task),
+        for task in board.tasks.seen() {
+            match task.state {
+                State::Ready if wish.is_about(task.team) => standing.ready.push(task),
+                State::Pending if task.comes_after => standing.waiting.push(task),
                 State::Pending | State::Cancelled => continue,
                 _ => {}
             }
-            if task.status.state.is_held() {
-                *per_model.entry(board.tier_of(task)).or_insert(0) += 1;
+            if task.state.is_held() {
+                *per_model.entry(board.tier_of(task.task())).or_insert(0) += 1;
             }
-            if task.status.attempt.0 > 0
+            if task.attempt.0 > 0
                 && let Some(crew) = standing.crew_mut(task.team)
             {
                 crew.count(task);
@@ -133,13 +134,26 @@ impl<'a> Standing<'a> {
     }
 
     pub(super) fn crew(&self, team: TeamId) -> Option<&Crew<'a>> {
-        let found = self.crews.binary_search_by_key(&team, |crew| crew.id);
-        found.ok().map(|i| &self.crews[i])
+        self.place_of(team).map(|i| &self.crews[i])
     }
 
     fn crew_mut(&mut self, team: TeamId) -> Option<&mut Crew<'a>> {
-        let found = self.crews.binary_search_by_key(&team, |crew| crew.id);
-        found.ok().map(|i| &mut self.crews[i])
+        self.place_of(team).map(|i| &mut self.crews[i])
+    }
+
+    pub(super) fn crews(&self) -> &[Crew<'a>] {
+        &self.crews
+    }
+
+    /// Returns where a team's crew is among all.
+    pub(super) fn place_of(&self, team: TeamId) -> Option<usize> {
+        // Mostly they are numbered without gaps.
+        let first = self.crews.first()?.id.0;
+        let near = team.0.checked_sub(first)? as usize;
+        if self.crews.get(near).is_some_and(|crew| crew.id == team) {
+            return Some(near);
+        }
+        self.crews.binary_search_by_key(&team, |crew| crew.id).ok()
     }
 
     /// Returns whether the wave of a task's model tier is full.
@@ -237,13 +251,13 @@ impl<'a> Crew<'a> {
     }
 
     /// Counts a task that was claimed once.
-    fn count(&mut self, task: &'a Task) {
-        let (state, status) = (task.status.state, &task.status);
-        self.claims += status.attempt.0;
+    fn count(&mut self, task: Seen<'a>) {
+        let state = task.state;
+        self.claims += task.attempt.0;
         if state.is_held() || state.is_done() || state == State::Failed {
-            self.served = self.served.max(status.since);
+            self.served = self.served.max(task.since);
         }
-        let Some(agent) = status.agent.filter(|agent| agent.team == self.id) else {
+        let Some(agent) = task.agent.filter(|agent| agent.team == self.id) else {
             return;
         };
         self.at_work += u32::from(state.is_held());
@@ -251,13 +265,13 @@ impl<'a> Crew<'a> {
             return;
         };
         if state.is_held() {
-            coder.holds = Some(task);
+            coder.holds = Some(task.task());
         } else if state.is_done() {
-            coder.did_well = coder.did_well.max(status.since);
+            coder.did_well = coder.did_well.max(task.since);
         } else if matches!(state, State::Failed | State::Gap)
-            || Affinity::to(task, agent) == Affinity::Failed
+            || Affinity::to(task.task(), agent) == Affinity::Failed
         {
-            coder.failed.push(status.since);
+            coder.failed.push(task.since);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::spec::{CoderSpec, Coupling, Dependency, TaskSpec, TeamSpec};
-use crate::model::state::Status;
+use crate::model::tasks::TaskMut;
 use crate::model::{AgentRecord, Attempt};
 
 mod fleet;
@@ -61,16 +61,16 @@ fn board(teams: &[TeamSpec], tasks: &[&str]) -> Board {
 fn put(board: &mut Board, spec: &TaskSpec, order: u32) {
     let mut task = Task::from_spec(spec, order, false, 0);
     task.status.state = State::Ready;
-    board.tasks.insert(spec.id.clone(), task);
+    board.tasks.insert(task);
 }
 
-fn status<'a>(board: &'a mut Board, task: &str) -> &'a mut Status {
-    &mut board.tasks.get_mut(&id(task)).unwrap().status
+fn row<'a>(board: &'a mut Board, task: &str) -> TaskMut<'a> {
+    board.tasks.get_mut(&id(task)).unwrap()
 }
 
 /// Says that somebody has had a task, and in which state it is since when.
 fn had(board: &mut Board, task: &str, who: &str, state: State, since: i64) {
-    let status = status(board, task);
+    let status = &mut row(board, task).status;
     (status.agent, status.attempt) = (Some(agent(who)), Attempt(1));
     (status.state, status.since) = (state, Timestamp(since));
 }
@@ -129,8 +129,8 @@ fn among_equals_the_team_served_longest_ago_is_next() {
     had(&mut board, "x", "1.1", State::Submitted, 9);
     had(&mut board, "y", "2.1", State::Merged, 7);
     assert_eq!(got(&board, "*"), "b 2.1");
-    status(&mut board, "y").since = Timestamp(9);
-    status(&mut board, "y").attempt = Attempt(2);
+    row(&mut board, "y").status.since = Timestamp(9);
+    row(&mut board, "y").status.attempt = Attempt(2);
     assert_eq!(
         got(&board, "*"),
         "a 1.1",
@@ -147,7 +147,7 @@ fn what_more_waits_for_goes_first_by_coupling() {
         let task = id(task);
         spec.after = vec![Dependency { task, coupling }];
         put(board, &spec, order);
-        status(board, name).state = State::Pending;
+        row(board, name).status.state = State::Pending;
         order += 1;
     };
     waits(&mut board, "l", "a", Coupling::Loose);
@@ -158,7 +158,7 @@ fn what_more_waits_for_goes_first_by_coupling() {
     assert_eq!(got(&board, "*"), "c 1.1");
     waits(&mut board, "l2", "b", Coupling::Medium);
     assert_eq!(got(&board, "*"), "b 1.1");
-    status(&mut board, "l2").state = State::Cancelled;
+    row(&mut board, "l2").status.state = State::Cancelled;
     assert_eq!(got(&board, "*"), "c 1.1", "what is given up waits no more");
 }
 
@@ -178,14 +178,14 @@ fn the_coder_with_the_most_of_the_skills_gets_a_task_and_others_leave_it() {
         "plain 1.2",
         "1.3 is free and suits q better"
     );
-    status(&mut board, "plain").state = State::Merged;
+    row(&mut board, "plain").status.state = State::Merged;
     assert_eq!(got(&board, "*"), "q 1.3");
     assert_eq!(got(&board, "1.1"), "q 1.1", "better than idling");
     pause(&mut board, "1.3");
     assert_eq!(got(&board, "*"), "q 1.2");
     assert_eq!(got(&board, "1.3"), "agent 1.3 is paused: hot");
-    status(&mut board, "plain").state = State::Ready;
-    status(&mut board, "q").state = State::Merged;
+    row(&mut board, "plain").status.state = State::Ready;
+    row(&mut board, "q").status.state = State::Merged;
     assert_eq!(got(&board, "*"), "plain 1.1", "who can do more stays free");
 }
 
@@ -204,11 +204,11 @@ fn a_role_is_kept_for_its_coders_while_one_of_them_is_there() {
     assert!(board.choose(&named).is_ok(), "whoever names both decides");
     let why = &board.explain(&Wish::of(agent("1.1")), &[]).unwrap().others[0].why;
     assert_eq!(*why, format!("{waits} (1.2 holds x, 1.3 holds y)"));
-    status(&mut board, "y").state = State::Submitted;
+    row(&mut board, "y").status.state = State::Submitted;
     assert_eq!(got(&board, "*"), "t 1.3");
     assert_eq!(got(&board, "1.1"), waits);
     // Nobody of the role will come: one waits for a person, the other is paused.
-    status(&mut board, "x").state = State::Blocked;
+    row(&mut board, "x").status.state = State::Blocked;
     pause(&mut board, "1.3");
     assert_eq!(got(&board, "*"), "t 1.1");
 }
@@ -219,15 +219,15 @@ fn work_returns_to_who_gave_it_back_and_leaves_who_failed() {
     had(&mut board, "b", "1.2", State::Ready, 1);
     assert_eq!(got(&board, "1.2"), "b 1.2");
     assert_eq!(got(&board, "1.1"), "a 1.1");
-    status(&mut board, "b").failures = 1;
+    row(&mut board, "b").status.failures = 1;
     assert_eq!(got(&board, "1.2"), "a 1.2", "it failed there");
-    status(&mut board, "a").state = State::Merged;
+    row(&mut board, "a").status.state = State::Merged;
     assert_eq!(got(&board, "*"), "b 1.1");
     assert_eq!(got(&board, "1.2"), "b 1.2", "better than idling");
-    status(&mut board, "b").head = Some(CommitId(String::from("sent back")));
+    row(&mut board, "b").status.head = Some(CommitId(String::from("sent back")));
     assert_eq!(got(&board, "*"), "b 1.2");
-    let status = status(&mut board, "b");
-    (status.failures, status.takeovers) = (0, 1);
+    row(&mut board, "b").status.failures = 0;
+    row(&mut board, "b").status.takeovers = 1;
     assert_eq!(
         got(&board, "*"),
         "b 1.1",
@@ -243,11 +243,11 @@ fn who_failed_several_times_in_a_row_comes_last() {
     );
     for task in ["a", "b", "c"] {
         had(&mut board, task, "1.1", State::Failed, 5);
-        status(&mut board, task).failures = 1;
+        row(&mut board, task).status.failures = 1;
     }
     had(&mut board, "ok", "1.1", State::Merged, 6);
     assert_eq!(got(&board, "*"), "d 1.1", "it has done well since");
-    status(&mut board, "ok").since = Timestamp(4);
+    row(&mut board, "ok").status.since = Timestamp(4);
     assert_eq!(got(&board, "*"), "d 1.2");
     pause(&mut board, "1.2");
     assert_eq!(got(&board, "*"), "d 1.1");
@@ -313,7 +313,8 @@ fn equal_teams_get_equal_shares() {
                 held.push(task);
             }
             let done = held.swap_remove(random.usize(..held.len()));
-            let status = status(&mut board, done.as_str());
+            let mut row = row(&mut board, done.as_str());
+            let status = &mut row.status;
             (status.state, status.since) = (State::Submitted, Timestamp(time));
         }
         let sum: f64 = shares.iter().sum();

@@ -99,7 +99,7 @@ fn a_later_attempt_and_a_clock_that_went_back_begin_anew() {
         seen.look(&board, &lease("x"), MINUTE * minute);
     }
     assert_eq!(seen.clone().look(&board, &lease("x"), MINUTE), []);
-    let task = board.tasks.get_mut(&"a".parse().unwrap()).unwrap();
-    task.status.attempt = Attempt(2);
+    let again = board.tasks.get_mut(&"a".parse().unwrap());
+    again.unwrap().status.attempt = Attempt(2);
     assert_eq!(seen.look(&board, &lease("x"), MINUTE * 15), []);
 }

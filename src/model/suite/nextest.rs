@@ -13,13 +13,16 @@ pub(super) fn read(output: &str) -> Reading {
     let text = plain(output);
     let mut reading = Reading::default();
     let mut expected = None;
-    let mut retried = Vec::new();
+    let (mut retried, mut ended) = (Vec::new(), false);
     for line in text.lines() {
         if let Some(summary) = line.strip_prefix("     Summary [") {
             expected = failures(summary);
             // The summary names each failure once more, and after its last try.
             reading.failed.clear();
             retried.clear();
+            ended = false;
+        } else if line == "error: test run failed" {
+            ended = true;
         } else if let Some((status, test)) = status(line) {
             if status.contains("PASS") || status == "LEAK" {
                 reading.passed.insert(test);
@@ -35,7 +38,7 @@ pub(super) fn read(output: &str) -> Reading {
         let failed: Vec<String> = retried.into_iter().filter(never_passed).collect();
         reading.failed.extend(failed);
     }
-    reading.complete = expected == Some(reading.failed.len());
+    reading.complete = ended && expected == Some(reading.failed.len());
     reading
 }
 

@@ -59,15 +59,6 @@ pub struct Probe {
     pub what: What,
 }
 
-/// A branch that a search has come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspect {
-    /// What fails with it.
-    pub evidence: What,
-    /// Times that this was seen on other trees than the one it is to be confirmed on.
-    pub seen_elsewhere: u32,
-}
-
 /// What is known of the prefixes of a line.
 pub trait Facts {
     /// Returns what the test command said of a prefix.
@@ -82,8 +73,8 @@ pub trait Facts {
     /// Returns what one test said of a prefix.
     fn test(&self, length: usize, name: &str) -> Said;
 
-    /// Returns the suspicion against the last branch of a prefix.
-    fn suspect(&self, length: usize) -> Option<Suspect>;
+    /// Returns what a search has found to fail with the last branch of a prefix.
+    fn suspect(&self, length: usize) -> Option<What>;
 }
 
 /// What can be told of the test command, and how sure one must be.
@@ -126,7 +117,7 @@ pub fn next(risk: &[f64], facts: &impl Facts, means: Means) -> Next {
     }
     let suspected = (1..=n).find_map(|k| facts.suspect(k).map(|suspect| (k, suspect)));
     if let Some((k, suspect)) = suspected {
-        return confirm(k, &suspect, facts, means);
+        return confirm(k, suspect, facts, means);
     }
     let Some(red) = (1..=n).find(|k| facts.whole(*k).is_red()) else {
         return first_run(risk, means);
@@ -171,23 +162,19 @@ fn whole(lengths: Vec<usize>) -> Vec<Probe> {
 /// Searches by the exit status of the whole test alone.
 fn opaque(risk: &[f64], red: usize, facts: &impl Facts, means: Means) -> Next {
     if red == 1 {
-        let suspect = Suspect {
-            evidence: What::Whole,
-            seen_elsewhere: 0,
-        };
-        return confirm(1, &suspect, facts, means);
+        return confirm(1, What::Whole, facts, means);
     }
     Next::Test(whole(quantile::prefixes(risk, Some(red), &[], means.slots)))
 }
 
-/// Makes sure of a suspect: what failed with it must fail again, and must not fail without it.
-fn confirm(k: usize, suspect: &Suspect, facts: &impl Facts, means: Means) -> Next {
-    let what = suspect.evidence.clone();
+/// Makes sure of a suspect: what failed with it must fail again on the same tree, and not without it. That
+/// it failed on other trees is no second time: what fails once on every tree is a flake.
+fn confirm(k: usize, what: What, facts: &impl Facts, means: Means) -> Next {
     let here = on_prefix(k, &what, facts);
     if here.is_green() {
         return Next::Clear(k);
     }
-    if here.red + suspect.seen_elsewhere <= means.retries {
+    if here.red <= means.retries {
         return Next::Test(vec![Probe { length: k, what }]);
     }
     let before = on_prefix(k - 1, &what, facts);
@@ -195,7 +182,7 @@ fn confirm(k: usize, suspect: &Suspect, facts: &impl Facts, means: Means) -> Nex
         // Prefixes in between were searched: the last that passed is just before it.
         return Next::Eject(k, what);
     }
-    if before.red > 0 {
+    if before.red > means.retries {
         return Next::Blameless(k, what);
     }
     Next::Test(vec![Probe { length: 0, what }])

@@ -23,7 +23,7 @@ fn board(tasks: &[Row<'_>]) -> Board {
         let mut task = Task::from_spec(&spec, u32::try_from(order).unwrap(), false, 0);
         task.status.state = *state;
         task.status.head = Some(CommitId(format!("head-{name}")));
-        board.tasks.insert(task.id.clone(), task);
+        board.tasks.insert(task);
     }
     board
 }

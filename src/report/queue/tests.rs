@@ -31,7 +31,7 @@ fn board(tasks: &[(&str, u32, State, i64)]) -> Board {
             task.status.machine = Some(MachineId(String::from("box")));
             task.status.attempt = Attempt(1);
         }
-        board.tasks.insert(spec.id, task);
+        board.tasks.insert(task);
     }
     board
 }
@@ -53,7 +53,7 @@ fn expired(board: &Board, id: &str) -> Seen {
 }
 
 fn after(board: &mut Board, id: &str, other: &str) {
-    let task = board.tasks.get_mut(&id.parse().unwrap()).unwrap();
+    let mut task = board.tasks.get_mut(&id.parse().unwrap()).unwrap();
     task.after.push(Dependency {
         task: other.parse().unwrap(),
         coupling: Coupling::Tight,

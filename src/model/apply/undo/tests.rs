@@ -37,7 +37,7 @@ fn board() -> Board {
         task.status.state = state;
         task.status.head = Some(commit("h-a"));
         task.status.commit = Some(commit("m-a"));
-        board.tasks.insert(task.id.clone(), task);
+        board.tasks.insert(task);
     }
     board.tested = Some(Tested {
         commit: commit("m-a"),
@@ -116,8 +116,7 @@ fn who_was_ready_because_of_it_waits_again() {
 #[test]
 fn a_task_whose_own_dependency_is_out_waits_for_it() {
     let mut board = board();
-    let landed = board.tasks.get_mut(&id("b")).unwrap();
-    landed.status.state = State::Merged;
+    board.tasks.get_mut(&id("b")).unwrap().status.state = State::Merged;
     board.tasks.get_mut(&id("a")).unwrap().status.state = State::Ready;
     let change = decide(&board, Actor::Human, undone(Some("b"), true))
         .unwrap()
@@ -133,9 +132,11 @@ fn a_reverted_commit_is_not_handed_in_again() {
     let claimed = |reverted| {
         let change = decide(&board(), Actor::Human, undone(Some("a"), reverted));
         let mut board = after(&board(), &change.unwrap().unwrap());
-        let status = &mut board.tasks.get_mut(&id("a")).unwrap().status;
+        let mut task = board.tasks.get_mut(&id("a")).unwrap();
+        let status = &mut task.status;
         status.state = State::InProgress;
         status.agent = Some("1.1".parse().unwrap());
+        drop(task);
         board
     };
     let submit = |board: &Board, head: &str| {

@@ -89,7 +89,7 @@ struct Known<'a> {
     landed: &'a [usize],
     line: &'a [usize],
     seen: &'a BTreeMap<Vec<usize>, Seen>,
-    suspects: &'a BTreeMap<usize, (Vec<usize>, What)>,
+    suspects: &'a BTreeMap<usize, What>,
 }
 
 impl Known<'_> {
@@ -131,12 +131,8 @@ impl Facts for Known<'_> {
         said
     }
 
-    fn suspect(&self, length: usize) -> Option<Suspect> {
-        let (on, evidence) = self.suspects.get(&self.line[length - 1])?;
-        Some(Suspect {
-            evidence: evidence.clone(),
-            seen_elsewhere: u32::from(*on != self.prefix(length)),
-        })
+    fn suspect(&self, length: usize) -> Option<What> {
+        self.suspects.get(&self.line[length - 1]).cloned()
     }
 }
 
@@ -156,7 +152,7 @@ const BUILD: f64 = 0.1;
 /// Brings a world's cars in, one run after the other.
 fn bring_in(world: &World, means: Means, risk: f64, seed: &Cell<u64>) -> Done {
     let mut seen: BTreeMap<Vec<usize>, Seen> = BTreeMap::new();
-    let mut suspects: BTreeMap<usize, (Vec<usize>, What)> = BTreeMap::new();
+    let mut suspects: BTreeMap<usize, What> = BTreeMap::new();
     let mut line: Vec<usize> = (0..world.cars).collect();
     let mut done = Done {
         accepted: Vec::new(),
@@ -183,10 +179,7 @@ fn bring_in(world: &World, means: Means, risk: f64, seed: &Cell<u64>) -> Done {
             Next::Blameless(..) => panic!("the target is green"),
             Next::Suspect(found) => {
                 let found = found.into_iter();
-                let found: Vec<_> = found
-                    .map(|(k, what)| (line[k - 1], (known.prefix(k), what)))
-                    .collect();
-                suspects.extend(found);
+                suspects.extend(found.map(|(k, what)| (line[k - 1], what)));
             }
             Next::Clear(k) => {
                 suspects.remove(&line[k - 1]);

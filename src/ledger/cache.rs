@@ -1,0 +1,178 @@
+//! The cache of a board: a table of what is known of each task at a glance, and behind it the tasks' rows, each to
+//! be read when it is asked for.
+//!
+//! A digest over all of it is checked first, so that a row that is read later cannot be a damaged one.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::git::{Oid, Repo, files};
+use crate::model::tasks::{Row, Stored};
+use crate::model::{
+    AgentId, AgentRecord, Board, Glance, PhaseSpec, Settings, Task, Tasks, TeamSpec, Tested,
+};
+
+/// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
+const MAGIC: &[u8] = concat!("git-orch snapshot 3 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+
+/// What it begins with in every version.
+const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
+
+/// Returns where the cache is.
+pub(super) fn path(repo: &Repo) -> std::path::PathBuf {
+    repo.orch_dir().join("snapshot")
+}
+
+/// What tells one writing of the cache from another; `None` where there is no cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Option<(u64, i64, i64)>);
+
+impl Stamp {
+    /// Returns the stamp of the cache as it is.
+    pub(super) fn of(repo: &Repo) -> Self {
+        let found = std::fs::metadata(path(repo)).ok();
+        Self(found.map(|file| (file.ino(), file.mtime(), file.mtime_nsec())))
+    }
+}
+
+/// A board as it was at one tip.
+#[derive(Debug)]
+pub(super) struct Cached {
+    pub tip: Oid,
+    pub tree: Oid,
+    /// When the tip was committed, in seconds since 1970.
+    pub time: i64,
+    pub board: Board,
+}
+
+impl Cached {
+    /// Reads the cache; `None` where there is none that can be used.
+    pub(super) fn load(repo: &Repo) -> Option<Self> {
+        decode(files::read_if_exists(&path(repo)).ok()??)
+    }
+
+    /// Writes the cache; returns whether it could be written.
+    pub(super) fn save(repo: &Repo, (tip, tree, time): (Oid, Oid, i64), board: &Board) -> bool {
+        let bytes = encode((tip, tree, time), board);
+        bytes.is_some_and(|bytes| files::replace(&path(repo), &bytes).is_ok())
+    }
+}
+
+/// Returns whether there is a cache of this version that cannot be read.
+pub(super) fn is_broken(repo: &Repo) -> bool {
+    match files::read_if_exists(&path(repo)) {
+        Ok(Some(bytes)) => {
+            // One of another version is read by nobody and written over in time.
+            let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
+            !of_another && decode(bytes).is_none()
+        }
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}
+
+/// What stands before the rows; its table is written of parts and read as rows.
+#[derive(Serialize, Deserialize)]
+struct Table<R> {
+    tip: [u8; 20],
+    tree: [u8; 20],
+    time: i64,
+    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
+    head: String,
+    tested: Option<Tested>,
+    assemblies: u32,
+    rows: Vec<R>,
+}
+
+type Head = (
+    Settings,
+    Vec<PhaseSpec>,
+    Vec<TeamSpec>,
+    Vec<(AgentId, AgentRecord)>,
+);
+
+fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> {
+    let (mut rows, mut bytes): (Vec<(&Glance, u32)>, Vec<u8>) = (Vec::new(), Vec::new());
+    for (glance, stored) in board.tasks.to_store() {
+        let before = bytes.len();
+        match stored {
+            Stored::Bytes(row) => bytes.extend_from_slice(row),
+            Stored::Task(task) => bytes = postcard::to_extend(task, bytes).ok()?,
+        }
+        rows.push((glance, u32::try_from(bytes.len() - before).ok()?));
+    }
+    let teams: Vec<&TeamSpec> = board.teams.values().collect();
+    let agents: Vec<_> = board.agents.iter().collect();
+    let table = Table {
+        tip: tip.as_slice().try_into().ok()?,
+        tree: tree.as_slice().try_into().ok()?,
+        time,
+        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
+        tested: board.tested.clone(),
+        assemblies: board.assemblies,
+        rows,
+    };
+    let mut whole = MAGIC.to_vec();
+    whole.extend_from_slice(&[0; size_of::<u64>()]);
+    let mut whole = postcard::to_extend(&table, whole).ok()?;
+    whole.append(&mut bytes);
+    let (before, rest) = whole.split_at_mut(MAGIC.len() + size_of::<u64>());
+    before[MAGIC.len()..].copy_from_slice(&digest(rest).to_le_bytes());
+    Some(whole)
+}
+
+fn decode(bytes: Vec<u8>) -> Option<Cached> {
+    let (noted, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk()?;
+    if u64::from_le_bytes(*noted) != digest(rest) {
+        return None;
+    }
+    let (table, rows): (Table<Row>, _) = postcard::take_from_bytes(rest).ok()?;
+    let from = bytes.len() - rows.len();
+    let (settings, phases, teams, agents): Head = serde_json::from_str(&table.head).ok()?;
+    Some(Cached {
+        tip: Oid::from_bytes_or_panic(&table.tip),
+        tree: Oid::from_bytes_or_panic(&table.tree),
+        time: table.time,
+        board: Board {
+            settings,
+            phases,
+            teams: teams.into_iter().map(|team| (team.id, team)).collect(),
+            agents: agents.into_iter().collect(),
+            tasks: Tasks::stored(bytes, from, table.rows, read_row)?,
+            tested: table.tested,
+            assemblies: table.assemblies,
+        },
+    })
+}
+
+fn read_row(row: &[u8]) -> Task {
+    postcard::from_bytes(row).expect("the digest was right, so this version wrote the row")
+}
+
+/// A digest against damage, not against forgery; eight bytes at a time in four lanes, since it is on the way of
+/// every command. A change within one word always changes its lane.
+fn digest(bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |lane: u64, word: [u8; 8]| {
+        (lane ^ u64::from_le_bytes(word))
+            .wrapping_mul(PRIME)
+            .rotate_left(29)
+    };
+    let mut lanes = [1_u64, 2, 3, 4];
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (fours, words) = words.as_chunks::<4>();
+    for four in fours {
+        for (lane, word) in lanes.iter_mut().zip(four) {
+            *lane = mix(*lane, *word);
+        }
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let end = words.iter().copied().chain([last]);
+    let end = end.chain(lanes.map(u64::to_le_bytes));
+    end.fold(bytes.len() as u64, mix)
+}
+
+#[cfg(test)]
+mod tests;
