@@ -45,6 +45,7 @@ mod status;
 mod suite;
 mod tidy;
 mod trains;
+mod trials;
 mod undo;
 mod verbs;
 mod work;

@@ -142,7 +142,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         while !open.is_empty() {
             let mut waiting = Vec::new();
             for landed in open {
-                let said = self.tester.known(landed.tree, &what)?;
+                let said = self.tester.known(landed.tree, &what);
                 if said.is_green() {
                     continue;
                 }

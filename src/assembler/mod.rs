@@ -43,6 +43,7 @@ pub mod report;
 pub mod resolutions;
 mod slots;
 pub mod structured;
+mod submodules;
 pub mod team_branches;
 mod tester;
 pub mod undo;
