@@ -325,12 +325,17 @@ impl<'a, L: Lane> Engine<'a, L> {
 
     /// Remembers how a conflict was resolved, now that the resolution has passed and landed.
     fn settle_conflict(&self, landed: &Landed) -> Result<()> {
+        if landed.second_try == Some(How::Structured) {
+            let sides = self.sides(landed.position, landed.onto, landed.head);
+            conflict::learn(self.repo, &sides, landed.commit)?;
+        }
         let whose = self.lane.whose(landed.position);
         let branch = &self.train.cars()[landed.position].branch;
         let name = whose
             .task
             .map_or_else(|| branch.clone(), |task| task.to_string());
-        let Some(bundle) = conflict::load(self.repo, &name)? else {
+        // What is kept and cannot be read teaches nothing, and must not stop what has landed from being told.
+        let Ok(Some(bundle)) = conflict::load(self.repo, &name) else {
             return Ok(());
         };
         let id = |hex: &String| Oid::from_hex(hex.as_bytes()).ok();
@@ -516,7 +521,8 @@ fn reason_of(red: &Red, what: &What) -> String {
 }
 
 fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
+    // A sum of nothing is -0, which reads as if something were wrong.
+    (seconds * 1000.0).round() / 1000.0 + 0.0
 }
 
 /// Returns the author of merges: whoever Git is configured for, or ourselves.

@@ -109,15 +109,7 @@ fn conflicts_go_to_the_coder_twice_then_to_another_then_to_a_person() {
             break;
         }
         assert_eq!(task.status.state.as_str(), "ready");
-        // Whoever is free and asks for anything: its own coder, until it has tried twice.
         let mut drive = Drive::new(&site.repo);
-        let board = drive.ledger.board();
-        let rest: Vec<_> = board
-            .tasks
-            .values()
-            .filter(|task| task.status.state.as_str() == "ready")
-            .collect();
-        assert_eq!(rest.len(), 1);
         let taker: AgentId = if times <= 2 {
             coder
         } else {
