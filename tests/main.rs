@@ -30,6 +30,7 @@ mod ledger;
 mod log;
 mod machines;
 mod merge;
+mod own;
 mod pack;
 mod plan;
 mod queue;

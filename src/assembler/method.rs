@@ -32,6 +32,11 @@ pub(super) fn tester<'a>(
         Some(template) => suite.with_template(template),
         None => suite,
     });
+    let builds = options.test_build.as_ref().or(run.test_build.as_ref());
+    let suite = suite.map(|suite| match builds {
+        Some(command) => suite.with_build(command),
+        None => suite,
+    });
     let method = Method {
         command,
         suite,
