@@ -165,6 +165,7 @@ fn look_ahead<L: Lane>(engine: &mut Engine<'_, L>, risks: &[f64]) -> Result<()> 
         let branch = &engine.train.cars()[landed.position].branch;
         let name = match before {
             0 => branch.clone(),
+            1 => format!("{branch} after 1 other"),
             before => format!("{branch} after {before} others"),
         };
         let at = (landed.tree, landed.commit);

@@ -173,7 +173,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         let tried = |row: &&Row| matches!(row.verdict, Verdict::Merged | Verdict::TestFailed);
         let tried = report.train.iter().filter(tried).count();
         report.tests_one_at_a_time = u32::try_from(tried).unwrap_or(u32::MAX);
-        report.jobs = u32::try_from(self.tester.slots.most()).unwrap_or(u32::MAX);
+        report.jobs = u32::try_from(self.tester.slots.peak).unwrap_or(u32::MAX);
         report.runs.clone_from(&self.tester.rows);
         report.seconds_merging = rounded(self.merging);
         report.seconds_landing = rounded(self.landing);

@@ -23,6 +23,8 @@ pub(super) struct Slots<'a> {
     idle: Vec<Bench>,
     busy: Vec<Busy>,
     made: usize,
+    /// Most that ran at the same time.
+    pub(super) peak: usize,
     /// Fixed number of slots; measured where there is none.
     jobs: Option<usize>,
     pub(super) pace: Pace,
@@ -78,6 +80,7 @@ impl<'a> Slots<'a> {
             idle: Vec::new(),
             busy: Vec::new(),
             made: 0,
+            peak: 0,
             jobs: jobs.map(|jobs| jobs.clamp(1, MOST_SLOTS)),
             pace: Pace::default(),
             sender,
@@ -214,6 +217,7 @@ impl<'a> Slots<'a> {
     /// Notes for each running test how many there are.
     fn count(&mut self) {
         let running = self.busy.len();
+        self.peak = self.peak.max(running);
         for busy in &mut self.busy {
             busy.fewest = busy.fewest.min(running);
             busy.most = busy.most.max(running);
