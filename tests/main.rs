@@ -46,6 +46,7 @@ mod status;
 mod suite;
 mod tidy;
 mod trains;
+mod trials;
 mod undo;
 mod verbs;
 mod work;

@@ -5,7 +5,8 @@
 //! file or process a killed run left in it is dead and taken away. Each slot has one of its own.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,8 @@ use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 use super::lock::Alone;
+use super::submodules::Submodules;
+use crate::git::checkout;
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
 use crate::model::Command;
@@ -21,7 +24,7 @@ use crate::process::{self, Ended, Ending, Spec};
 use crate::{clock, config};
 
 /// Name under `<common>/worktrees/` of the first slot's worktree; the others have a number behind it.
-const ADMIN: &str = "orch-assembler";
+const ADMIN: &str = checkout::TEST_WORKTREE;
 
 /// Directory of the first slot's worktree, beside those of coders.
 const DIR: &str = "assembler";
@@ -40,6 +43,7 @@ pub(super) struct Bench {
     logs: PathBuf,
     worktrees_lock: PathBuf,
     mark: String,
+    modules: Submodules,
     timeout: Duration,
     /// The tree that its files are of, as far as is known.
     pub(super) tree: Option<Oid>,
@@ -77,27 +81,23 @@ pub(super) struct Ran {
 }
 
 impl Bench {
-    /// Returns the bench of a slot, with what a killed run left behind in it ended.
-    pub(super) fn new(repo: &Repo, _alone: &Alone, slot: usize, timeout: Duration) -> Result<Self> {
-        let name = repo.common_dir().to_string_lossy().into_owned();
-        let mark = format!(
-            "assembler-{}-{slot}",
-            crate::git::objects::blob_id(name.as_bytes())
-        );
-        process::sweep(&mark)?;
+    /// Returns the bench of a slot.
+    pub(super) fn new(repo: &Repo, _alone: &Alone, slot: usize, timeout: Duration) -> Self {
         let numbered = |name: &str| match slot {
             0 => name.to_owned(),
             slot => format!("{name}-{}", slot + 1),
         };
-        Ok(Self {
+        Self {
             dir: repo.worktrees_dir().join(numbered(DIR)),
             admin: repo.common_dir().join("worktrees").join(numbered(ADMIN)),
             logs: repo.orch_dir().join("logs/assemble"),
             worktrees_lock: repo.orch_dir().join("worktrees.lock"),
-            mark,
+            // A mark's parts are below it: one sweep finds the processes of every slot.
+            mark: format!("{}.{slot}", mark(repo)),
+            modules: Submodules::new(repo),
             timeout,
             tree: None,
-        })
+        }
     }
 
     /// Returns whether there are files of this slot.
@@ -131,6 +131,8 @@ impl Bench {
         let begun = fs::metadata(self.dir.join(".git")).and_then(|meta| meta.modified());
         let begun = begun.unwrap_or(SystemTime::UNIX_EPOCH);
         let ended = run(&spec, stop)?;
+        // A test that was on a branch must not keep others from it; what is broken here is mended before the next.
+        let _ = self.register(job.commit);
         let ran = self.judge(job, ended, &log, begun);
         if ran.green || ran.stopped {
             let _ = fs::remove_file(&log);
@@ -170,12 +172,15 @@ impl Bench {
     /// Brings the worktree to a commit.
     fn prepare(&self, commit: Oid) -> Result<()> {
         let _alone = Lock::wait(&self.worktrees_lock)?;
-        self.register(commit)?;
-        if let Err(error) = self.check_out(commit) {
-            // Whatever a test did to the worktree's own files, a new one has none of it.
-            self.discard().context(error)?;
+        let bring = || {
             self.register(commit)?;
             self.check_out(commit)?;
+            self.modules.bring(&self.dir)
+        };
+        if let Err(error) = bring() {
+            // Whatever a test, or anyone, did to the worktree's own files, a new one has none of it.
+            self.discard().context(error)?;
+            bring()?;
         }
         Ok(())
     }
@@ -184,6 +189,12 @@ impl Bench {
     ///
     /// `git worktree add` would name its administrative directory after the last part of the path.
     fn register(&self, commit: Oid) -> Result<()> {
+        for dir in [&self.dir, &self.admin] {
+            // Nothing is written through a link that somebody put there: what it leads to is not ours.
+            if fs::symlink_metadata(dir).is_ok_and(|meta| !meta.is_dir()) {
+                fs::remove_file(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+            }
+        }
         let link = self.dir.join(".git");
         let admin = &self.admin;
         files::replace(&link, format!("gitdir: {}\n", admin.display()).as_bytes())?;
@@ -210,7 +221,14 @@ impl Bench {
                 "core.hooksPath=/dev/null",
                 "-c",
                 "core.fsmonitor=false",
+                "-c",
+                "submodule.recurse=false",
             ])
+        };
+        let git = || match self.dir.parent() {
+            // Without a `.git` of its own here, git must not take a repository further up for this one.
+            Some(parent) => git().env("GIT_CEILING_DIRECTORIES", parent),
+            None => git(),
         };
         git()
             .args([
@@ -229,8 +247,18 @@ impl Bench {
     /// Removes the worktree.
     pub(super) fn discard(&self) -> Result<()> {
         for dir in [&self.dir, &self.admin] {
-            match fs::remove_dir_all(dir) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let removed = match fs::remove_dir_all(dir) {
+                // Somebody put a file, or a link, there.
+                Err(error) if error.kind() == ErrorKind::NotADirectory => fs::remove_file(dir),
+                // A test may have taken the right to remove its files away.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    make_writable(dir);
+                    fs::remove_dir_all(dir)
+                }
+                removed => removed,
+            };
+            match removed {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
                 }
                 _ => {}
@@ -273,8 +301,9 @@ impl Bench {
 ///
 /// Something cannot be removed.
 pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
+    end_left_behind(repo, alone)?;
     for slot in 0..MOST_SLOTS {
-        let bench = Bench::new(repo, alone, slot, Duration::ZERO)?;
+        let bench = Bench::new(repo, alone, slot, Duration::ZERO);
         if slot == 0 || bench.exists() {
             bench.leave_nothing()?;
         }
@@ -282,8 +311,37 @@ pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
     Ok(())
 }
 
+/// Ends whatever tests of a killed run, in any slot, have left running.
+///
+/// # Errors
+///
+/// There are no resources for the wait.
+pub(super) fn end_left_behind(repo: &Repo, _alone: &Alone) -> Result<()> {
+    process::sweep(&mark(repo)).map(drop)
+}
+
+/// Returns the mark of a repository's tests.
+fn mark(repo: &Repo) -> String {
+    let name = repo.common_dir().to_string_lossy().into_owned();
+    format!(
+        "assembler-{}",
+        crate::git::objects::blob_id(name.as_bytes())
+    )
+}
+
 /// Most tests side by side.
 pub(super) const MOST_SLOTS: usize = 64;
+
+/// Gives the owner all rights to the directories below one, as far as that is possible.
+fn make_writable(dir: &Path) {
+    // What stays as it is makes the removal fail, which is told.
+    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
+    }
+}
 
 /// Runs a test on a runtime of its own, since an executor may assemble from within its loop.
 fn run(spec: &Spec, stop: oneshot::Receiver<()>) -> Result<Ended> {

@@ -91,7 +91,7 @@ fn settle_front<L: Lane>(engine: &mut Engine<'_, L>) -> Result<Front> {
             continue;
         }
         let Built::Merge(landed) = built else { break };
-        let said = engine.tester.known(landed.tree, &What::Whole)?;
+        let said = engine.tester.known(landed.tree, &What::Whole);
         if said.is_green() {
             onto = landed.commit;
             accepted.push(position);
@@ -131,7 +131,7 @@ enum Judged {
 /// Decides whether a failing test is the branch's fault: a target that fails by itself says nothing.
 fn judge<L: Lane>(engine: &mut Engine<'_, L>, landed: Landed, onto: Oid) -> Result<Judged> {
     let tree = engine.repo.read_commit(onto)?.tree;
-    let said = engine.tester.known(tree, &What::Whole)?;
+    let said = engine.tester.known(tree, &What::Whole);
     Ok(if said.is_green() {
         Judged::Decided(engine.to_blame(landed, &What::Whole)?)
     } else if said.red > engine.tester.method.retries {
@@ -165,6 +165,7 @@ fn look_ahead<L: Lane>(engine: &mut Engine<'_, L>, risks: &[f64]) -> Result<()> 
         let branch = &engine.train.cars()[landed.position].branch;
         let name = match before {
             0 => branch.clone(),
+            1 => format!("{branch} after 1 other"),
             before => format!("{branch} after {before} others"),
         };
         let at = (landed.tree, landed.commit);
@@ -199,7 +200,7 @@ fn look<L: Lane>(
         Built::In(_) => return Ok((Known::In, None)),
         Built::Not(_) | Built::Back(..) => return Ok((Known::Out, None)),
     };
-    let said = engine.tester.known(landed.tree, &What::Whole)?;
+    let said = engine.tester.known(landed.tree, &What::Whole);
     let known = if said.is_green() {
         Known::In
     } else if said.red > engine.tester.method.retries {

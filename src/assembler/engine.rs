@@ -142,7 +142,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         while !open.is_empty() {
             let mut waiting = Vec::new();
             for landed in open {
-                let said = self.tester.known(landed.tree, &what)?;
+                let said = self.tester.known(landed.tree, &what);
                 if said.is_green() {
                     continue;
                 }
@@ -173,7 +173,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         let tried = |row: &&Row| matches!(row.verdict, Verdict::Merged | Verdict::TestFailed);
         let tried = report.train.iter().filter(tried).count();
         report.tests_one_at_a_time = u32::try_from(tried).unwrap_or(u32::MAX);
-        report.jobs = u32::try_from(self.tester.slots.most()).unwrap_or(u32::MAX);
+        report.jobs = u32::try_from(self.tester.slots.peak).unwrap_or(u32::MAX);
         report.runs.clone_from(&self.tester.rows);
         report.seconds_merging = rounded(self.merging);
         report.seconds_landing = rounded(self.landing);
@@ -327,12 +327,17 @@ impl<'a, L: Lane> Engine<'a, L> {
 
     /// Remembers how a conflict was resolved, now that the resolution has passed and landed.
     fn settle_conflict(&self, landed: &Landed) -> Result<()> {
+        if landed.second_try == Some(How::Structured) {
+            let sides = self.sides(landed.position, landed.onto, landed.head);
+            conflict::learn(self.repo, &sides, landed.commit)?;
+        }
         let whose = self.lane.whose(landed.position);
         let branch = &self.train.cars()[landed.position].branch;
         let name = whose
             .task
             .map_or_else(|| branch.clone(), |task| task.to_string());
-        let Some(bundle) = conflict::load(self.repo, &name)? else {
+        // What is kept and cannot be read teaches nothing, and must not stop what has landed from being told.
+        let Ok(Some(bundle)) = conflict::load(self.repo, &name) else {
             return Ok(());
         };
         let id = |hex: &String| Oid::from_hex(hex.as_bytes()).ok();
@@ -518,7 +523,8 @@ fn reason_of(red: &Red, what: &What) -> String {
 }
 
 fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
+    // A sum of nothing is -0, which reads as if something were wrong.
+    (seconds * 1000.0).round() / 1000.0 + 0.0
 }
 
 /// Returns the author of merges: whoever Git is configured for, or ourselves.

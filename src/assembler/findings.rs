@@ -64,7 +64,7 @@ pub(super) fn of_conflict(
     }
     let _ = write!(
         text,
-        "\nMerge {} into {}, decide each place, and submit again.",
+        "\nMerge {} into {}, decide each place, commit, and bring it in again.",
         sides.target, sides.branch
     );
     Ok((reason, bounded(text)))

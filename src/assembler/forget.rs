@@ -73,6 +73,10 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
             forgotten.refs += edits.len();
         }
     }
+    for space in spaces {
+        // What Git does not list: files there that are no refs, and empty directories.
+        let _ = std::fs::remove_dir_all(repo.common_dir().join(space));
+    }
     remove_worktrees(repo, &alone)?;
     if !has_ledger {
         alone.leave_nothing();

@@ -48,6 +48,6 @@ pub(super) fn tester<'a>(
     };
     let jobs = options.jobs.or(run.test_jobs);
     let jobs = jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
-    let slots = Slots::new(repo, alone, run.test_timeout, jobs);
+    let slots = Slots::new(repo, alone, run.test_timeout, jobs)?;
     Ok(Tester::new(repo, method, slots))
 }

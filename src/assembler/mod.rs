@@ -17,7 +17,8 @@
 //! * `own` is the test as a coder runs it.
 //! * `in_step` keeps the integrated branches level with a remote's.
 //! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
-//! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own;
+//! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own
+//!   with the `submodules` of the user's checkout;
 //!   `verdicts` keeps what they said.
 //!
 //! Whoever assembles or approves holds [`lock`]; a second one waits, so nothing here races with itself.
@@ -45,6 +46,7 @@ pub mod report;
 pub mod resolutions;
 mod slots;
 pub mod structured;
+mod submodules;
 pub mod team_branches;
 mod tester;
 pub mod undo;

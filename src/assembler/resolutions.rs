@@ -43,6 +43,7 @@ pub fn learn(repo: &Repo, sides: &Sides<'_>, landed: Oid) -> Result<usize> {
     }
     let mut moves = Vec::new();
     for (name, id) in &learnt {
+        repo.delete_broken_ref(name)?;
         let old = repo.read_ref(name)?;
         let again = moves.iter().any(|(known, _, _)| *known == name.as_str());
         if old != Some(*id) && !again {
@@ -86,7 +87,7 @@ pub(super) fn propose_for(repo: &Repo, conflicted: &Conflicted) -> Result<Option
         for part in parts {
             match part {
                 Part::Merged(lines) => text.extend_from_slice(lines),
-                hunk @ Part::Hunk { .. } => match known(repo, hunk)? {
+                hunk @ Part::Hunk { .. } => match known(repo, hunk) {
                     Some(lines) => text.extend(lines),
                     None => return Ok(None),
                 },
@@ -98,13 +99,16 @@ pub(super) fn propose_for(repo: &Repo, conflicted: &Conflicted) -> Result<Option
 }
 
 /// Returns what was decided about a hunk, whichever side came first.
-fn known(repo: &Repo, hunk: Part<'_>) -> Result<Option<Vec<u8>>> {
+fn known(repo: &Repo, hunk: Part<'_>) -> Option<Vec<u8>> {
     for key in [key(hunk), key(turned(hunk))] {
-        if let Some(blob) = repo.read_ref(&ref_name(key))? {
-            return repo.read_blob(blob).map(Some);
+        // What cannot be read says nothing.
+        if let Ok(Some(blob)) = repo.read_ref(&ref_name(key))
+            && let Ok(lines) = repo.read_blob(blob)
+        {
+            return Some(lines);
         }
     }
-    Ok(None)
+    None
 }
 
 fn turned(part: Part<'_>) -> Part<'_> {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::bench::{Bench, Job, MOST_SLOTS, Ran};
+use super::bench::{Bench, Job, MOST_SLOTS, Ran, end_left_behind};
 use super::lock::Alone;
 use crate::error::{Exit, UserError};
 use crate::git::Repo;
@@ -23,6 +23,8 @@ pub(super) struct Slots<'a> {
     idle: Vec<Bench>,
     busy: Vec<Busy>,
     made: usize,
+    /// Most that ran at the same time.
+    pub(super) peak: usize,
     /// Fixed number of slots; measured where there is none.
     jobs: Option<usize>,
     pub(super) pace: Pace,
@@ -58,28 +60,34 @@ pub(super) struct Ended {
 }
 
 impl<'a> Slots<'a> {
-    /// Returns slots of which none is made yet.
+    /// Returns slots of which none is made yet; what a killed run left running in its own is ended.
+    ///
+    /// # Errors
+    ///
+    /// There are no resources for the wait.
     pub(super) fn new(
         repo: &'a Repo,
         alone: &'a Alone,
         timeout: Duration,
         jobs: Option<usize>,
-    ) -> Self {
+    ) -> Result<Self> {
+        end_left_behind(repo, alone)?;
         let (sender, news) = channel();
-        Self {
+        Ok(Self {
             repo,
             alone,
             timeout,
             idle: Vec::new(),
             busy: Vec::new(),
             made: 0,
+            peak: 0,
             jobs: jobs.map(|jobs| jobs.clamp(1, MOST_SLOTS)),
             pace: Pace::default(),
             sender,
             news,
             jobserver: None,
             signals: None,
-        }
+        })
     }
 
     /// Returns how many tests may run side by side.
@@ -102,7 +110,7 @@ impl<'a> Slots<'a> {
         if self.signals.is_none() {
             self.signals = Some(Signals::listen(self.sender.clone())?);
         }
-        let mut bench = self.take_bench(&job)?;
+        let mut bench = self.take_bench(&job);
         let tokens = self.jobserver()?;
         // The first test goes on the token that the assembly itself has; each further one takes one out of
         // the pool if there is any, so that slots and their compilers share the cores.
@@ -136,13 +144,13 @@ impl<'a> Slots<'a> {
     }
 
     /// Returns the slot whose files are nearest to a job's.
-    fn take_bench(&mut self, job: &Job) -> Result<Bench> {
+    fn take_bench(&mut self, job: &Job) -> Bench {
         let same = self
             .idle
             .iter()
             .position(|bench| bench.tree == Some(job.tree));
         if let Some(place) = same.or(self.idle.len().checked_sub(1)) {
-            return Ok(self.idle.remove(place));
+            return self.idle.remove(place);
         }
         self.made += 1;
         Bench::new(self.repo, self.alone, self.made - 1, self.timeout)
@@ -209,6 +217,7 @@ impl<'a> Slots<'a> {
     /// Notes for each running test how many there are.
     fn count(&mut self) {
         let running = self.busy.len();
+        self.peak = self.peak.max(running);
         for busy in &mut self.busy {
             busy.fewest = busy.fewest.min(running);
             busy.most = busy.most.max(running);

@@ -76,16 +76,11 @@ impl Verdicts {
         }
     }
 
-    /// Returns what is known of a tree under a command.
-    ///
-    /// # Errors
-    ///
-    /// The ref or its text cannot be read.
-    pub(super) fn load(&self, repo: &Repo, tree: Oid, command: &str) -> Result<Record> {
-        let name = self.name(tree, command);
-        match repo.read_ref(&name)? {
-            Some(id) => Ok(self.read(repo, id, tree, command)),
-            None => Ok(self.nothing(tree, command)),
+    /// Returns what is known of a tree under a command. A ref that cannot be read says nothing, as a text does.
+    pub(super) fn load(&self, repo: &Repo, tree: Oid, command: &str) -> Record {
+        match repo.read_ref(&self.name(tree, command)) {
+            Ok(Some(id)) => self.read(repo, id, tree, command),
+            Ok(None) | Err(_) => self.nothing(tree, command),
         }
     }
 
@@ -97,7 +92,13 @@ impl Verdicts {
     pub(super) fn add(&self, repo: &Repo, tree: Oid, command: &str, run: &Run) -> Result<()> {
         let name = self.name(tree, command);
         for _ in 0..MOST_TRIES {
-            let old = repo.read_ref(&name)?;
+            let old = match repo.read_ref(&name) {
+                Ok(old) => old,
+                Err(_) => {
+                    repo.delete_broken_ref(&name)?;
+                    repo.read_ref(&name)?
+                }
+            };
             let mut record = match old {
                 Some(id) => self.read(repo, id, tree, command),
                 None => self.nothing(tree, command),

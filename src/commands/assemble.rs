@@ -238,7 +238,7 @@ fn answer(ctx: &Ctx, report: &Report, options: &Options) {
         (run, cached) => {
             let (one, jobs) = (report.tests_one_at_a_time, report.jobs);
             format!(
-                "tests: {run} run, {cached} known ({one} one at a time), up to {jobs} side by side"
+                "tests: {run} run, {cached} known before; one at a time: {one}; at most {jobs} side by side"
             )
         }
     };

@@ -35,11 +35,16 @@ const UNDER_WAY: [(&str, &str); 6] = [
     ("sequencer", "cherry-pick"),
 ];
 
+/// How the names under `<common>/worktrees/` of worktrees begin that tests run in. Whatever a test checks out
+/// there is nobody's work.
+pub const TEST_WORKTREE: &str = "orch-assembler";
+
 /// Most names that a message lists.
 const MOST_NAMES: usize = 5;
 
 impl Repo {
-    /// Returns all worktrees that exist on this disk, the main one first.
+    /// Returns all worktrees that exist on this disk, the main one first; those that only tests run in are left
+    /// out.
     ///
     /// # Errors
     ///
@@ -50,8 +55,12 @@ impl Repo {
         if let Some(dir) = self.main_work_dir() {
             found.push((dir, common.to_path_buf()));
         }
-        let admin = match fs::read_dir(common.join("worktrees")) {
-            Ok(listing) => listing.flatten().map(|entry| entry.path()).collect(),
+        let admin: Vec<PathBuf> = match fs::read_dir(common.join("worktrees")) {
+            Ok(listing) => listing
+                .flatten()
+                .filter(|entry| !is_for_tests(&entry.file_name()))
+                .map(|entry| entry.path())
+                .collect(),
             Err(_) => Vec::new(),
         };
         for git_dir in admin {
@@ -302,6 +311,10 @@ impl Checkout {
             .map(Some)
             .context("git printed no object id")
     }
+}
+
+fn is_for_tests(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with(TEST_WORKTREE)
 }
 
 /// Returns a branch's name without `refs/heads/`.

@@ -181,6 +181,20 @@ impl Repo {
         Err(UserError::new(format!("git refused to move {}: {complaint}", moves[0].0)).into())
     }
 
+    /// Deletes a ref whose content is no object id, which no compare-and-swap can.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be removed.
+    pub fn delete_broken_ref(&self, name: &str) -> Result<()> {
+        if self.read_ref(name).is_ok() {
+            return Ok(());
+        }
+        // Git locks what it can read: of such a ref it says only that it is broken.
+        fs::remove_file(self.common_dir().join(name))
+            .with_context(|| format!("cannot delete ref {name}, which is malformed"))
+    }
+
     /// Removes the lock that a killed [`Repo::swap_refs`] left on a ref, or on a HEAD that is on it.
     ///
     /// Git's locks do not say whose they are. One that stays the same for longer than any ref is locked by a

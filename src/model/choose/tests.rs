@@ -236,6 +236,18 @@ fn work_returns_to_who_gave_it_back_and_leaves_who_failed() {
 }
 
 #[test]
+fn a_conflict_returns_to_its_coder_twice_and_then_goes_to_another() {
+    let mut board = board(&[team(1, 3)], &["a 1 0"]);
+    had(&mut board, "a", "1.2", State::Ready, 1);
+    for (conflicts, taker) in [(1, "a 1.2"), (2, "a 1.2"), (3, "a 1.1")] {
+        row(&mut board, "a").status.conflicts = conflicts;
+        row(&mut board, "a").status.head = Some(CommitId(String::from("sent back")));
+        assert_eq!(got(&board, "*"), taker, "after {conflicts}");
+    }
+    assert_eq!(got(&board, "1.2"), "a 1.2", "better than idling");
+}
+
+#[test]
 fn who_failed_several_times_in_a_row_comes_last() {
     let mut board = board(
         &[team(1, 2)],
