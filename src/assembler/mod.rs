@@ -33,6 +33,7 @@ mod guard;
 mod in_step;
 pub mod landing;
 mod lane;
+mod levels;
 mod line;
 pub mod lock;
 mod method;

@@ -251,6 +251,7 @@ impl Board {
                 .unwrap_or_else(|| self.settings.base.clone()),
             run: Some(plan.run.clone()),
             agents: plan.agents.clone(),
+            levels: plan.levels.clone(),
             ..self.settings.clone()
         };
         if settings != self.settings {
