@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::common::TestRepo;
 use super::common::site::{Site, verdicts};
+use super::common::{Outcome, TestRepo};
 
 /// A site whose plan says something of the steps.
 fn site(test: &str, levels: &str, tasks: &[(&str, u32)]) -> Site {
@@ -88,7 +88,12 @@ fn a_red_check_holds_work_back_like_a_red_test() {
         let args = ["assemble", "--json", "--gate", gate];
         let (code, report) = super::common::site::assemble(&site.repo, &args);
         assert_eq!(code, 1, "{report}");
-        let expected = ["a: test_failed", "c: test_failed", "b: merged", "d: test_failed"];
+        let expected = [
+            "a: test_failed",
+            "c: test_failed",
+            "b: merged",
+            "d: test_failed",
+        ];
         let mut found = verdicts(&report);
         found.sort();
         let mut expected = expected.to_vec();
@@ -193,7 +198,10 @@ fn approve_tells_what_to_look_at_and_runs_its_checks_first() {
         story.contains("look at: the changelog says what is new"),
         "{story}"
     );
-    assert!(answer.contains("to take it back: git orch undo"), "{answer}");
+    assert!(
+        answer.contains("to take it back: git orch undo"),
+        "{answer}"
+    );
     assert!(answer.contains("next: publish it"), "{answer}");
     assert_ne!(site.rev("main"), main);
 }
@@ -210,7 +218,10 @@ fn status_and_assemble_tell_what_waits_at_each_step() {
     site.work("b", "2.1", &[("b", "b\n")]);
     let team = step(&status(), "team");
     assert_eq!(team["waiting"], json!(["a", "b"]));
-    assert_eq!((&team["owner"], &team["state"]), (&json!("leader"), &json!("waiting")));
+    assert_eq!(
+        (&team["owner"], &team["state"]),
+        (&json!("leader"), &json!("waiting"))
+    );
     // The leader takes it onto the team's branch.
     let branch = "refs/heads/orch/team-1/integration";
     site.repo.git(["update-ref", branch, &head]);
@@ -239,12 +250,19 @@ fn only_the_leader_who_owns_the_integration_assembles() {
     let site = site("test = \"true\"", ALL, &[("a", 1)]);
     site.work("a", "1.1", &[("a", "a\n")]);
     let by = |agent: &str| {
-        let orch = site.repo.orch_command(["assemble"]);
-        let mut orch = orch;
-        Outcome::new(orch.env("ORCH_AGENT", agent).output().unwrap())
+        let mut orch = site.repo.orch_command(site.repo.path());
+        Outcome(
+            orch.env("ORCH_AGENT", agent)
+                .arg("assemble")
+                .output()
+                .unwrap(),
+        )
     };
     let complaint = by("2.0").fails(1);
-    assert!(complaint.contains("the plan gives the integration to 1.0"), "{complaint}");
+    assert!(
+        complaint.contains("the plan gives the integration to 1.0"),
+        "{complaint}"
+    );
     assert_eq!(site.state("a"), "submitted");
     by("1.0").ok();
     assert_eq!(site.state("a"), "merged");
