@@ -143,26 +143,30 @@ fn full_plan() -> Plan {
             skills: vec![String::from("sql")],
         }],
     };
-    let level = || {
-        Some(LevelSpec {
-            owner: Some(Owner::Person),
-            criteria: vec![String::from("it reads well")],
-            checks: vec![String::from("true")],
-            rollback: text("git orch undo"),
-            next: text("approve"),
-        })
-    };
     Plan {
-        levels: Levels {
-            team: level(),
-            integration: level(),
-            approval: level(),
-        },
+        levels: full_levels(),
         run,
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
         teams: vec![team],
         tasks: vec![full_task()],
+    }
+}
+
+/// Its steps.
+fn full_levels() -> Levels {
+    let text = |text: &str| Some(text.to_owned());
+    let level = LevelSpec {
+        owner: Some(Owner::Person),
+        criteria: vec![String::from("it reads well")],
+        checks: vec![String::from("true")],
+        rollback: text("git orch undo"),
+        next: text("approve"),
+    };
+    Levels {
+        team: Some(level.clone()),
+        integration: Some(level.clone()),
+        approval: Some(level),
     }
 }
 

@@ -166,7 +166,7 @@ impl Board {
     /// Brings the board to what one edit has written.
     pub fn absorb(&mut self, edit: &Edit) {
         match edit {
-            Edit::PutSettings(settings) => self.settings = settings.clone(),
+            Edit::PutSettings(settings) => self.settings = (**settings).clone(),
             Edit::PutPhases(phases) => self.phases.clone_from(phases),
             Edit::PutTeam(team) => {
                 self.teams.insert(team.id, team.clone());
@@ -238,7 +238,7 @@ impl Board {
         };
         let summary = format!("the ledger's truth is {name}");
         Ok(Some(Change {
-            edits: vec![Edit::PutSettings(settings)],
+            edits: vec![Edit::PutSettings(Box::new(settings))],
             event: Event::new(EventKind::Remote, summary),
         }))
     }

@@ -101,7 +101,7 @@ pub fn steps(ledger: &Ledger) -> Result<Vec<Step>> {
     let is_tested = board
         .tested
         .as_ref()
-        .is_some_and(|tested| tip.is_some_and(|tip| tip.to_string() == tested.commit.0));
+        .is_some_and(|tested| tip.is_some_and(|tip| is(tip, &tested.commit)));
     for step in &mut steps {
         step.state = match step.level {
             _ if step.waiting.is_empty() && step.branches.is_empty() => Standing::Clear,
@@ -170,6 +170,10 @@ fn beyond(repo: &Repo, without: Oid, head: Option<Oid>) -> Result<HashSet<String
     };
     let commits = repo.range(without, head)?;
     Ok(commits.iter().map(|commit| commit.id.to_string()).collect())
+}
+
+fn is(commit: Oid, other: &CommitId) -> bool {
+    Oid::from_hex(other.0.as_bytes()).is_ok_and(|other| other == commit)
 }
 
 fn has(commits: &HashSet<String>, commit: Option<&CommitId>) -> bool {
