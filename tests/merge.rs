@@ -226,3 +226,72 @@ fn changed_paths_tell_modes_and_submodules() {
     ];
     assert_eq!(modes, expected.map(|(path, a, b)| (path.to_owned(), a, b)));
 }
+
+#[test]
+fn the_difference_of_two_trees_is_as_git_tells_it() {
+    let repo = TestRepo::new()
+        .write("a", "1\n")
+        .write("b/c", "1\n")
+        .write("b-c", "1\n")
+        .write("d", "1\n")
+        .write("deep/er/file with \u{e4}", "1\n")
+        .write("same/x", "1\n")
+        .commit("one");
+    let dir = repo.path().to_owned();
+    // A file becomes a directory and the other way round, one is gone, one is new, one may be run, one is a link.
+    std::fs::remove_file(dir.join("d")).unwrap();
+    std::fs::remove_dir_all(dir.join("b")).unwrap();
+    std::fs::remove_file(dir.join("b-c")).unwrap();
+    let repo = repo
+        .write("d/now", "2\n")
+        .write("b", "file\n")
+        .write("deep/er/new", "n\n");
+    std::os::unix::fs::symlink("a", dir.join("link")).unwrap();
+    std::fs::set_permissions(
+        dir.join("a"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let repo = repo.commit("two");
+    let opened = Repo::discover(&dir).unwrap();
+    let id = |revision| opened.resolve_commit(revision).unwrap();
+    let told = repo.git([
+        "diff-tree",
+        "-r",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+        "HEAD~1",
+        "HEAD",
+    ]);
+    let ours = opened.changed_paths(id("HEAD~1"), id("HEAD")).unwrap();
+    let mut theirs = Vec::new();
+    let mut fields = told.split('\0');
+    while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
+        let meta: Vec<&str> = meta.trim_start_matches(':').split(' ').collect();
+        theirs.push((
+            path.as_bytes().to_vec(),
+            meta[0].to_owned(),
+            meta[1].to_owned(),
+            meta[2].to_owned(),
+            meta[3].to_owned(),
+        ));
+    }
+    theirs.sort();
+    let ours: Vec<_> = ours
+        .into_iter()
+        .map(|c| {
+            let mode = |mode: u32| format!("{mode:06o}");
+            (
+                c.path,
+                mode(c.old.0),
+                mode(c.new.0),
+                c.old.1.to_string(),
+                c.new.1.to_string(),
+            )
+        })
+        .collect();
+    assert_eq!(ours.len(), 8);
+    assert_eq!(ours, theirs);
+}

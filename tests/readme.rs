@@ -106,6 +106,7 @@ fn full_plan() -> Plan {
         lease: minute,
         test_timeout: minute,
         test_format: Some(Format::Cargo),
+        test_build: text("make"),
         test_some: text("make {tests}"),
         test_reports: vec![String::from("*.xml")],
         test_retries: 1,

@@ -152,7 +152,7 @@ impl Lane for Branches<'_> {
         if first.get(name).is_some_and(|first| *first < position) {
             return Ok(Ready::Not(Outcome::nothing("listed before")));
         }
-        Ok(if self.repo.is_ancestor(head, tip)? {
+        Ok(if self.repo.has(tip, head)? {
             Ready::In(head)
         } else {
             Ready::Go(head)

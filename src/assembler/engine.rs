@@ -205,9 +205,11 @@ impl<'a, L: Lane> Engine<'a, L> {
         let tip = self.tip()?;
         let mut files = HashMap::new();
         for position in self.open() {
-            // Merged onto the tip, whose tree differs from it by what the car changes.
-            if let Built::Merge(landed) = self.merge(tip, position)? {
-                files.insert(position, self.repo.changed_paths(tip, landed.commit)?);
+            let Ready::Go(head) = self.lane.ready(position, tip)? else {
+                continue;
+            };
+            if let [base, ..] = self.repo.merge_bases(tip, head)?[..] {
+                files.insert(position, self.repo.changed_paths(base, head)?);
             }
         }
         let mut touched: HashMap<&[u8], u32> = HashMap::new();

@@ -48,6 +48,11 @@ pub(super) fn checked_tester<'a>(
         Some(template) => suite.with_template(template),
         None => suite,
     });
+    let builds = options.test_build.as_ref().or(run.test_build.as_ref());
+    let suite = suite.map(|suite| match builds {
+        Some(command) => suite.with_build(command),
+        None => suite,
+    });
     let method = Method {
         command: with_checks(command.as_deref(), checks),
         suite,

@@ -14,12 +14,13 @@
 //! * [`undo`] takes the last landing, or any other, back out.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
+//! * `own` is the test as a coder runs it.
 //! * `in_step` keeps the integrated branches level with a remote's.
 //! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
 //! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own;
 //!   `verdicts` keeps what they said.
 //!
-//! Whoever assembles or approves holds [`lock`]; a second one is refused, so nothing here races with itself.
+//! Whoever assembles or approves holds [`lock`]; a second one waits, so nothing here races with itself.
 
 pub mod approval;
 mod bench;
@@ -37,6 +38,7 @@ mod levels;
 mod line;
 pub mod lock;
 mod method;
+mod own;
 pub mod pattern;
 pub mod plan;
 pub mod radar;
@@ -53,6 +55,7 @@ pub use approval::approve;
 pub use bench::remove_worktrees;
 pub use branches::assemble_branches;
 pub use forget::{Forgotten, forget};
+pub use own::{OwnTest, own_test};
 pub use pattern::branches_like;
 pub use plan::assemble;
 pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

@@ -256,7 +256,7 @@ impl Lane for PlanLane<'_> {
                 .repo
                 .read_ref(&branch)?
                 .context("a team's branch is gone")?;
-            let is_in = self.repo.is_ancestor(head, tip)?;
+            let is_in = self.repo.has(tip, head)?;
             return Ok(if is_in {
                 Ready::In(head)
             } else {
@@ -277,7 +277,7 @@ impl Lane for PlanLane<'_> {
         if self.repo.read_commit(head).is_err() {
             return Ok(out(&format!("its commit {head} is not in this repository")));
         }
-        if self.repo.is_ancestor(head, tip)? {
+        if self.repo.has(tip, head)? {
             return Ok(Ready::In(head));
         }
         let task = task.clone();

@@ -22,6 +22,8 @@ pub struct Options {
     pub retries: Option<u32>,
     /// How the test's output tells its failing tests; recognised by the command where it is not given.
     pub format: Option<suite::Format>,
+    /// Command that only builds, instead of the plan's.
+    pub test_build: Option<String>,
     /// Command that runs some tests only, instead of the plan's.
     pub test_some: Option<String>,
     /// Whether branches may land without a test, where there is no plan.

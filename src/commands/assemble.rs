@@ -52,6 +52,9 @@ pub struct AssembleArgs {
     /// test command]
     #[arg(long, value_name = "COMMAND", requires = "test")]
     test_some: Option<String>,
+    /// Command that only builds what the test needs [default: the plan's, else by the test command]
+    #[arg(long, value_name = "COMMAND", requires = "test")]
+    test_build: Option<String>,
     /// Land what merges without testing it: nothing is promised then
     #[arg(long, requires = "onto", conflicts_with = "test")]
     no_test: bool,
@@ -109,6 +112,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         retries: args.retries,
         format: args.format,
         test_some: args.test_some,
+        test_build: args.test_build,
         no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,

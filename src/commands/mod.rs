@@ -33,6 +33,7 @@ pub mod status;
 pub mod submit;
 pub mod sync;
 pub mod task;
+pub mod test;
 pub mod unblock;
 pub mod undo;
 pub mod work;

@@ -24,6 +24,9 @@ pub struct RenamedPath {
     pub to: Vec<u8>,
 }
 
+/// Pairs of commits whose common ancestors are remembered.
+const MOST_BASES: usize = 4096;
+
 /// A merge to be written as a commit; the same values always give the same id.
 #[derive(Debug, Clone, Copy)]
 pub struct MergeCommit<'a> {
@@ -92,19 +95,40 @@ impl Repo {
     ///
     /// One of them is missing.
     pub fn merge_bases(&self, one: Oid, other: Oid) -> Result<Vec<Oid>> {
+        let pair = (one, other);
+        if let Some(known) = self.bases.borrow().get(&pair) {
+            return Ok(known.clone());
+        }
         let (one, other) = (one.to_string(), other.to_string());
         let output = self
             .true_git()
             .args(["merge-base", "--all", &one, &other])
             .output()?;
-        match output.status.code() {
-            Some(0) => ids(&output.stdout),
-            Some(1) => Ok(Vec::new()),
+        let bases = match output.status.code() {
+            Some(0) => ids(&output.stdout)?,
+            Some(1) => Vec::new(),
             _ => anyhow::bail!(
                 "cannot compare {one} and {other}: {}",
                 String::from_utf8_lossy(&output.stderr).trim()
             ),
+        };
+        // What two commits have in common never changes; a merge asks for it several times.
+        let mut known = self.bases.borrow_mut();
+        if known.len() >= MOST_BASES {
+            known.clear();
         }
+        known.insert(pair, bases.clone());
+        Ok(bases)
+    }
+
+    /// Returns whether a commit has another in its history, by what the two have in common: for those whose
+    /// common ancestors are wanted as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repo::merge_bases`].
+    pub fn has(&self, tip: Oid, head: Oid) -> Result<bool> {
+        Ok(tip == head || self.merge_bases(tip, head)? == [head])
     }
 
     /// Returns the paths that differ between two commits or trees, renames shown as removed and added.
@@ -113,6 +137,11 @@ impl Repo {
     ///
     /// One of them is missing.
     pub fn changed_paths(&self, base: Oid, head: Oid) -> Result<Vec<ChangedPath>> {
+        let tree = |id: Oid| self.read_commit(id).map_or(id, |commit| commit.tree);
+        if let Ok(changed) = self.tree_difference(tree(base), tree(head)) {
+            return Ok(changed);
+        }
+        // In a partial clone git fetches what is missing.
         let (base, head) = (base.to_string(), head.to_string());
         let bytes = self
             .true_git()

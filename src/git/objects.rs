@@ -376,6 +376,19 @@ fn sort_key(name: &[u8], is_tree: bool) -> impl Iterator<Item = u8> {
     name.iter().copied().chain(is_tree.then_some(b'/'))
 }
 
+/// Reads the entries of a raw tree with their modes; `None` where it is malformed.
+pub(super) fn entries_with_modes(tree: &[u8]) -> Option<Vec<(Entry<'_>, u32)>> {
+    let (mut rest, mut found) = (tree, Vec::new());
+    while !rest.is_empty() {
+        let (entry, bytes, next) = split_entry(rest)?;
+        let mode = bytes.split(|byte| *byte == b' ').next()?;
+        let mode = u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?;
+        found.push((entry, mode));
+        rest = next;
+    }
+    Some(found)
+}
+
 /// Splits the first entry off a raw tree: the entry, its bytes, what follows.
 fn split_entry(tree: &[u8]) -> Option<(Entry<'_>, &[u8], &[u8])> {
     let space = tree.iter().position(|byte| *byte == b' ')?;

@@ -14,6 +14,8 @@ use crate::error::UserError;
 pub struct Repo {
     pub(super) gix: gix::Repository,
     pub(super) trees: RefCell<HashMap<Oid, Vec<u8>>>,
+    /// Best common ancestors of pairs of commits.
+    pub(super) bases: RefCell<HashMap<(Oid, Oid), Vec<Oid>>>,
     /// Where loose objects go.
     pub(super) objects_dir: PathBuf,
     git_dir: PathBuf,
@@ -88,6 +90,7 @@ impl Repo {
             work_dir: gix.workdir().map(absolute).transpose()?,
             gix,
             trees: RefCell::default(),
+            bases: RefCell::default(),
         })
     }
 

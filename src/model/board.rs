@@ -43,7 +43,7 @@ pub struct Settings {
     pub authority: String,
     /// The run; absent before the first `plan apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunSpec>,
+    pub run: Option<Box<RunSpec>>,
     /// How far a phase must have come before the next one opens, for everybody who dispatches.
     #[serde(default, skip_serializing_if = "Gate::is_submitted")]
     pub gate: Gate,
@@ -199,7 +199,7 @@ pub enum PhaseState {
 impl Board {
     /// Returns the run's settings, or the defaults before the first plan.
     pub fn run(&self) -> RunSpec {
-        self.settings.run.clone().unwrap_or_default()
+        self.settings.run.as_deref().cloned().unwrap_or_default()
     }
 
     /// Returns the name of the run for messages; `-` before the first plan.

@@ -68,6 +68,9 @@ pub struct RunSpec {
     /// How the test's output tells which tests failed, where its command does not say so by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_format: Option<Format>,
+    /// Command that only builds what the test needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_build: Option<String>,
     /// Command that runs some tests only: `{tests}` stands for their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_some: Option<String>,
@@ -102,6 +105,7 @@ impl Default for RunSpec {
             lease: Duration::from_secs(15 * 60),
             test_timeout: Duration::from_secs(30 * 60),
             test_format: None,
+            test_build: None,
             test_some: None,
             test_reports: Vec::new(),
             test_retries: 1,

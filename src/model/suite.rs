@@ -94,6 +94,7 @@ pub struct Suite {
     format: Format,
     invocation: Option<Invocation>,
     template: Option<String>,
+    builds: Option<String>,
 }
 
 /// What a finished run says about single tests.
@@ -125,6 +126,7 @@ impl Suite {
             format,
             invocation,
             template: None,
+            builds: None,
         })
     }
 
@@ -136,6 +138,13 @@ impl Suite {
         self
     }
 
+    /// Builds by a command of the plan's.
+    #[must_use]
+    pub fn with_build(mut self, command: &str) -> Self {
+        self.builds = Some(command.to_owned());
+        self
+    }
+
     /// Returns the format that output is read as.
     pub fn format(&self) -> Format {
         self.format
@@ -144,7 +153,8 @@ impl Suite {
     /// Returns a command that only builds, so that its failure is a broken build; `None` where there is
     /// nothing to build or no such command.
     pub fn build(&self) -> Option<String> {
-        self.invocation.as_ref()?.build(&self.command)
+        let own = || self.invocation.as_ref()?.build(&self.command);
+        self.builds.clone().or_else(own)
     }
 
     /// Returns the command made to go on after the first failure and to name what failed; its exit status

@@ -167,6 +167,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .duration("test_timeout")
             .unwrap_or(default.test_timeout),
         test_format: fields.word("test_format", &Format::ALL.map(|f| (f.as_str(), f))),
+        test_build: fields.script("test_build"),
         test_some: fields.script("test_some"),
         test_reports: fields.texts("test_reports", "[\"target/**/junit.xml\"]"),
         test_retries: fields

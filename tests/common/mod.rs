@@ -11,11 +11,35 @@ pub mod words;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Once;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 /// The wall clock that every test starts at.
 pub const TIME: &str = "1763700000";
+
+/// Time that all tests together may take, many times what they do.
+const MOST_TIME: Duration = Duration::from_secs(40 * 60);
+
+/// Ends the tests when one of them never does, and names those that still run, for whoever reads the log.
+fn watch_over_all() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(MOST_TIME);
+            let threads = std::fs::read_dir("/proc/self/task")
+                .into_iter()
+                .flatten()
+                .flatten();
+            let names =
+                threads.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+            let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+            eprintln!("no end after {MOST_TIME:?}; these threads are still there: {names:?}");
+            std::process::exit(101);
+        });
+    });
+}
 
 /// A repository in a temporary directory, with a HOME of its own beside it.
 pub struct TestRepo {
@@ -31,6 +55,7 @@ impl TestRepo {
 
     /// An empty repository in a directory of that name.
     pub fn empty_called(name: &str) -> Self {
+        watch_over_all();
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().canonicalize().unwrap().join(name);
         std::fs::create_dir_all(temp.path().join("home")).unwrap();

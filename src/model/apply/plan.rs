@@ -249,7 +249,7 @@ impl Board {
                 .base
                 .clone()
                 .unwrap_or_else(|| self.settings.base.clone()),
-            run: Some(plan.run.clone()),
+            run: Some(Box::new(plan.run.clone())),
             agents: plan.agents.clone(),
             levels: plan.levels.clone(),
             ..self.settings.clone()

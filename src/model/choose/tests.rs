@@ -258,7 +258,7 @@ fn full_waves_busy_agents_and_foreign_skills_are_told() {
     let mut run = crate::model::RunSpec::default();
     run.limits.0.insert(String::from("opus"), 1);
     let mut board = board(&[team(1, 3)], &["a 1 5", "b 1 4", "c 1 0 sql"]);
-    board.settings.run = Some(run);
+    board.settings.run = Some(Box::new(run));
     for task in ["a", "b"] {
         board.tasks.get_mut(&id(task)).unwrap().model = Some(String::from("opus"));
     }

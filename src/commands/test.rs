@@ -1,0 +1,72 @@
+//! `git orch test`: the plan's test in this worktree, remembered for the assembler.
+
+use anyhow::Result;
+
+use super::Ctx;
+use crate::assembler;
+use crate::error::UserError;
+use crate::model::levels::with_checks;
+
+/// Run the plan's test here, and remember what it says
+///
+/// What passes on a committed tree need not run again when the assembler comes to the same tree, which is the
+/// case for every branch that was brought up to date before it was handed in. Changes that are not committed
+/// are tested as well, but nothing is remembered of them.
+///
+/// Exits with 1 where the test fails.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// Run it also where it is known to pass
+    #[arg(long)]
+    again: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The plan has no test, or it fails (after the answer).
+pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
+    let ledger = ctx.ledger()?;
+    let mut run = ledger.board().run();
+    // What the plan's steps ask for besides is asked of a merge too.
+    let checks = ledger.board().settings.levels.merge_checks();
+    run.test = with_checks(run.test.as_deref(), &checks);
+    let command = run.test.clone().unwrap_or_default();
+    let tested = assembler::own_test(&ctx.repo()?, &run, args.again)?;
+    let verdict = if tested.green { "passed" } else { "failed" };
+    if ctx.ui.is_json() {
+        ctx.ui.json(&serde_json::json!({
+            "command": command,
+            "verdict": if tested.green { "green" } else { "red" },
+            "tree": tested.tree.map(|tree| tree.to_string()),
+            "remembered": tested.tree.is_some(),
+            "known": tested.known,
+            "seconds": tested.seconds,
+            "log": tested.log,
+        }));
+    } else {
+        if !tested.green {
+            ctx.ui.note(&tested.output);
+        }
+        let seconds = tested.seconds;
+        ctx.ui.answer(&match tested.known {
+            true => format!("`{command}` is known to pass on this tree"),
+            false => format!("`{command}` {verdict} in {seconds:.1} s"),
+        });
+        if tested.tree.is_none() {
+            ctx.ui.warn(
+                "there are changes that are not committed: nothing is remembered of this run",
+            );
+        }
+    }
+    if tested.green {
+        return Ok(());
+    }
+    let error = UserError::new("the test fails");
+    Err(match &tested.log {
+        Some(log) => error.hint(format!("cat '{}'", log.display())),
+        None => error,
+    }
+    .into())
+}
