@@ -27,6 +27,7 @@ mod histories;
 mod hooks;
 mod init;
 mod ledger;
+mod levels;
 mod log;
 mod machines;
 mod merge;

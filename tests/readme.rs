@@ -7,8 +7,8 @@ use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
-    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Limits, PhaseName,
-    PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
+    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};
@@ -145,11 +145,29 @@ fn full_plan() -> Plan {
         }],
     };
     Plan {
+        levels: full_levels(),
         run,
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
         teams: vec![team],
         tasks: vec![full_task()],
+    }
+}
+
+/// Its steps.
+fn full_levels() -> Levels {
+    let text = |text: &str| Some(text.to_owned());
+    let level = LevelSpec {
+        owner: Some(Owner::Person),
+        criteria: vec![String::from("it reads well")],
+        checks: vec![String::from("true")],
+        rollback: text("git orch undo"),
+        next: text("approve"),
+    };
+    Levels {
+        team: Some(level.clone()),
+        integration: Some(level.clone()),
+        approval: Some(level),
     }
 }
 
@@ -197,6 +215,7 @@ fn every_key_of_a_plan_is_in_its_table() {
     let sections = [
         ("`[run]`", table(&plan["run"])),
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
+        ("`[levels.<step>]`", table(&plan["levels"]["team"])),
         ("`[[phases]]`", first("phases")),
         ("`[[teams]]`", first("teams")),
         (

@@ -10,6 +10,7 @@ use super::engine::author;
 use super::guard;
 use super::in_step;
 use super::landing::{self, Kind, Move};
+use super::levels;
 use super::lock::Alone;
 use super::method;
 use super::report::{Options, Watch};
@@ -34,22 +35,20 @@ const MOST_TRIES: u32 = 5;
 /// It is not tested, conflicts with the base branch, or is not for whoever asks; there is nothing to approve;
 /// a worktree that has the base branch checked out has changes or files in the way.
 pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
-    if ledger.actor() != Actor::Human {
-        return Err(UserError::new(format!(
-            "{} may not approve: only a person moves the base branch",
-            ledger.actor()
-        ))
-        .into());
-    }
+    levels::require_approver(ledger)?;
     let repo = ledger.repo().reopen()?;
     let alone = Alone::take(&repo)?;
     if let Some(finished) = finish_interrupted(ledger, &repo, &alone)? {
         return Ok(finished);
     }
     in_step::take_over(ledger, &repo, &alone, watch)?;
-    for _ in 0..MOST_TRIES {
+    for attempt in 0..MOST_TRIES {
         ledger.refresh()?;
         let moves = plan(ledger, &repo, &alone, watch)?;
+        if attempt == 0 {
+            levels::tell_criteria(ledger, watch);
+        }
+        levels::check_approval(ledger, (&repo, &alone), moves[0].new, watch)?;
         let message = format!("orch approve: {}", ledger.board().run_name());
         if landing::land(&repo, &alone, &moves, Kind::Approval, &message)? == Swap::Won {
             let approved = moves[0].clone();

@@ -8,6 +8,7 @@ use super::slots::Slots;
 use super::tester::{Method, Tester};
 use crate::git::Repo;
 use crate::model::RunSpec;
+use crate::model::levels::with_checks;
 use crate::model::suite::Suite;
 use crate::model::train::Gating;
 
@@ -20,6 +21,21 @@ pub(super) fn tester<'a>(
     repo: &'a Repo,
     alone: &'a Alone,
     run: &RunSpec,
+    options: &Options,
+) -> Result<Tester<'a>> {
+    checked_tester(repo, alone, run, &[], options)
+}
+
+/// Returns the tester of an assembly in which checks must pass besides the test.
+///
+/// # Errors
+///
+/// As [`tester`].
+pub(super) fn checked_tester<'a>(
+    repo: &'a Repo,
+    alone: &'a Alone,
+    run: &RunSpec,
+    checks: &[&str],
     options: &Options,
 ) -> Result<Tester<'a>> {
     let command = options.test.clone().or_else(|| run.test.clone());
@@ -38,13 +54,14 @@ pub(super) fn tester<'a>(
         None => suite,
     });
     let method = Method {
-        command,
+        command: with_checks(command.as_deref(), checks),
         suite,
         // One at a time stops at the first failure like whoever wrote the command; a whole line is searched.
         by_tests: options.gating == Gating::Batch,
         reports: run.test_reports.clone(),
         retries: options.retries.unwrap_or(run.test_retries),
         environment: run.test_environment.clone().unwrap_or_default(),
+        checks: checks.iter().map(ToString::to_string).collect(),
     };
     let jobs = options.jobs.or(run.test_jobs);
     let jobs = jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));

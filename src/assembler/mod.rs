@@ -35,6 +35,7 @@ mod guard;
 mod in_step;
 pub mod landing;
 mod lane;
+mod levels;
 mod line;
 pub mod lock;
 mod method;

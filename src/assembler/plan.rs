@@ -51,7 +51,9 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     branches.require_movable(&repo)?;
     branches.bring_up(&repo, &alone)?;
-    let tester = method::tester(&repo, &alone, &run, options)?;
+    let levels = ledger.board().settings.levels.clone();
+    let checks = levels.merge_checks();
+    let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,

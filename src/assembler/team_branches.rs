@@ -8,6 +8,7 @@ use crate::error::UserError;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
+use crate::model::levels::has_checks;
 use crate::model::train::{INTEGRATION, team_branch};
 use crate::model::{CommitId, TeamId};
 
@@ -27,11 +28,13 @@ pub(super) fn oid(commit: &CommitId) -> Option<Oid> {
 }
 
 /// Returns whether the ledger says that a commit passed: the plan's test, another one, or, where the plan has
-/// none, no test at all.
+/// none, no test at all; and with it all checks that the plan has by now.
 pub(super) fn is_tested(ledger: &Ledger, commit: Oid) -> bool {
     let board = ledger.board();
     board.tested.as_ref().is_some_and(|tested| {
         let enough = tested.test.is_some() || board.run().test.is_none();
+        let checks = board.settings.levels.merge_checks();
+        let enough = enough && has_checks(tested.test.as_deref(), &checks);
         enough && oid(&tested.commit) == Some(commit)
     })
 }

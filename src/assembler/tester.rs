@@ -9,6 +9,7 @@ use super::report::{Progress, RunRow, Watch};
 use super::slots::Slots;
 use super::verdicts::{Run, Verdicts};
 use crate::git::{Oid, Repo};
+use crate::model::levels::with_checks;
 use crate::model::suite::Suite;
 use crate::model::train::batch::{Said, What};
 
@@ -27,6 +28,16 @@ pub(super) struct Method {
     pub(super) retries: u32,
     /// What verdicts depend on beside tree and command.
     pub(super) environment: String,
+    /// What must pass as well, already in `command`.
+    pub(super) checks: Vec<String>,
+}
+
+impl Method {
+    /// Returns a form of the test command together with what must pass as well.
+    fn whole(&self, test: &str) -> String {
+        let checks: Vec<&str> = self.checks.iter().map(String::as_str).collect();
+        with_checks(Some(test), &checks).unwrap_or_default()
+    }
 }
 
 /// What is known of one tree.
@@ -112,7 +123,7 @@ impl<'a> Tester<'a> {
             return Some(whole.clone());
         };
         Some(match what {
-            What::Whole => suite.full(),
+            What::Whole => self.method.whole(&suite.full()),
             What::Build => suite.build().unwrap_or_else(|| suite.full()),
             What::Some(tests) => suite.only(tests).unwrap_or_else(|| suite.full()),
         })

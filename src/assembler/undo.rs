@@ -27,6 +27,7 @@ use crate::git::refs::Swap;
 use crate::git::{Merge, MergeCommit, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::event::one_line;
+use crate::model::levels::with_checks;
 use crate::model::train::INTEGRATION;
 use crate::model::{Actor, CommitId, Op, RunSpec, TaskId, Tested, Undone};
 
@@ -113,12 +114,14 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
         let mut built_on = built_on::refs(&repo, landing.commit, &moving)?;
         built_on.extend(built_on::tasks(ledger, &repo, &landing)?);
         let run = ledger.board().run();
+        let test = asked.test.as_ref().or(run.test.as_ref());
+        let checks = ledger.board().settings.levels.merge_checks();
         let work = Work {
             repo: &repo,
             alone: &alone,
             proof: Proof {
                 run: RunSpec {
-                    test: asked.test.clone().or_else(|| run.test.clone()),
+                    test: with_checks(test.map(String::as_str), &checks),
                     ..run
                 },
                 needs_command: false,

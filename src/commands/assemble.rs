@@ -9,10 +9,10 @@ use crate::assembler::{self, Options, Progress, Report, Watch};
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files;
-use crate::model::Actor;
 use crate::model::event::shorten;
 use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
+use crate::report::levels::{self, Step};
 use crate::ui::{Style, Ui};
 
 /// Bring finished work together, tested as merged
@@ -117,6 +117,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
     };
+    let mut steps = None;
     let report = match &args.onto {
         Some(onto) => branches(
             ctx,
@@ -125,12 +126,24 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             args.from_pattern.as_deref(),
             options.clone(),
         )?,
-        None => plan(ctx, &options)?,
+        None => {
+            let (report, after) = plan(ctx, &options)?;
+            steps = Some(after);
+            report
+        }
     };
     if let Some(path) = &args.report {
         files::replace(path, report.to_markdown().as_bytes())?;
     }
-    answer(ctx, &report, &options);
+    if ctx.ui.is_json() {
+        let mut answer = report.to_json();
+        if let Some(steps) = steps {
+            answer["levels"] = serde_json::json!(steps);
+        }
+        ctx.ui.json(&answer);
+    } else {
+        answer(ctx, &report, &options);
+    }
     match report.left() {
         0 => Ok(()),
         left => {
@@ -141,15 +154,14 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
     }
 }
 
-/// Brings in what a plan's coders handed in.
-fn plan(ctx: &Ctx, options: &Options) -> Result<Report> {
+/// Brings in what a plan's coders handed in; returns as well what waits at each step then.
+fn plan(ctx: &Ctx, options: &Options) -> Result<(Report, Vec<Step>)> {
     let mut ledger = ctx.ledger()?;
-    if let Actor::Agent(agent) = ledger.actor()
-        && !agent.is_leader()
-    {
-        return Err(not_for(&agent.to_string()));
-    }
-    assembler::assemble(&mut ledger, options, &mut Lines { ui: ctx.ui })
+    let may = ledger.board().may_assemble(ledger.actor());
+    may.map_err(UserError::from)?;
+    let report = assembler::assemble(&mut ledger, options, &mut Lines { ui: ctx.ui })?;
+    let steps = levels::steps(&ledger)?;
+    Ok((report, steps))
 }
 
 /// Brings branches onto another, without a plan.
@@ -206,10 +218,6 @@ fn not_for(agent: &str) -> anyhow::Error {
 }
 
 fn answer(ctx: &Ctx, report: &Report, options: &Options) {
-    if ctx.ui.is_json() {
-        ctx.ui.json(&report.to_json());
-        return;
-    }
     let name = |row: &assembler::Row| match &row.task {
         Some(task) => task.to_string(),
         None => row.branch.clone(),

@@ -9,6 +9,7 @@ use super::Ctx;
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::report::focus::{AgentView, TaskView, TeamView};
+use crate::report::levels;
 use crate::report::pace::Recent;
 use crate::report::swarm::Swarm;
 use crate::report::target::Target;
@@ -67,7 +68,10 @@ fn show(ctx: &Ctx, ledger: &Ledger, args: &StatusArgs) -> Result<()> {
     let (board, ui, now) = (ledger.board(), &ctx.ui, clock::now());
     let text = match &args.target {
         None => {
-            let swarm = Swarm::new(board);
+            let mut swarm = Swarm::new(board);
+            if ui.is_json() || !board.settings.levels.is_empty() {
+                swarm.levels = levels::steps(ledger)?;
+            }
             if ui.is_json() {
                 return json(ctx, args, &swarm);
             }

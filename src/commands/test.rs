@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Ctx;
 use crate::assembler;
 use crate::error::UserError;
+use crate::model::levels::with_checks;
 
 /// Run the plan's test here, and remember what it says
 ///
@@ -27,7 +28,10 @@ pub struct TestArgs {
 /// The plan has no test, or it fails (after the answer).
 pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     let ledger = ctx.ledger()?;
-    let run = ledger.board().run();
+    let mut run = ledger.board().run();
+    // What the plan's steps ask for besides is asked of a merge too.
+    let checks = ledger.board().settings.levels.merge_checks();
+    run.test = with_checks(run.test.as_deref(), &checks);
     let command = run.test.clone().unwrap_or_default();
     let tested = assembler::own_test(&ctx.repo()?, &run, args.again)?;
     let verdict = if tested.green { "passed" } else { "failed" };

@@ -278,9 +278,7 @@ fn overwrite(document: &mut toml_edit::Table, known: &toml_edit::Table, new: &to
         document.remove(&key);
     }
     for (key, value) in new {
-        let same = known
-            .get(key)
-            .is_some_and(|old| old.to_string() == value.to_string());
+        let same = known.get(key).is_some_and(|old| whole(old) == whole(value));
         if same && document.contains_key(key) {
             continue;
         }
@@ -298,6 +296,12 @@ fn overwrite(document: &mut toml_edit::Table, known: &toml_edit::Table, new: &to
             }
         }
     }
+}
+
+/// Returns the text of an item with all that is below it; a table's own text leaves out the tables in it.
+fn whole(item: &toml_edit::Item) -> String {
+    let inline = item.clone().into_value();
+    inline.map_or_else(|item| item.to_string(), |value| value.to_string())
 }
 
 #[cfg(test)]
@@ -351,5 +355,17 @@ mod tests {
             assert!(text.contains(kept), "{kept} in {text}");
         }
         assert_eq!(parse::<Settings>(text.as_bytes()).unwrap(), settings);
+    }
+
+    #[test]
+    fn what_changes_two_tables_down_is_written() {
+        let old = "format = 1\nbase = \"m\"\nauthority = \"local\"\n\n# mine\n[agents.a]\ncommand = \"x\"\n";
+        let mut settings: Settings = parse(old.as_bytes()).unwrap();
+        let profile = settings.agents.get_mut("a").unwrap();
+        profile.model = Some(String::from("opus"));
+        profile.command = None;
+        let text = render_over::<Settings>(Some(old.as_bytes()), &render(&settings));
+        assert_eq!(parse::<Settings>(text.as_bytes()).unwrap(), settings);
+        assert!(text.contains("# mine"), "{text}");
     }
 }

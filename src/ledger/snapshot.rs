@@ -207,7 +207,7 @@ struct News {
 
 /// What one file says.
 enum Fact {
-    Settings(Settings),
+    Settings(Box<Settings>),
     Phases(Vec<PhaseSpec>),
     Tested(Option<Tested>),
     Team(TeamSpec),
@@ -313,7 +313,7 @@ fn forget(board: &mut Board, place: &Place) {
 
 fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
     Ok(match place {
-        Place::Settings => Fact::Settings(files::parse_settings(bytes)?),
+        Place::Settings => Fact::Settings(Box::new(files::parse_settings(bytes)?)),
         Place::Phases => Fact::Phases(files::parse::<files::PhasesFile>(bytes)?.phases),
         Place::Tested => Fact::Tested(files::parse::<files::TestedFile>(bytes)?.integration),
         Place::Team(id) => {
@@ -361,7 +361,7 @@ fn learn_all(board: &mut Board, facts: Vec<Fact>) {
 
 fn learn(board: &mut Board, fact: Fact) {
     match fact {
-        Fact::Settings(settings) => board.settings = settings,
+        Fact::Settings(settings) => board.settings = *settings,
         Fact::Phases(phases) => board.phases = phases,
         Fact::Tested(tested) => board.tested = tested,
         Fact::Team(team) => {

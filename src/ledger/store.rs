@@ -53,7 +53,9 @@ impl Ledger {
         if ledger.repo.read_ref(&ledger.name)?.is_some() {
             return Ok(None);
         }
-        ledger.transact(Op::Init(settings)).map(|done| done.commit)
+        ledger
+            .transact(Op::Init(Box::new(settings)))
+            .map(|done| done.commit)
     }
 
     /// Returns the remote whose ledger is the truth; `None` where this one is.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::board::{Board, FORMAT, Settings, Task};
 use super::event::{Event, EventKind};
 use super::ids::TaskId;
+use super::levels::Level;
 use super::op::{Actor, AssemblyRecord, Change, Edit, Intent, Op};
 
 /// Why an operation is not carried out.
@@ -117,6 +118,7 @@ impl Board {
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
             Op::Approve(branch, from, to) => {
+                // The branch has moved by now: whose the step is was asked before.
                 if intent.actor != Actor::Human {
                     return Err(Refusal::denied(format!(
                         "{} may not approve: only a person moves the base branch",
@@ -129,6 +131,7 @@ impl Board {
                     format!("{branch} from {} to {}", short(&from.0), short(&to.0)),
                 );
                 event.commit = Some(to.clone());
+                event.more = self.settings.levels.trailers(Level::Approval);
                 Ok(Some(Change {
                     edits: Vec::new(),
                     event,
@@ -163,7 +166,7 @@ impl Board {
     /// Brings the board to what one edit has written.
     pub fn absorb(&mut self, edit: &Edit) {
         match edit {
-            Edit::PutSettings(settings) => self.settings = settings.clone(),
+            Edit::PutSettings(settings) => self.settings = (**settings).clone(),
             Edit::PutPhases(phases) => self.phases.clone_from(phases),
             Edit::PutTeam(team) => {
                 self.teams.insert(team.id, team.clone());
@@ -235,7 +238,7 @@ impl Board {
         };
         let summary = format!("the ledger's truth is {name}");
         Ok(Some(Change {
-            edits: vec![Edit::PutSettings(settings)],
+            edits: vec![Edit::PutSettings(Box::new(settings))],
             event: Event::new(EventKind::Remote, summary),
         }))
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId};
+use super::levels::Levels;
 use super::spec::{
     Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
 };
@@ -49,6 +50,9 @@ pub struct Settings {
     /// Agent profiles by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<String, Profile>,
+    /// The steps that work goes up by, as far as the plan says anything of them.
+    #[serde(default, skip_serializing_if = "Levels::is_empty")]
+    pub levels: Levels,
 }
 
 /// The ledger format that this version reads and writes.
@@ -63,6 +67,7 @@ impl Default for Settings {
             run: None,
             gate: Gate::default(),
             agents: BTreeMap::new(),
+            levels: Levels::default(),
         }
     }
 }

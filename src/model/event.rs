@@ -147,6 +147,8 @@ pub struct Event {
     pub head: Option<CommitId>,
     /// Commit that landed, for merge, assemble and approve; or was taken out, for undo.
     pub commit: Option<CommitId>,
+    /// Further trailers, without their `Orch-`: the step taken, and what the plan says of it.
+    pub more: Vec<(&'static str, String)>,
 }
 
 impl Event {
@@ -163,6 +165,7 @@ impl Event {
             body: String::new(),
             head: None,
             commit: None,
+            more: Vec::new(),
         }
     }
 
@@ -211,6 +214,9 @@ impl Event {
         }
         if let Some(commit) = &self.commit {
             trailer("Commit", commit);
+        }
+        for (key, value) in &self.more {
+            trailer(key, value);
         }
         trailer("Actor", &actor);
         trailer("Machine", machine);

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod event;
 pub mod ids;
 pub mod lease;
+pub mod levels;
 pub mod op;
 mod prospect;
 pub mod radar;
@@ -24,6 +25,7 @@ pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
 pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
+pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,

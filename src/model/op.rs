@@ -66,7 +66,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// Begin the ledger.
-    Init(Settings),
+    Init(Box<Settings>),
     /// Make another ledger the truth: `local`, or a remote's name.
     Authority(String),
     /// Make the ledger say what a plan says.
@@ -168,7 +168,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Edit {
     /// Write `orch.toml`.
-    PutSettings(Settings),
+    PutSettings(Box<Settings>),
     /// Write `phases.toml`.
     PutPhases(Vec<PhaseSpec>),
     /// Write `teams/<n>/team.toml`.

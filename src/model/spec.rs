@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration;
 use super::ids::{PhaseName, TaskId, TeamId};
+use super::levels::Levels;
 use super::suite::Format;
 
 /// A whole `plan.toml`.
@@ -21,6 +22,9 @@ pub struct Plan {
     /// Agent profiles by name; `default` is used where nothing else is named.
     #[serde(default)]
     pub agents: BTreeMap<String, Profile>,
+    /// The steps that work goes up by, as far as anything is said of them.
+    #[serde(default, skip_serializing_if = "Levels::is_empty")]
+    pub levels: Levels,
     /// Phases in declared order.
     #[serde(default)]
     pub phases: Vec<PhaseSpec>,

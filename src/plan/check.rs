@@ -2,6 +2,7 @@
 
 mod crew;
 mod graph;
+mod levels;
 mod names;
 mod order;
 mod scopes;
@@ -114,4 +115,5 @@ fn check_draft(draft: &Draft, settled: &BTreeSet<TaskId>, notes: &mut Notes<'_>)
     shape::check(plan, notes);
     work::check(plan, notes);
     crew::check(plan, notes);
+    levels::check(plan, notes);
 }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
+use super::read_levels::read_levels;
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
@@ -74,6 +75,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
         ..RunSpec::default()
     });
     let agents = root.table("agents", read_agents).unwrap_or_default();
+    let levels = root.table("levels", read_levels).unwrap_or_default();
     let phases = root.tables("phases", |fields, _| read_phase(fields));
     let teams = root.tables("teams", |fields, _| read_team(fields));
     let default_team = if root.has("teams") {
@@ -102,6 +104,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     let mut plan = Plan {
         run,
         agents,
+        levels,
         phases,
         teams,
         tasks,

@@ -1,7 +1,7 @@
 //! A plan as text again: what `plan show` prints and `plan check` accepts.
 
 use crate::ledger::files::render;
-use crate::model::{Limits, Plan, RunSpec, TaskSpec};
+use crate::model::{Level, Limits, Plan, RunSpec, TaskSpec};
 
 /// Renders a plan as a `plan.toml` that reads back as the same plan.
 pub fn render_plan(plan: &Plan) -> String {
@@ -21,6 +21,11 @@ pub(super) fn render_head(plan: &Plan) -> String {
         let env = format!("[agents.{key}.env]");
         let body = render(profile).replace("[env]", &env);
         text.push_str(&format!("\n[agents.{key}]\n{body}"));
+    }
+    for level in Level::ALL {
+        if let Some(spec) = plan.levels.get(level) {
+            text.push_str(&format!("\n[levels.{}]\n{}", level.as_str(), render(spec)));
+        }
     }
     for phase in &plan.phases {
         text.push_str(&format!("\n[[phases]]\n{}", render(phase)));

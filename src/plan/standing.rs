@@ -30,6 +30,7 @@ fn standing_head(ledger: &Ledger) -> Plan {
     Plan {
         run: board.run(),
         agents: board.settings.agents.clone(),
+        levels: board.settings.levels.clone(),
         phases: board.phases.clone(),
         teams: board.teams.values().cloned().collect(),
         tasks: Vec::new(),
@@ -72,6 +73,7 @@ impl Comparison {
         let head = Plan {
             run: after.run(),
             agents: after.settings.agents.clone(),
+            levels: after.settings.levels.clone(),
             phases: after.phases.clone(),
             teams: after.teams.values().cloned().collect(),
             tasks: Vec::new(),

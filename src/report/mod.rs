@@ -2,6 +2,7 @@
 //! ([`story`]); what stands in line ([`queue`]). Nothing here changes anything.
 
 pub mod focus;
+pub mod levels;
 pub mod pace;
 pub mod queue;
 pub mod story;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::levels::{self, Step};
 use super::pace::Recent;
 use super::text::{ago, bar, clean, count, span, style};
 use crate::model::{
@@ -32,6 +33,8 @@ pub struct Swarm<'a> {
     pub totals: Map<String, Value>,
     /// Newest commit of the integration branch that passed its test.
     pub tested: Option<&'a CommitId>,
+    /// The steps that work goes up by, and what waits there; looked up by whoever shows them.
+    pub levels: Vec<Step>,
 }
 
 /// A phase.
@@ -147,6 +150,7 @@ impl<'a> Swarm<'a> {
             totals: totals(&tasks),
             tasks: tasks.into_iter().map(row).collect(),
             tested: board.tested.as_ref().map(|tested| &tested.commit),
+            levels: Vec::new(),
         }
     }
 
@@ -179,6 +183,7 @@ impl<'a> Swarm<'a> {
         self.render_phases(&mut out, ui);
         self.render_teams(&mut out, ui);
         out.push(format!("\n{}", self.sum()));
+        out.extend(levels::line(board, &self.levels));
         let remaining = self
             .tasks
             .iter()

@@ -3,6 +3,7 @@
 use super::claims::{next_status, transition};
 use super::{Board, Change, Decision, Event, EventKind, Refusal, Task};
 use crate::model::ids::{CommitId, TaskId};
+use crate::model::levels::Level;
 use crate::model::op::{Actor, Intent};
 use crate::model::state::State;
 
@@ -84,6 +85,7 @@ impl Board {
         let mut change = transition(task, status, EventKind::Merge, &task.title);
         change.event.head = Some(head.clone());
         change.event.commit = Some(commit.clone());
+        change.event.more = self.settings.levels.trailers(Level::Integration);
         Ok(Some(change))
     }
 

@@ -251,10 +251,11 @@ impl Board {
                 .unwrap_or_else(|| self.settings.base.clone()),
             run: Some(Box::new(plan.run.clone())),
             agents: plan.agents.clone(),
+            levels: plan.levels.clone(),
             ..self.settings.clone()
         };
         if settings != self.settings {
-            edits.push(Edit::PutSettings(settings));
+            edits.push(Edit::PutSettings(Box::new(settings)));
         }
         if plan.phases != self.phases {
             edits.push(Edit::PutPhases(plan.phases.clone()));
@@ -337,7 +338,7 @@ impl Board {
             Gate::Merged => "phases open when what comes before is merged",
         };
         Ok(Some(Change {
-            edits: vec![Edit::PutSettings(settings)],
+            edits: vec![Edit::PutSettings(Box::new(settings))],
             event: Event::new(EventKind::Dispatch, summary),
         }))
     }

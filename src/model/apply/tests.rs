@@ -326,7 +326,7 @@ fn the_wave_of_a_model_is_bounded() {
     let mut run_spec = board.run();
     run_spec.limits.0.insert(String::from("sonnet"), 1);
     settings.run = Some(Box::new(run_spec));
-    board.absorb(&Edit::PutSettings(settings));
+    board.absorb(&Edit::PutSettings(Box::new(settings)));
     board.tasks.get_mut(&id("a")).unwrap().status.state = State::Ready;
     board.tasks.get_mut(&id("b")).unwrap().status.state = State::Ready;
     claim(&mut board, "a", "1.1").unwrap();
