@@ -129,6 +129,14 @@ fn bad(temp: &Path) {
             came.push(one);
         }
     }
+    tell(
+        &kinds.iter().chain(&rivals).copied().collect::<Vec<_>>(),
+        &all,
+    );
+}
+
+/// Tells what the schedules came to; the fifth is one at a time.
+fn tell(names: &[&str], all: &[Vec<Came>]) {
     let serial = mean(&all[4], |came| came.took.as_secs_f64());
     // One run of everything, as the runs of one at a time show it.
     let unit = serial / mean(&all[4], |came| f64::from(came.runs));
@@ -137,7 +145,7 @@ fn bad(temp: &Path) {
     println!(
         "{BRANCHES} branches, {BAD_PERCENT} % bad, means of {SEEDS} seeds, one slot; a run takes {unit:.3} s"
     );
-    for (name, came) in kinds.iter().chain(&rivals).zip(&all) {
+    for (name, came) in names.iter().zip(all) {
         let (runs, took) = (
             mean(came, |c| f64::from(c.runs)),
             mean(came, |c| c.took.as_secs_f64()),

@@ -76,7 +76,9 @@ fn caches_that_cannot_be_read_are_deleted() {
     let repo = site();
     repo.orch(["log"]).ok();
     let orch = repo.path().join(".git/orch");
-    write_file(&orch.join("snapshot"), "git-orch snapshot 2\ngarbage");
+    let version = env!("CARGO_PKG_VERSION");
+    let garbage = format!("git-orch snapshot 5 {version}\ngarbage");
+    write_file(&orch.join("snapshot"), &garbage);
     write_file(&orch.join("watch"), "{half");
     write_file(&orch.join("events.index"), "garbage");
     mends(&repo, &["cache-unreadable"; 3]);
