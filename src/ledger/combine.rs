@@ -26,7 +26,11 @@ impl Ledger {
             intent,
         };
         let letters: Vec<Letter> = intents.into_iter().map(letter).collect();
-        if let Some(lock) = Lock::take(&path)? {
+        // Whoever met others at the lock goes to the end of the line; else it would take the lock again before those
+        // that it has just let go had run.
+        if !self.met_others
+            && let Some(lock) = Lock::take(&path)?
+        {
             return self.hold(lock, &letters);
         }
         let spool = Spool::of(&self.repo);
@@ -42,6 +46,8 @@ impl Ledger {
         if !read_answers(&mut left, &mut outcomes)? {
             // Nobody has served us, so we serve everybody: ours lie in the spool with the others.
             self.hold(lock, &[])?;
+        } else {
+            self.met_others = true;
         }
         if !read_answers(&mut left, &mut outcomes)? {
             // Somebody has cleared the spool away, or it could not take the answer: the lock alone will do.
@@ -66,6 +72,8 @@ impl Ledger {
     /// Carries out own intents and all that wait, as the holder of the lock; returns the outcomes of its own.
     fn hold(&mut self, lock: Lock, own: &[Letter]) -> Result<Vec<Result<Done, Refusal>>> {
         let waiters = Spool::of(&self.repo).waiters();
+        // Where none is given, one of those that wait is ours.
+        self.met_others = waiters.len() > usize::from(own.is_empty());
         let hold = Hold::begin(&self.repo, lock, &self.name)?;
         if hold.was_interrupted() {
             if self.remote().is_some() {

@@ -22,6 +22,8 @@ pub struct Ledger {
     pub(super) snapshot: Snapshot,
     pub(super) checked_out_nowhere: bool,
     pub(super) upkeep: Upkeep,
+    /// Whether others wanted the ledger's lock at the same time as the last operation.
+    pub(super) met_others: bool,
 }
 
 impl Ledger {
@@ -72,6 +74,7 @@ impl Ledger {
             snapshot: Snapshot::default(),
             checked_out_nowhere: false,
             upkeep: Upkeep::default(),
+            met_others: false,
             repo,
         }
     }
