@@ -47,6 +47,9 @@ done
 echo "1..$n"; exit $status
 "#;
 
+/// One part of the measurements, in a directory of its own.
+type Part = fn(&Path);
+
 fn main() {
     let temp = tempfile::tempdir().unwrap();
     // `cargo bench --bench trains -- clean` runs that part alone.
@@ -54,7 +57,7 @@ fn main() {
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
         .collect();
-    let parts: [(&str, fn(&Path)); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("bad", bad),
         ("slow", slow),
         ("clean", clean),
