@@ -31,7 +31,8 @@ pub(super) fn run<L: Lane>(engine: &mut Engine<'_, L>) -> Result<()> {
             let known = engine
                 .tester
                 .start((tree, tip), &What::Whole, &name, engine.watch)?;
-            if !known && engine.tester.is_running(tree, &What::Whole) {
+            // Where no slot is free the next run to end frees one.
+            if !known && !engine.tester.slots.is_idle() {
                 engine.tester.wait(engine.watch)?;
             }
             continue;
