@@ -45,6 +45,7 @@ mod slurm;
 mod standalone;
 mod status;
 mod suite;
+mod teams;
 mod tidy;
 mod trains;
 mod trials;

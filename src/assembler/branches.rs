@@ -59,7 +59,7 @@ pub fn assemble_branches(
     let report = bring_in(repo, &alone, asked, watch);
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
         remove_worktrees(repo, &alone)?;
-        alone.leave_nothing();
+        alone.leave_nothing(repo);
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }
@@ -77,7 +77,7 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
     let begun = clock::monotonic();
     if let Some(approved) = landing::finish_interrupted(repo, alone)? {
         let mut ledger = Ledger::open(repo.reopen()?, Actor::Human)?;
-        approval::record_late(&mut ledger, repo, &approved)?;
+        approval::record_late(&mut ledger, (repo, alone), &approved)?;
     }
     repo.require_movable(std::slice::from_ref(&asked.target))?;
     let lane = Branches {

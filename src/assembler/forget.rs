@@ -79,7 +79,7 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
     }
     remove_worktrees(repo, &alone)?;
     if !has_ledger {
-        alone.leave_nothing();
+        alone.leave_nothing(repo);
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }

@@ -59,5 +59,5 @@ pub use branches::assemble_branches;
 pub use forget::{Forgotten, forget};
 pub use own::{OwnTest, own_test};
 pub use pattern::branches_like;
-pub use plan::assemble;
+pub use plan::{assemble, assemble_team};
 pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

@@ -9,6 +9,7 @@ use crate::assembler::{self, Options, Progress, Report, Watch};
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files;
+use crate::model::TeamId;
 use crate::model::event::shorten;
 use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
@@ -19,7 +20,8 @@ use crate::ui::{Style, Ui};
 ///
 /// Without branches: everything that the plan's coders handed in goes onto `orch/integration`, with
 /// dependencies first. A branch that conflicts or fails the test is sent back to its coder with the reason;
-/// the rest goes on. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
+/// the rest goes on. With `--team`: what one team's coders handed in goes onto the team's branch, while other
+/// teams do the same; the next assembly of everything takes that branch up as a whole. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
 /// needed, and nothing but the result and the verdicts stays behind.
 ///
 /// Branches only ever move to a commit that passed the test command. Tests run side by side where that pays,
@@ -32,6 +34,9 @@ pub struct AssembleArgs {
     /// Branch that moves
     #[arg(long, value_name = "BRANCH")]
     onto: Option<String>,
+    /// Bring this team's work onto the team's own branch only
+    #[arg(long, value_name = "TEAM", conflicts_with_all = ["onto", "branches"])]
+    team: Option<TeamId>,
     /// Test command, run by `sh` in a worktree kept for it [default: the plan's]
     #[arg(long, value_name = "COMMAND")]
     test: Option<String>,
@@ -127,7 +132,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             options.clone(),
         )?,
         None => {
-            let (report, after) = plan(ctx, &options)?;
+            let (report, after) = plan(ctx, args.team, &options)?;
             steps = Some(after);
             report
         }
@@ -154,12 +159,20 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
     }
 }
 
-/// Brings in what a plan's coders handed in; returns as well what waits at each step then.
-fn plan(ctx: &Ctx, options: &Options) -> Result<(Report, Vec<Step>)> {
+/// Brings in what a plan's coders, or one team's, handed in; returns as well what waits at each step then.
+fn plan(ctx: &Ctx, team: Option<TeamId>, options: &Options) -> Result<(Report, Vec<Step>)> {
     let mut ledger = ctx.ledger()?;
-    let may = ledger.board().may_assemble(ledger.actor());
+    let (board, actor) = (ledger.board(), ledger.actor());
+    let may = match team {
+        Some(team) => board.may_assemble_team(actor, team),
+        None => board.may_assemble(actor),
+    };
     may.map_err(UserError::from)?;
-    let report = assembler::assemble(&mut ledger, options, &mut Lines { ui: ctx.ui })?;
+    let watch = &mut Lines { ui: ctx.ui };
+    let report = match team {
+        Some(team) => assembler::assemble_team(&mut ledger, team, options, watch)?,
+        None => assembler::assemble(&mut ledger, options, watch)?,
+    };
     let steps = levels::steps(&ledger)?;
     Ok((report, steps))
 }
