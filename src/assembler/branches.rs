@@ -12,6 +12,7 @@ use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
 use super::method;
+use super::order;
 use super::report::{Options, Report, Watch};
 use crate::error::UserError;
 use crate::git::checkout::short;
@@ -80,14 +81,26 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
         approval::record_late(&mut ledger, (repo, alone), &approved)?;
     }
     repo.require_movable(std::slice::from_ref(&asked.target))?;
+    let mut names = asked.names.to_vec();
+    let mut heads = heads(repo, &names)?;
+    if asked.options.by_radar
+        && let Some(tip) = repo.read_ref(&asked.target)?
+    {
+        let cars = names.iter().map(|name| Car::new(name.as_str()));
+        let train = Train::new(cars.collect());
+        let keeps = repo.read_ref(&config::ledger_ref(repo))?.is_some();
+        let order = order::by_radar(repo, (tip, &train), &heads, keeps, watch)?;
+        names = order.iter().map(|at| names[*at].clone()).collect();
+        heads = order.iter().map(|at| heads[*at]).collect();
+    }
     let lane = Branches {
         repo,
         alone,
-        heads: heads(repo, asked.names)?,
-        names: asked.names,
+        heads,
+        names: &names,
         target: asked.target,
     };
-    let cars = asked.names.iter().map(|name| Car::new(name.as_str()));
+    let cars = names.iter().map(|name| Car::new(name.as_str()));
     let train = Train::new(cars.collect());
     let tester = method::tester(repo, alone, &RunSpec::default(), asked.options)?;
     Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)

@@ -13,13 +13,14 @@ use super::in_step;
 use super::landing;
 use super::lock::Alone;
 use super::method;
+use super::order;
 use super::report::{Options, Progress, Report, Watch};
 use super::team_branches::{TeamBranches, oid, team_ref};
 use crate::clock;
 use crate::error::{Exit, UserError};
-use crate::git::Repo;
+use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::model::train::{INTEGRATION, Strayed, Train, Verdict};
+use crate::model::train::{Car, INTEGRATION, Strayed, Train, Verdict, team_branch};
 use crate::model::{Actor, AssemblyRecord, CommitId, Op, Task, TeamId, Tested};
 use lane::PlanLane;
 
@@ -50,6 +51,10 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     branches.require_movable(&repo)?;
     branches.bring_up(&repo, &alone)?;
+    let train = match options.by_radar {
+        true => in_radar_order(ledger, &repo, branches.start(&repo)?, train, watch)?,
+        false => train,
+    };
     let levels = ledger.board().settings.levels.clone();
     let checks = levels.merge_checks();
     let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
@@ -122,6 +127,10 @@ pub fn assemble_team(
         .exit(Exit::NothingToDo)
         .into());
     }
+    let train = match options.by_radar {
+        true => in_radar_order(ledger, &repo, tip, train, watch)?,
+        false => train,
+    };
     let run = ledger.board().run();
     let levels = ledger.board().settings.levels.clone();
     let tester = method::checked_tester(&repo, &alone, &run, &levels.team_checks(), options)?;
@@ -163,16 +172,39 @@ fn alone_for_team(
 
 /// Returns the teams whose branch did not go in as a whole, although it holds nothing but tasks' work.
 fn to_start_again(train: &Train, strayed: &[Strayed]) -> Vec<TeamId> {
-    let failed = |position: usize| {
-        let verdict = train.outcome(position).map(|outcome| outcome.verdict);
-        matches!(
-            verdict,
-            Some(Verdict::Conflict | Verdict::TestFailed | Verdict::GateFailed)
-        )
+    let failed = |team: TeamId| {
+        let branch = team_branch(team);
+        let position = train.cars().iter().position(|car| car.branch == branch);
+        let outcome = position.and_then(|position| train.outcome(position));
+        let out = [Verdict::Conflict, Verdict::TestFailed, Verdict::GateFailed];
+        outcome.is_some_and(|outcome| out.contains(&outcome.verdict))
     };
-    let strayed = strayed.iter().enumerate();
-    let again = strayed.filter(|(position, of)| of.is_made_of_tasks && failed(*position));
-    again.map(|(_, of)| of.team).collect()
+    let again = strayed
+        .iter()
+        .filter(|of| of.is_made_of_tasks && failed(of.team));
+    again.map(|of| of.team).collect()
+}
+
+/// Puts a train into the order in which most of it merges.
+fn in_radar_order(
+    ledger: &Ledger,
+    repo: &Repo,
+    tip: Oid,
+    train: Train,
+    watch: &mut dyn Watch,
+) -> Result<Train> {
+    let tasks = &ledger.board().tasks;
+    let head = |car: &Car| match &car.task {
+        Some(task) => {
+            let head = tasks.get(task).and_then(|task| task.status.head.as_ref());
+            let head = head.and_then(oid);
+            Ok(head.filter(|head| repo.read_commit(*head).is_ok()))
+        }
+        None => repo.read_ref(&format!("refs/heads/{}", car.branch)),
+    };
+    let heads: Vec<Option<Oid>> = train.cars().iter().map(head).collect::<Result<_>>()?;
+    let order = order::by_radar(repo, (tip, &train), &heads, true, watch)?;
+    Ok(train.in_order(&order))
 }
 
 fn record(

@@ -43,6 +43,9 @@ pub struct AssembleArgs {
     /// Test each branch as it is merged, or land several at once and search for what breaks them
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     gate: GateArg,
+    /// Order in which branches go in
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    order: OrderArg,
     /// Most tests side by side [default: the plan's, else as many as are measured to be worth it]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: Option<u32>,
@@ -88,6 +91,16 @@ pub struct AssembleArgs {
     branches: Vec<String>,
 }
 
+/// Which branch goes first.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum OrderArg {
+    /// As the plan, or the command line, has it
+    #[default]
+    Declared,
+    /// So that most of them merge: of branches that conflict, those that keep fewest others out
+    Radar,
+}
+
 /// How tests are spent.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub enum GateArg {
@@ -121,6 +134,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
+        by_radar: matches!(args.order, OrderArg::Radar),
     };
     let mut steps = None;
     let report = match &args.onto {

@@ -264,6 +264,38 @@ impl Train {
         Self::new(cars)
     }
 
+    /// Returns an order of the cars near to a given one in which each stands behind those it comes after.
+    pub fn with_dependencies_first(&self, order: &[usize]) -> Vec<usize> {
+        fn put(cars: &[Car], car: usize, placed: &mut Vec<usize>, open: &mut Vec<usize>) {
+            if placed.contains(&car) || open.contains(&car) {
+                return;
+            }
+            open.push(car);
+            for before in &cars[car].after {
+                put(cars, *before, placed, open);
+            }
+            open.pop();
+            placed.push(car);
+        }
+        let mut placed = Vec::with_capacity(self.cars.len());
+        for car in order {
+            put(&self.cars, *car, &mut placed, &mut Vec::new());
+        }
+        placed
+    }
+
+    /// Returns the train with its cars in another order, which has each position once. To be called before
+    /// anything is decided.
+    pub fn in_order(self, order: &[usize]) -> Self {
+        let place = |car: &usize| order.iter().position(|other| other == car);
+        let cars = order.iter().filter_map(|car| {
+            let mut car = self.cars.get(*car)?.clone();
+            car.after = car.after.iter().filter_map(place).collect();
+            Some(car)
+        });
+        Self::new(cars.collect())
+    }
+
     /// Returns the cars in order.
     pub fn cars(&self) -> &[Car] {
         &self.cars

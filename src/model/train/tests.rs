@@ -98,6 +98,35 @@ fn a_dependency_outside_the_train_blocks_unless_it_is_in() {
     }
 }
 
+#[test]
+fn another_order_keeps_dependencies_first() {
+    let board = board(&[
+        ("a", State::Submitted, &[]),
+        ("b", State::Submitted, &[("a", Coupling::Medium)]),
+        ("c", State::Submitted, &[]),
+    ]);
+    let train = Train::of(&board, &[]);
+    let names = |train: &Train| -> Vec<String> {
+        train
+            .cars()
+            .iter()
+            .map(|car| car.name().to_owned())
+            .collect()
+    };
+    let at = |name: &str| {
+        names(&train)
+            .iter()
+            .position(|other| other == name)
+            .unwrap()
+    };
+    let order = train.with_dependencies_first(&[at("c"), at("b"), at("a")]);
+    let mut other = train.clone().in_order(&order);
+    assert_eq!(names(&other), ["c", "a", "b"]);
+    assert_eq!(other.cars()[2].after, [1]);
+    let told = run(&mut other, &["a"]);
+    assert_eq!(told[2].1, Verdict::Skipped);
+}
+
 fn by_hand(team: u32) -> Strayed {
     Strayed {
         team: TeamId(team),
