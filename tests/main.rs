@@ -31,6 +31,7 @@ mod levels;
 mod log;
 mod machines;
 mod merge;
+mod merging;
 mod order;
 mod own;
 mod pack;

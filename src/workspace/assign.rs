@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, prepare_from, show_task};
+use super::{Assignment, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -240,6 +240,7 @@ pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
         start_of(ledger, assignment)?,
         &[],
     )?;
+    merging::begin(ledger, assignment, &dir)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
 }
@@ -302,7 +303,13 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         shown.push((String::from("team.toml"), ledger::files::render(team)));
     }
     if let Some(findings) = &task.status.findings {
-        shown.push((String::from("findings.txt"), findings.clone()));
+        let mut text = findings.clone();
+        if merging::undecided(dir)?.is_some() {
+            text.push_str(
+                "\n\nThat merge is under way in this worktree: decide, `git add`, commit.\n",
+            );
+        }
+        shown.push((String::from("findings.txt"), text));
     }
     for dependency in &task.after {
         if let Some(handoff) = ledger.handoff(&dependency.task)? {
@@ -415,7 +422,7 @@ fn fetched_commit(ledger: &Ledger, id: &CommitId) -> Result<Oid> {
 }
 
 /// Returns the tip of the team branch, the integration branch or the base branch, whichever is furthest.
-fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
+pub(super) fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
     let repo = ledger.repo();
     let of_team = ledger.branch_tip(&format!("orch/team-{team}/integration"))?;
     let integration = ledger.branch_tip("orch/integration")?;

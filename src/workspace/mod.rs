@@ -16,6 +16,7 @@
 pub mod assign;
 pub mod inspect;
 pub mod leftovers;
+mod merging;
 mod place;
 mod recovery;
 pub mod settings;
@@ -31,6 +32,7 @@ pub use assign::{
     explain, ready,
 };
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use merging::undecided;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{empty_trash, park, prepare, prepare_cone, prepare_from, remove, remove_all};
