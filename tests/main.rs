@@ -26,6 +26,7 @@ mod gate;
 mod histories;
 mod hooks;
 mod init;
+mod injection;
 mod ledger;
 mod levels;
 mod log;

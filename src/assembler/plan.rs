@@ -44,6 +44,8 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let strayed = branches.strayed(ledger, &repo)?;
     let train = Train::of(ledger.board(), &strayed);
     if train.is_empty() && branches.is_settled(ledger, &repo)? {
+        // Whoever was killed at the very end has not come to this.
+        branches.bring_up(&repo, &alone)?;
         return Err(UserError::new("there is nothing to assemble")
             .hint("git orch status")
             .exit(Exit::NothingToDo)

@@ -98,6 +98,50 @@ pub fn assign(
     .into())
 }
 
+/// Goes on with a claim that holds already, for example after a crash: its worktree is made ready, what lay in it
+/// uncommitted is saved first.
+///
+/// # Errors
+///
+/// Git or the ledger cannot be read or written. A refusal is a value: the claim does not hold, or not here.
+pub fn take_up(
+    ledger: &Ledger,
+    claim: &Claim,
+    with_worktree: bool,
+) -> Result<Result<Assigned, Refusal>> {
+    let board = ledger.board();
+    let task = match board.require_task(&claim.task) {
+        Ok(task) => task,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let status = &task.status;
+    let holds = status.state.is_held()
+        && status.agent == Some(claim.agent)
+        && status.attempt == claim.attempt
+        && status.machine.as_ref() == Some(ledger.machine());
+    if !holds {
+        let Claim {
+            task,
+            agent,
+            attempt,
+        } = claim;
+        return Ok(Err(Refusal {
+            kind: RefusalKind::Lost,
+            message: format!("agent {agent} does not hold task {task} in attempt {attempt} here"),
+            hints: vec![format!("git orch status {task}")],
+        }));
+    }
+    let assignment = assignment_of(ledger, task, claim)?;
+    Ok(Ok(Assigned {
+        worktree: match with_worktree {
+            true => Some(ready(ledger, &assignment)?),
+            false => None,
+        },
+        lease_until: status.lease_until.unwrap_or_else(|| lease_until(board)),
+        assignment,
+    }))
+}
+
 /// Returns the claim to ask for, with the commits that branches will be cut from.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
-    explain, ready,
+    explain, ready, take_up,
 };
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use merging::undecided;
