@@ -8,6 +8,7 @@ use super::approval;
 use super::bench::remove_worktrees;
 use super::conflict::Whose;
 use super::engine::Engine;
+use super::forget;
 use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
@@ -58,6 +59,7 @@ pub fn assemble_branches(
         options,
     };
     let report = bring_in(repo, &alone, asked, watch);
+    forget::prune(repo)?;
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
         remove_worktrees(repo, &alone)?;
         alone.leave_nothing(repo);

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::approval;
 use super::engine::Engine;
+use super::forget;
 use super::in_step;
 use super::landing;
 use super::lock::Alone;
@@ -79,6 +80,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     // Gives back what it borrows, its slots first.
     drop(engine);
     record(ledger, &report, &summary, (None, tested))?;
+    forget::prune(&repo)?;
     let branches = TeamBranches::load(ledger, &repo)?;
     for told in branches.start_again(&repo, &alone, &again)? {
         watch.progress(Progress::Note(&told));
