@@ -36,6 +36,7 @@ mod merging;
 mod order;
 mod own;
 mod pack;
+mod pains;
 mod plan;
 mod queue;
 mod radar;
