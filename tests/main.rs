@@ -34,6 +34,7 @@ mod merge;
 mod own;
 mod pack;
 mod plan;
+mod powers;
 mod queue;
 mod radar;
 mod readme;

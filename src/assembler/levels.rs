@@ -21,6 +21,19 @@ pub(super) fn require_approver(ledger: &Ledger) -> Result<()> {
     Ok(may.map_err(UserError::from)?)
 }
 
+/// Tells of commits on the ledger that claim a power which their actor lacks: what is assembled rests on them.
+pub(super) fn tell_doubts(ledger: &Ledger, watch: &mut dyn Watch) -> Result<()> {
+    for doubt in ledger.audit()? {
+        let text = format!(
+            "the ledger's commit {:.12} is doubtful: {} (`git orch doctor`)",
+            doubt.commit.to_string(),
+            one_line(&doubt.why)
+        );
+        watch.progress(Progress::Note(&text));
+    }
+    Ok(())
+}
+
 /// Tells what to look at before the base branch moves.
 pub(super) fn tell_criteria(ledger: &Ledger, watch: &mut dyn Watch) {
     let approval = &ledger.board().settings.levels.approval;

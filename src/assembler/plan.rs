@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
+use super::levels;
 use super::lock::Alone;
 use super::method;
 use super::report::{Options, Progress, Report, Watch};
@@ -39,6 +40,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     approval::finish_interrupted(ledger, &repo, &alone)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
+    levels::tell_doubts(ledger, watch)?;
     let run = ledger.board().run();
     let branches = TeamBranches::load(ledger, &repo)?;
     let stray = branches.strayed(&repo)?;

@@ -12,7 +12,7 @@ use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
 use crate::ledger::layout::Place;
-use crate::model::{Actor, Settings};
+use crate::model::{Actor, Power, Settings};
 
 /// Set up git-orch in this repository
 ///
@@ -40,7 +40,7 @@ pub struct InitArgs {
 /// There is no repository, no commit on the base branch, or something in the way of the ledger.
 pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     let repo = ctx.repo()?;
-    refuse_agents(&repo)?;
+    ctx.require(Power::SetUp)?;
     if args.undo {
         return undo::run(ctx, &repo);
     }
@@ -51,21 +51,6 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
         return join::run(ctx, &repo, &remote, args.base.as_deref());
     }
     begin(ctx, &repo, args)
-}
-
-/// Setting up and taking away is for people (A2).
-fn refuse_agents(repo: &Repo) -> Result<()> {
-    let Some(agent) = config::agent(repo) else {
-        return Ok(());
-    };
-    let top = repo
-        .main_work_dir()
-        .unwrap_or_else(|| repo.common_dir().to_path_buf());
-    Err(UserError::new(format!(
-        "agent {agent} works here, and only a person sets git-orch up or takes it away"
-    ))
-    .hint(format!("git -C '{}' orch init", top.display()))
-    .into())
 }
 
 /// Opens the ledger if there is one, and refuses if its name belongs to something else.

@@ -21,6 +21,7 @@ pub mod man;
 pub mod pack;
 pub mod pause;
 pub mod plan;
+pub mod powers;
 pub mod queue;
 pub mod radar;
 pub mod release;
@@ -38,4 +39,4 @@ pub mod unblock;
 pub mod undo;
 pub mod work;
 
-pub use ctx::Ctx;
+pub use ctx::{Ctx, Speaker};

@@ -103,6 +103,10 @@ impl Repo {
                 .author()
                 .map(|a| a.name.to_string())
                 .unwrap_or_default(),
+            committer: commit
+                .committer()
+                .map(|c| c.email.to_string())
+                .unwrap_or_default(),
             time,
         })
     }
@@ -291,6 +295,8 @@ pub struct CommitData {
     pub message: String,
     /// Its author's name.
     pub author: String,
+    /// Its committer's address.
+    pub committer: String,
     /// When it was committed, in seconds since 1970.
     pub time: i64,
 }

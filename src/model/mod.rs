@@ -10,6 +10,7 @@ pub mod ids;
 pub mod lease;
 pub mod levels;
 pub mod op;
+pub mod powers;
 mod prospect;
 pub mod radar;
 pub mod scope;
@@ -27,6 +28,7 @@ pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
+pub use powers::{Over, Power, Reach, Role};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
