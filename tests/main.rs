@@ -28,6 +28,7 @@ mod hooks;
 mod init;
 mod ledger;
 mod levels;
+mod locks;
 mod log;
 mod machines;
 mod merge;

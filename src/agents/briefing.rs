@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::AttemptFiles;
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Coupling, Handoff, Profile, State, TaskId, TaskSpec};
+use crate::model::{AgentId, Attempt, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec};
 
 /// Which attempt it is, and where it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Briefing {
     pub dependencies: Vec<Built>,
     /// What went wrong before.
     pub findings: Option<String>,
+    /// Decisions about paths in its scope.
+    pub locks: Vec<Lock>,
 }
 
 /// A task that this one builds on.
@@ -102,8 +104,14 @@ impl Briefing {
             profile,
             dependencies,
             findings: row.status.findings.clone(),
+            locks: touched(&board.locks, &spec),
             spec,
             work,
         })
     }
+}
+
+fn touched(locks: &[Lock], spec: &TaskSpec) -> Vec<Lock> {
+    let touched = locks.iter().filter(|lock| lock.touches(&spec.scope));
+    touched.cloned().collect()
 }

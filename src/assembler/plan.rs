@@ -22,6 +22,7 @@ use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::hooks::gate::{self, Branch};
+use crate::hooks::locks;
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
@@ -53,8 +54,9 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     branches.require_movable(&repo)?;
     branches.bring_up(&repo, &alone)?;
-    let levels = ledger.board().settings.levels.clone();
-    let checks = levels.merge_checks();
+    let checks = ledger.board().merge_checks();
+    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+    let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
     let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
@@ -209,18 +211,18 @@ impl PlanLane<'_> {
             .filter(|other| other.id != task.id && other.status.state != State::Merged)
             .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
             .collect();
-        let findings = gate::check(
-            self.repo,
-            &Branch {
-                task: &task.id,
-                team: task.team,
-                scope: &self.ledger.spec(&task.id)?.scope,
-                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
-                head,
-                allowed: &allowed,
-                others: &others,
-            },
-        )?;
+        let spec = self.ledger.spec(&task.id)?;
+        let branch = Branch {
+            task: &task.id,
+            team: task.team,
+            scope: &spec.scope,
+            base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
+            head,
+            allowed: &allowed,
+            others: &others,
+        };
+        let mut findings = gate::check(self.repo, &branch)?;
+        findings.extend(locks::check(self.repo, &branch, &board.locks, &spec.locks)?);
         let Some(first) = findings.first() else {
             return Ok(Ready::Go(head));
         };

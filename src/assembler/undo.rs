@@ -113,7 +113,7 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
         built_on.extend(built_on::tasks(ledger, &repo, &landing)?);
         let run = ledger.board().run();
         let test = asked.test.as_ref().or(run.test.as_ref());
-        let checks = ledger.board().settings.levels.merge_checks();
+        let checks = ledger.board().merge_checks();
         let work = Work {
             repo: &repo,
             alone: &alone,

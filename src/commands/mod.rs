@@ -16,6 +16,7 @@ pub mod fail;
 mod held;
 pub mod hook;
 pub mod init;
+pub mod lock;
 pub mod log;
 pub mod man;
 pub mod pack;

@@ -9,6 +9,7 @@
 pub mod commits;
 pub mod gate;
 pub mod install;
+pub mod locks;
 pub mod message;
 pub mod previous;
 pub mod references;

@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::Ledger;
-use super::files::parse_status;
+use super::files::{LocksFile, parse, parse_status};
 use super::layout::Place;
 use super::snapshot::{Changed, compare};
 use crate::git::{Oid, files};
 use crate::model::event::{EDIT, Told};
 use crate::model::powers::told;
-use crate::model::{Actor, EventKind};
+use crate::model::{Actor, EventKind, Lock, Trust};
 
 /// File of the common directory with the newest commit up to which nothing was found.
 const CHECKED: &str = "audited";
@@ -91,22 +91,21 @@ impl Ledger {
             by_agent(&data.committer)
                 .map(|agent| format!("agent {agent} edited the ledger by hand"))
         } else {
-            let changes = || {
-                let mut changes = Vec::new();
-                let before = match data.parents.first() {
-                    Some(parent) => Some(self.repo().read_commit(*parent)?.tree),
-                    None => None,
-                };
-                compare(self.repo(), before, Some(data.tree), "", &mut changes)?;
-                Ok::<_, anyhow::Error>(changes)
-            };
             match (
                 self.board().doubt(&told),
                 told::actor(&told),
                 told::kind(&told),
             ) {
                 (Some(why), _, _) => Some(why),
-                (None, Ok(Actor::Agent(_)), Ok(kind)) => self.beside(&told, kind, &changes()?)?,
+                (None, Ok(Actor::Agent(_)), Ok(kind)) => {
+                    let mut changes = Vec::new();
+                    let before = match data.parents.first() {
+                        Some(parent) => Some(self.repo().read_commit(*parent)?.tree),
+                        None => None,
+                    };
+                    compare(self.repo(), before, Some(data.tree), "", &mut changes)?;
+                    self.beside((&told, kind), before, &changes)?
+                }
                 _ => None,
             }
         };
@@ -118,7 +117,12 @@ impl Ledger {
     }
 
     /// Returns what an agent's transition changes beside what it tells.
-    fn beside(&self, told: &Told, kind: EventKind, changes: &[Changed]) -> Result<Option<String>> {
+    fn beside(
+        &self,
+        (told, kind): (&Told, EventKind),
+        before: Option<Oid>,
+        changes: &[Changed],
+    ) -> Result<Option<String>> {
         let tasks: Vec<&str> = told.all("Task").collect();
         for (path, blob) in changes {
             let named = match (Place::parse(path), kind) {
@@ -140,6 +144,7 @@ impl Ledger {
                     tasks.contains(&place.id.as_str())
                         && state.is_some_and(|state| told::outcomes(kind).contains(&state))
                 }
+                (Ok(Some(Place::Locks)), EventKind::Lock) => self.keeps_critical(before, *blob)?,
                 _ => false,
             };
             if !named {
@@ -150,6 +155,24 @@ impl Ledger {
             }
         }
         Ok(None)
+    }
+}
+
+impl Ledger {
+    /// Returns whether the critical locks are as they were before.
+    fn keeps_critical(&self, before: Option<Oid>, after: Option<Oid>) -> Result<bool> {
+        let critical = |bytes: Option<Vec<u8>>| {
+            let file = parse::<LocksFile>(&bytes.unwrap_or_default()).ok();
+            let locks = file.map(|file| file.locks).unwrap_or_default();
+            let firm = |lock: &Lock| lock.trust == Trust::Critical;
+            locks.into_iter().filter(firm).collect::<Vec<_>>()
+        };
+        let old = match before {
+            Some(tree) => self.read_in(tree, &Place::Locks.path())?,
+            None => None,
+        };
+        let new = after.map(|blob| self.repo().read_blob(blob)).transpose()?;
+        Ok(critical(old) == critical(new))
     }
 }
 

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::git::{Oid, Repo, files};
 use crate::model::tasks::{Row, Stored};
 use crate::model::{
-    AgentId, AgentRecord, Board, Glance, PhaseSpec, Settings, Task, Tasks, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, Glance, Lock, PhaseSpec, Settings, Task, Tasks, TeamSpec, Tested,
 };
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
-const MAGIC: &[u8] = concat!("git-orch snapshot 5 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("git-orch snapshot 6 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// What it begins with in every version.
 const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
@@ -78,7 +78,7 @@ struct Table<R> {
     tip: [u8; 20],
     tree: [u8; 20],
     time: i64,
-    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
+    /// Settings, phases, teams, agents and locks as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
     assemblies: u32,
@@ -90,6 +90,7 @@ type Head = (
     Vec<PhaseSpec>,
     Vec<TeamSpec>,
     Vec<(AgentId, AgentRecord)>,
+    Vec<Lock>,
 );
 
 fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> {
@@ -108,7 +109,8 @@ fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> 
         tip: tip.as_slice().try_into().ok()?,
         tree: tree.as_slice().try_into().ok()?,
         time,
-        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
+        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents, &board.locks))
+            .ok()?,
         tested: board.tested.clone(),
         assemblies: board.assemblies,
         rows,
@@ -129,7 +131,7 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
     }
     let (table, rows): (Table<Row>, _) = postcard::take_from_bytes(rest).ok()?;
     let from = bytes.len() - rows.len();
-    let (settings, phases, teams, agents): Head = serde_json::from_str(&table.head).ok()?;
+    let (settings, phases, teams, agents, locks): Head = serde_json::from_str(&table.head).ok()?;
     Some(Cached {
         tip: Oid::from_bytes_or_panic(&table.tip),
         tree: Oid::from_bytes_or_panic(&table.tree),
@@ -142,6 +144,7 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
             tasks: Tasks::stored(bytes, from, table.rows, read_row)?,
             tested: table.tested,
             assemblies: table.assemblies,
+            locks,
         },
     })
 }

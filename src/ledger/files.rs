@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::model::board::{FORMAT, Settings};
 use crate::model::{
-    AgentId, Attempt, CommitId, MachineId, OpId, PhaseSpec, State, Status, TaskSpec, Tested,
+    AgentId, Attempt, CommitId, Lock, MachineId, OpId, PhaseSpec, State, Status, TaskSpec, Tested,
 };
 
 /// Why a file of the ledger cannot be read: where, and what is wrong.
@@ -125,6 +125,14 @@ pub struct PhasesFile {
     /// `[[phases]]` in declared order.
     #[serde(default)]
     pub phases: Vec<PhaseSpec>,
+}
+
+/// `locks.toml`.
+#[derive(Serialize, Deserialize)]
+pub struct LocksFile {
+    /// `[[locks]]` in declared order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
 }
 
 /// `tested.toml`.

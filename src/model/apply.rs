@@ -118,6 +118,8 @@ impl Board {
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
+            Op::SetLock(lock) => self.set_lock(lock),
+            Op::RemoveLock(id) => self.remove_lock(id),
             Op::Approve(branch, from, to) => {
                 // The branch has moved by now: whose step the plan says it is was asked before.
                 let short = |commit: &str| commit.chars().take(12).collect::<String>();
@@ -203,6 +205,7 @@ impl Board {
             Edit::PutHandoff(..) => {}
             Edit::PutAssembly(number, _) => self.assemblies = *number,
             Edit::PutTested(tested) => self.tested.clone_from(tested),
+            Edit::PutLocks(locks) => self.locks.clone_from(locks),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
+use super::locks::Lock;
 use super::spec::{
     Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
 };
@@ -30,6 +31,8 @@ pub struct Board {
     pub tested: Option<Tested>,
     /// Number of the latest assembly report; 0 where there is none.
     pub assemblies: u32,
+    /// `locks.toml`, in declared order.
+    pub locks: Vec<Lock>,
 }
 
 /// `orch.toml`: what holds for the whole ledger.

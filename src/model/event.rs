@@ -58,11 +58,13 @@ pub enum EventKind {
     Undo,
     /// A file of the ledger that could not be read was put back.
     Restore,
+    /// A lock was made, changed or taken away.
+    Lock,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -86,6 +88,7 @@ impl EventKind {
         Self::Approve,
         Self::Undo,
         Self::Restore,
+        Self::Lock,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -114,6 +117,7 @@ impl EventKind {
             Self::Approve => "approve",
             Self::Undo => "undo",
             Self::Restore => "restore",
+            Self::Lock => "lock",
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::board::{AgentRecord, Gate, Settings, Tested};
 use super::choose::Ask;
 use super::event::Event;
-use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::ids::{AgentId, Attempt, CommitId, LockId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::locks::Lock;
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
 
@@ -116,6 +117,10 @@ pub enum Op {
     Approve(String, CommitId, CommitId),
     /// A landing was taken back out of the integration branch.
     Undo(Box<Undone>),
+    /// Make a lock, or change it.
+    SetLock(Box<Lock>),
+    /// Take a lock away.
+    RemoveLock(LockId),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -200,4 +205,6 @@ pub enum Edit {
     PutAssembly(u32, String),
     /// Write which integration commit passed its test.
     PutTested(Option<Tested>),
+    /// Write `locks.toml`.
+    PutLocks(Vec<Lock>),
 }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::apply::Refusal;
 use super::board::Board;
 use super::event::EventKind;
-use super::ids::{AgentId, TaskId, TeamId};
+use super::ids::{AgentId, LockId, TaskId, TeamId};
+use super::locks::Lock;
 use super::op::{Actor, Intent, Op};
 
 /// What somebody is here for.
@@ -193,6 +194,12 @@ powers! {
     /// Forgets what tests have said.
     Forget = "forget", "take verdicts away",
         [None None None None None Any], ["assemble"];
+    /// Makes, changes or takes away locks that are not critical.
+    Lock = "lock", "change a lock",
+        [None Any None None None Any], ["lock set", "lock remove"];
+    /// Makes, changes or takes away critical locks.
+    LockCritical = "lock-critical", "change a critical lock",
+        [None None None None None Any], ["lock set", "lock remove"];
     /// Puts right what is broken, and brings back what was lost.
     Mend = "mend", "mend what is broken",
         [None None None None None Any], ["doctor"];
@@ -229,6 +236,7 @@ impl Power {
             EventKind::Approve => Self::Approve,
             EventKind::Undo => Self::Undo,
             EventKind::Restore => Self::Mend,
+            EventKind::Lock => Self::Lock,
         }
     }
 }
@@ -363,6 +371,17 @@ impl Board {
             Op::Assembled(_) => (Power::Assemble, Over::All),
             Op::Approve(..) => (Power::Approve, Over::All),
             Op::Undo(_) => (Power::Undo, Over::All),
+            Op::SetLock(lock) => (self.lock_power(&lock.id, Some(lock)), Over::All),
+            Op::RemoveLock(id) => (self.lock_power(id, None), Over::All),
+        }
+    }
+}
+
+impl Board {
+    fn lock_power(&self, id: &LockId, new: Option<&Lock>) -> Power {
+        match self.is_critical(id, new) {
+            true => Power::LockCritical,
+            false => Power::Lock,
         }
     }
 }

@@ -257,6 +257,10 @@ impl Board {
         if settings != self.settings {
             edits.push(Edit::PutSettings(Box::new(settings)));
         }
+        let locks = self.locks_with(&plan.locks);
+        if locks != self.locks {
+            edits.push(Edit::PutLocks(locks));
+        }
         if plan.phases != self.phases {
             edits.push(Edit::PutPhases(plan.phases.clone()));
         }

@@ -4,6 +4,7 @@ use super::*;
 use crate::model::board::Gate;
 use crate::model::choose::Ask;
 use crate::model::ids::{Attempt, CommitId, MachineId, OpId, Timestamp};
+use crate::model::locks::{Lock, Trust};
 use crate::model::op::{AssemblyRecord, Claim, PlanChange, Undone};
 use crate::model::spec::{CoderSpec, Handoff, HandoffStatus, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
@@ -33,6 +34,8 @@ assemble      -         -         -         any       any       any
 approve       -         -         -         -         -         any
 undo          -         -         -         -         -         any
 forget        -         -         -         -         -         any
+lock          -         any       -         -         -         any
+lock-critical -         -         -         -         -         any
 mend          -         -         -         -         -         any";
 
 fn id(text: &str) -> TaskId {
@@ -74,7 +77,23 @@ fn board() -> Board {
         task.status.head = Some(CommitId(String::from("head")));
         board.tasks.insert(task);
     }
+    let mut kept = lock(Trust::Critical);
+    kept.id = "kept".parse().unwrap();
+    board.locks = vec![kept];
     board
+}
+
+fn lock(trust: Trust) -> Lock {
+    Lock {
+        id: "there".parse().unwrap(),
+        trust,
+        paths: vec![String::from("db")],
+        assertion: String::from("it is so"),
+        check: None,
+        reason: None,
+        owner: None,
+        tasks: Vec::new(),
+    }
 }
 
 /// One operation of each kind, about task `a` of agent 1.1.
@@ -139,6 +158,9 @@ fn operations() -> Vec<Op> {
         Op::Assembled(Box::new(record)),
         Op::Approve(text(), commit(), commit()),
         Op::Undo(Box::new(undone)),
+        Op::SetLock(Box::new(lock(Trust::Locked))),
+        Op::SetLock(Box::new(lock(Trust::Critical))),
+        Op::RemoveLock("kept".parse().unwrap()),
     ]
 }
 
@@ -207,6 +229,9 @@ merge: 1.0 assembler human
 assembled: assembler executor human
 approve: human
 undo: human
+setlock: 1.0 2.0 human
+setlock: human
+removelock: human
 "
     );
 }
@@ -273,6 +298,7 @@ fn what_is_told_needs_the_power_that_doing_it_needs() {
             (Power::Gate, Power::Dispatch),
             (Power::Free, Power::Work),
             (Power::Integrate, Power::Reject),
+            (Power::LockCritical, Power::Lock),
         ];
         assert!(
             told == needed || alike.contains(&(needed, told)),

@@ -87,6 +87,7 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         | EventKind::Assemble
         | EventKind::Approve
         | EventKind::Undo
-        | EventKind::Restore => &[],
+        | EventKind::Restore
+        | EventKind::Lock => &[],
     }
 }
