@@ -42,6 +42,7 @@ mod readme;
 mod remotes;
 mod run;
 mod serial;
+mod signing;
 mod sim;
 mod slurm;
 mod standalone;

@@ -22,7 +22,7 @@ use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::hooks::gate::{self, Branch};
-use crate::hooks::locks;
+use crate::hooks::{locks, signatures};
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
@@ -223,6 +223,11 @@ impl PlanLane<'_> {
         };
         let mut findings = gate::check(self.repo, &branch)?;
         findings.extend(locks::check(self.repo, &branch, &board.locks, &spec.locks)?);
+        if board.is_signed() {
+            self.ledger.verify()?;
+            let signers = self.ledger.signers_file()?;
+            findings.extend(signatures::check(self.repo, &branch, &signers)?);
+        }
         let Some(first) = findings.first() else {
             return Ok(Ready::Go(head));
         };

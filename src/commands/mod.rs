@@ -30,6 +30,7 @@ pub mod remote;
 pub mod renew;
 pub mod resume;
 pub mod run;
+pub mod signers;
 pub mod start;
 pub mod status;
 pub mod submit;

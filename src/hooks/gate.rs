@@ -52,6 +52,8 @@ pub enum Rule {
     Foreign,
     /// No changed path is under a lock that the task does not hold.
     Lock,
+    /// Every commit is signed by the agent that it names, where signing is on.
+    Signature,
 }
 
 impl Rule {
@@ -64,6 +66,7 @@ impl Rule {
             Self::Scope => "scope",
             Self::Foreign => "foreign",
             Self::Lock => "lock",
+            Self::Signature => "signature",
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod previous;
 pub mod references;
 pub mod run;
 pub mod seat;
+pub mod signatures;
 
 pub use install::{install, is_installed, out_of_order, uninstall};
 pub use run::run;

@@ -14,6 +14,7 @@ use super::Ledger;
 use super::files::{LocksFile, parse, parse_status};
 use super::layout::Place;
 use super::snapshot::{Changed, compare};
+use crate::error::user_error;
 use crate::git::{Oid, files};
 use crate::model::event::{EDIT, Told};
 use crate::model::powers::told;
@@ -45,7 +46,7 @@ impl Ledger {
     pub fn audit(&self) -> Result<Vec<Doubt>> {
         let dir = self.repo().orch_dir();
         let checked = read_oids(&dir.join(CHECKED))?.first().copied();
-        let accepted: BTreeSet<Oid> = read_oids(&dir.join(ACCEPTED))?.into_iter().collect();
+        let accepted = self.accepted()?;
         let mut way = Vec::new();
         let mut next = self.tip();
         while let Some(commit) = next.filter(|commit| Some(*commit) != checked) {
@@ -67,13 +68,25 @@ impl Ledger {
         Ok(doubts)
     }
 
+    /// Returns the commits that a person lets stand.
+    pub(super) fn accepted(&self) -> Result<BTreeSet<Oid>> {
+        let path = self.repo().orch_dir().join(ACCEPTED);
+        Ok(read_oids(&path)?.into_iter().collect())
+    }
+
     /// Lets a commit stand that a person has looked at; returns whether there was a doubt.
     ///
     /// # Errors
     ///
     /// The common directory cannot be written.
     pub fn let_stand(&self, commit: Oid) -> Result<bool> {
-        if self.audit()?.iter().all(|doubt| doubt.commit != commit) {
+        let doubted = self.audit()?.iter().any(|doubt| doubt.commit == commit);
+        // A signature that is not good stops at the first commit that lacks one.
+        let unsigned = self.verify().err().is_some_and(|error| {
+            let user = user_error(&error);
+            user.is_some_and(|user| user.message.contains(&commit.to_string()))
+        });
+        if !doubted && !unsigned {
             return Ok(false);
         }
         let path = self.repo().orch_dir().join(ACCEPTED);

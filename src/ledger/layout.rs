@@ -16,6 +16,8 @@ pub enum Place {
     Tested,
     /// `locks.toml`
     Locks,
+    /// `allowed_signers`
+    Signers,
     /// `teams/<n>/team.toml`
     Team(TeamId),
     /// `teams/<n>/agents/<n.m>.toml`
@@ -58,6 +60,7 @@ impl Place {
             Self::Phases => format!("{ROOT}/phases.toml"),
             Self::Tested => format!("{ROOT}/tested.toml"),
             Self::Locks => format!("{ROOT}/locks.toml"),
+            Self::Signers => format!("{ROOT}/allowed_signers"),
             Self::Team(team) => format!("{ROOT}/teams/{team}/team.toml"),
             Self::Agent(agent) => format!("{ROOT}/teams/{}/agents/{agent}.toml", agent.team),
             Self::Task(place) => below(place, "tasks"),
@@ -85,6 +88,7 @@ impl Place {
             ["phases.toml"] => Self::Phases,
             ["tested.toml"] => Self::Tested,
             ["locks.toml"] => Self::Locks,
+            ["allowed_signers"] => Self::Signers,
             ["assemblies", name] => match name.strip_suffix(".toml").map(str::parse) {
                 Some(Ok(number)) => Self::Assembly(number),
                 _ => return Ok(None),
@@ -158,6 +162,7 @@ mod tests {
             Place::Phases,
             Place::Tested,
             Place::Locks,
+            Place::Signers,
             Place::Team(TeamId(2)),
             Place::Agent("2.3".parse().unwrap()),
             Place::Task(task(false)),

@@ -11,7 +11,8 @@ use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, Handoff, Lock, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, Handoff, Lock, PhaseSpec, Settings, Signer, Status, Task,
+    TeamSpec, Tested,
 };
 
 /// Files that one is behind before the cache is worth writing, and how many more for each so many tasks: writing it
@@ -211,6 +212,7 @@ enum Fact {
     Phases(Vec<PhaseSpec>),
     Tested(Option<Tested>),
     Locks(Vec<Lock>),
+    Signers(Vec<Signer>),
     Team(TeamSpec),
     Agent(AgentId, AgentRecord),
     Task(Box<Task>),
@@ -288,6 +290,7 @@ fn forget(board: &mut Board, place: &Place) {
         Place::Phases => board.phases.clear(),
         Place::Tested => board.tested = None,
         Place::Locks => board.locks.clear(),
+        Place::Signers => board.signers.clear(),
         Place::Team(team) => {
             board.teams.remove(team);
         }
@@ -319,6 +322,7 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
         Place::Phases => Fact::Phases(files::parse::<files::PhasesFile>(bytes)?.phases),
         Place::Tested => Fact::Tested(files::parse::<files::TestedFile>(bytes)?.integration),
         Place::Locks => Fact::Locks(read_locks(bytes)?),
+        Place::Signers => Fact::Signers(files::parse_signers(bytes)),
         Place::Team(id) => {
             let team: TeamSpec = files::parse(bytes)?;
             if team.id != id {
@@ -383,6 +387,7 @@ fn learn(board: &mut Board, fact: Fact) {
         Fact::Phases(phases) => board.phases = phases,
         Fact::Tested(tested) => board.tested = tested,
         Fact::Locks(locks) => board.locks = locks,
+        Fact::Signers(signers) => board.signers = signers,
         Fact::Team(team) => {
             board.teams.insert(team.id, team);
         }

@@ -120,6 +120,9 @@ impl Board {
             Op::Undo(undone) => self.undo(intent, undone),
             Op::SetLock(lock) => self.set_lock(lock),
             Op::RemoveLock(id) => self.remove_lock(id),
+            Op::Signing(signing, signers) => self.set_signing(*signing, signers),
+            Op::Enroll(signers) => self.enroll(signers),
+            Op::Dismiss(principal) => self.dismiss(principal),
             Op::Approve(branch, from, to) => {
                 // The branch has moved by now: whose step the plan says it is was asked before.
                 let short = |commit: &str| commit.chars().take(12).collect::<String>();
@@ -206,6 +209,7 @@ impl Board {
             Edit::PutAssembly(number, _) => self.assemblies = *number,
             Edit::PutTested(tested) => self.tested.clone_from(tested),
             Edit::PutLocks(locks) => self.locks.clone_from(locks),
+            Edit::PutSigners(signers) => self.signers.clone_from(signers),
         }
     }
 

@@ -60,11 +60,13 @@ pub enum EventKind {
     Restore,
     /// A lock was made, changed or taken away.
     Lock,
+    /// Somebody may sign, or no more; or whether anything is signed.
+    Sign,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -89,6 +91,7 @@ impl EventKind {
         Self::Undo,
         Self::Restore,
         Self::Lock,
+        Self::Sign,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -118,6 +121,7 @@ impl EventKind {
             Self::Undo => "undo",
             Self::Restore => "restore",
             Self::Lock => "lock",
+            Self::Sign => "sign",
         }
     }
 }

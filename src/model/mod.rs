@@ -15,6 +15,7 @@ pub mod powers;
 mod prospect;
 pub mod radar;
 pub mod scope;
+pub mod signing;
 pub mod spec;
 pub mod state;
 pub mod suite;
@@ -33,6 +34,7 @@ pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use locks::{Lock, Trust};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
 pub use powers::{Over, Power, Reach, Role};
+pub use signing::{Signer, Signing};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,

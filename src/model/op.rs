@@ -9,6 +9,7 @@ use super::choose::Ask;
 use super::event::Event;
 use super::ids::{AgentId, Attempt, CommitId, LockId, MachineId, OpId, TaskId, TeamId, Timestamp};
 use super::locks::Lock;
+use super::signing::{Signer, Signing};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
 
@@ -121,6 +122,12 @@ pub enum Op {
     SetLock(Box<Lock>),
     /// Take a lock away.
     RemoveLock(LockId),
+    /// Say how transitions and commits are signed, and who may to begin with.
+    Signing(Signing, Vec<Signer>),
+    /// Let somebody sign.
+    Enroll(Vec<Signer>),
+    /// Let somebody sign no more.
+    Dismiss(String),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -207,4 +214,6 @@ pub enum Edit {
     PutTested(Option<Tested>),
     /// Write `locks.toml`.
     PutLocks(Vec<Lock>),
+    /// Write `allowed_signers`.
+    PutSigners(Vec<Signer>),
 }

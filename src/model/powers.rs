@@ -200,6 +200,12 @@ powers! {
     /// Makes, changes or takes away critical locks.
     LockCritical = "lock-critical", "change a critical lock",
         [None None None None None Any], ["lock set", "lock remove"];
+    /// Says whether transitions and commits are signed, and who may sign no more.
+    Signing = "signing", "say what is signed",
+        [None None None None None Any], ["init", "signers remove"];
+    /// Lets somebody sign; a machine does it for its agents.
+    Enroll = "enroll", "let others sign",
+        [None None None None Any Any], ["signers add"];
     /// Puts right what is broken, and brings back what was lost.
     Mend = "mend", "mend what is broken",
         [None None None None None Any], ["doctor"];
@@ -237,6 +243,7 @@ impl Power {
             EventKind::Undo => Self::Undo,
             EventKind::Restore => Self::Mend,
             EventKind::Lock => Self::Lock,
+            EventKind::Sign => Self::Enroll,
         }
     }
 }
@@ -373,6 +380,8 @@ impl Board {
             Op::Undo(_) => (Power::Undo, Over::All),
             Op::SetLock(lock) => (self.lock_power(&lock.id, Some(lock)), Over::All),
             Op::RemoveLock(id) => (self.lock_power(id, None), Over::All),
+            Op::Signing(..) | Op::Dismiss(_) => (Power::Signing, Over::All),
+            Op::Enroll(_) => (Power::Enroll, Over::All),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, prepare_from, show_task};
+use super::{Assignment, keys, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -81,6 +81,7 @@ pub fn assign(
         };
         ledger.refresh()?;
         let assignment = claimed(ledger, &done)?;
+        keys::keep(ledger, &[assignment.agent])?;
         let worktree = match with_worktree {
             true => Some(ready_worktree(ledger, actor, &assignment)?),
             false => None,

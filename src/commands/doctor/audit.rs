@@ -16,7 +16,15 @@ pub(super) fn check(ledger: &Ledger) -> Result<Vec<Finding>> {
             .command(format!("git show {commit}"))
             .command(format!("git orch doctor --accept {commit}"))
     };
-    Ok(ledger.audit()?.into_iter().map(finding).collect())
+    let mut findings: Vec<Finding> = ledger.audit()?.into_iter().map(finding).collect();
+    if let Err(error) = ledger.verify() {
+        findings.push(Finding::of_error(
+            "ledger-signature",
+            ledger.branch(),
+            &error,
+        ));
+    }
+    Ok(findings)
 }
 
 /// Lets a doubtful commit stand.

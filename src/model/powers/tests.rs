@@ -6,6 +6,7 @@ use crate::model::choose::Ask;
 use crate::model::ids::{Attempt, CommitId, MachineId, OpId, Timestamp};
 use crate::model::locks::{Lock, Trust};
 use crate::model::op::{AssemblyRecord, Claim, PlanChange, Undone};
+use crate::model::signing::Signing;
 use crate::model::spec::{CoderSpec, Handoff, HandoffStatus, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 
@@ -36,6 +37,8 @@ undo          -         -         -         -         -         any
 forget        -         -         -         -         -         any
 lock          -         any       -         -         -         any
 lock-critical -         -         -         -         -         any
+signing       -         -         -         -         -         any
+enroll        -         -         -         -         any       any
 mend          -         -         -         -         -         any";
 
 fn id(text: &str) -> TaskId {
@@ -161,6 +164,9 @@ fn operations() -> Vec<Op> {
         Op::SetLock(Box::new(lock(Trust::Locked))),
         Op::SetLock(Box::new(lock(Trust::Critical))),
         Op::RemoveLock("kept".parse().unwrap()),
+        Op::Signing(Signing::Ssh, Vec::new()),
+        Op::Enroll(Vec::new()),
+        Op::Dismiss(text()),
     ]
 }
 
@@ -232,6 +238,9 @@ undo: human
 setlock: 1.0 2.0 human
 setlock: human
 removelock: human
+signing: human
+enroll: executor human
+dismiss: human
 "
     );
 }
@@ -299,6 +308,7 @@ fn what_is_told_needs_the_power_that_doing_it_needs() {
             (Power::Free, Power::Work),
             (Power::Integrate, Power::Reject),
             (Power::LockCritical, Power::Lock),
+            (Power::Signing, Power::Enroll),
         ];
         assert!(
             told == needed || alike.contains(&(needed, told)),

@@ -88,6 +88,7 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         | EventKind::Approve
         | EventKind::Undo
         | EventKind::Restore
-        | EventKind::Lock => &[],
+        | EventKind::Lock
+        | EventKind::Sign => &[],
     }
 }
