@@ -60,11 +60,15 @@ pub enum EventKind {
     Undo,
     /// A file of the ledger that could not be read was put back.
     Restore,
+    /// A lock was made, changed or taken away.
+    Lock,
+    /// Somebody may sign, or no more; or whether anything is signed.
+    Sign,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -89,6 +93,8 @@ impl EventKind {
         Self::Approve,
         Self::Undo,
         Self::Restore,
+        Self::Lock,
+        Self::Sign,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -118,6 +124,8 @@ impl EventKind {
             Self::Approve => "approve",
             Self::Undo => "undo",
             Self::Restore => "restore",
+            Self::Lock => "lock",
+            Self::Sign => "sign",
         }
     }
 }

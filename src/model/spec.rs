@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
-use super::ids::{PhaseName, TaskId, TeamId};
+use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
+use super::locks::Lock;
 use super::suite::Format;
 
 /// A whole `plan.toml`.
@@ -31,6 +32,9 @@ pub struct Plan {
     /// Teams in declared order.
     #[serde(default)]
     pub teams: Vec<TeamSpec>,
+    /// Decisions that bind whoever builds; those that the ledger has besides stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
     /// Tasks in declared order, which is also the order of merging among independent ones.
     #[serde(default)]
     pub tasks: Vec<TaskSpec>,
@@ -335,6 +339,9 @@ pub struct TaskSpec {
     /// Shell script for agents that take one; reaches every agent as `ORCH_TASK_RUN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Locks that it holds: it may change what they cover.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockId>,
 }
 
 impl TaskSpec {
@@ -363,6 +370,7 @@ impl TaskSpec {
             idle_timeout: None,
             retries: None,
             run: None,
+            locks: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
+use super::read_locks::read_lock;
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
@@ -83,6 +84,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     } else {
         Some(TeamId(1))
     };
+    let locks = root.tables("locks", read_lock);
     let tasks = root.tables("tasks", |fields, i| {
         read_task_fields(fields, i, default_team)
     });
@@ -107,6 +109,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
         levels,
         phases,
         teams,
+        locks: locks.into_iter().flatten().collect(),
         tasks,
     };
     fill(&mut plan, has.0, has.1);

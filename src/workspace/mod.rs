@@ -8,6 +8,7 @@
 //! * [`worktree`] makes, reuses, parks and removes worktrees.
 //! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
+//! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
 //! * [`inspect`] looks at all of them without changing anything.
@@ -15,6 +16,7 @@
 
 pub mod assign;
 pub mod inspect;
+pub mod keys;
 pub mod leftovers;
 mod merging;
 mod place;
