@@ -8,8 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
-    Trust,
+    Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Signing, TaskSpec, TeamId,
+    TeamSpec, Trust,
 };
 
 use super::common::words::{command_lines, sample};
@@ -113,6 +113,7 @@ fn full_plan() -> Plan {
         test_retries: 1,
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
+        signing: Some(Signing::Ssh),
         jobs: Some(3),
         limits: Limits::default(),
     };

@@ -322,6 +322,23 @@ fn a_person_is_let_in_and_out_and_signing_ends_by_a_signed_transition() {
     assert!(!keys(repo).join("agent-1.2").exists());
 }
 
+#[test]
+fn a_plan_says_it_as_well_and_one_that_says_nothing_changes_nothing() {
+    let repo = TestRepo::new().init();
+    let repo = repo.plan(&PLAN.replace("test =", "signing = \"ssh\"\ntest ="));
+    let signing =
+        |repo: &TestRepo| repo.orch(["signers", "list", "--json"]).json()["signing"].clone();
+    assert_eq!(signing(&repo), "ssh");
+    assert_eq!(signatures(&repo, "orchestration").last().unwrap(), "N");
+    let repo = repo.plan(&PLAN.replace("Do a", "Do it"));
+    assert_eq!(signing(&repo), "ssh");
+    assert!(signatures(&repo, "orchestration")[0].starts_with("G "));
+    let repo = repo.plan(&PLAN.replace("test =", "signing = \"off\"\ntest ="));
+    assert_eq!(signing(&repo), "off");
+    repo.orch(["dispatch"]).ok();
+    assert!(!repo.path().join(".git/orch/verified").exists());
+}
+
 /// Two clones of one remote: the second takes part once the first has let its machine sign.
 #[test]
 fn a_machine_that_is_not_among_the_signers_writes_nothing() {

@@ -29,8 +29,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
     /// Sign every transition and every agent's commits with SSH keys, `ssh`, or no more, `off`
-    #[arg(long, value_name = "HOW", value_parser = ["ssh", "off"])]
-    signing: Option<String>,
+    #[arg(long, value_name = "HOW")]
+    signing: Option<Signing>,
     /// Take everything of git-orch's away again; refuses while work would be lost
     #[arg(long, conflicts_with_all = ["base", "remote", "signing"])]
     undo: bool,
@@ -108,7 +108,7 @@ fn renew(ctx: &Ctx, mut ledger: Ledger, args: &InitArgs) -> Result<()> {
         .into());
     }
     hooks::install(ledger.repo())?;
-    sign(&mut ledger, args)?;
+    sign(&mut ledger, args.signing)?;
     if let Some(remote) = &args.remote {
         ledger.publish(remote)?;
     }
@@ -130,7 +130,7 @@ fn begin(ctx: &Ctx, repo: &Repo, args: &InitArgs) -> Result<()> {
     };
     match made() {
         Ok(mut ledger) => {
-            sign(&mut ledger, args)?;
+            sign(&mut ledger, args.signing)?;
             if let Some(remote) = &args.remote {
                 ledger.publish(remote)?;
             }
@@ -148,17 +148,17 @@ fn begin(ctx: &Ctx, repo: &Repo, args: &InitArgs) -> Result<()> {
     }
 }
 
-/// Brings the ledger's word about signing to what is asked for.
-fn sign(ledger: &mut Ledger, args: &InitArgs) -> Result<()> {
-    let op = match args.signing.as_deref() {
+/// Brings the ledger's word about signing to what is asked for; the machine's key is made where there is none.
+pub(super) fn sign(ledger: &mut Ledger, asked: Option<Signing>) -> Result<()> {
+    let op = match asked {
         None => return Ok(()),
-        Some("ssh") if ledger.board().is_signed() => {
+        Some(Signing::Ssh) if ledger.board().is_signed() => {
             // A machine that takes part has a key of its own, for a person to add where one may sign.
             ledger.machine_signer()?;
             return Ok(());
         }
-        Some("ssh") => Op::Signing(Signing::Ssh, vec![ledger.machine_signer()?]),
-        Some(_) => Op::Signing(Signing::Off, Vec::new()),
+        Some(Signing::Ssh) => Op::Signing(Signing::Ssh, vec![ledger.machine_signer()?]),
+        Some(Signing::Off) => Op::Signing(Signing::Off, Vec::new()),
     };
     ledger.transact(op).map(drop)
 }

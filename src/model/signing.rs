@@ -3,6 +3,8 @@
 //! Who may sign stands on the ledger in Git's own format, `.orchestration/allowed_signers`. A transition counts when
 //! it is signed by somebody whom the ledger before it names, so that nobody can add themselves.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Decision, Refusal};
@@ -20,6 +22,17 @@ pub enum Signing {
     Off,
     /// With SSH keys.
     Ssh,
+}
+
+impl FromStr for Signing {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "ssh" => Ok(Self::Ssh),
+            _ => Err(format!("`{text}` is neither `ssh` nor `off`")),
+        }
+    }
 }
 
 impl Signing {

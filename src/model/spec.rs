@@ -12,6 +12,7 @@ use super::duration;
 use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
 use super::locks::Lock;
+use super::signing::Signing;
 use super::suite::Format;
 
 /// A whole `plan.toml`.
@@ -89,6 +90,9 @@ pub struct RunSpec {
     /// Most tests side by side; measured where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_jobs: Option<u32>,
+    /// How transitions and commits are signed; as the ledger has it where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u32>,
@@ -115,6 +119,7 @@ impl Default for RunSpec {
             test_retries: 1,
             test_environment: None,
             test_jobs: None,
+            signing: None,
             jobs: None,
             limits: Limits::default(),
         }

@@ -15,8 +15,10 @@ use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
     CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
-    TaskId, TaskSpec, TeamId, TeamSpec,
+    Signing, TaskId, TaskSpec, TeamId, TeamSpec,
 };
+
+const SIGNINGS: [(&str, Signing); 2] = [("ssh", Signing::Ssh), ("off", Signing::Off)];
 
 /// What came of reading a text.
 #[derive(Debug)]
@@ -178,6 +180,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .unwrap_or(default.test_retries),
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
+        signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
         limits: limits.unwrap_or_default(),
     };

@@ -62,7 +62,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, args: InitArgs) -> Resul
     }
     match joined? {
         Some(mut ledger) => {
-            sign(&mut ledger, &args)?;
+            sign(&mut ledger, args.signing)?;
             tell(ctx, &ledger, Begun::Joined);
             Ok(())
         }
