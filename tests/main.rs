@@ -37,6 +37,7 @@ mod plan;
 mod queue;
 mod radar;
 mod readme;
+mod recover;
 mod remotes;
 mod run;
 mod serial;

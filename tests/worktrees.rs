@@ -413,7 +413,10 @@ fn a_commit_on_a_detached_head_is_kept() {
     repo.git_in(&dir, ["commit", "-q", "--allow-empty", "-m", "adrift"]);
     let adrift = repo.git_in(&dir, ["rev-parse", "HEAD"]);
     prepare(&git, &assignment(&repo, "1.2", "two")).unwrap();
-    assert_eq!(repo.git(["rev-parse", "refs/orch/recovery/1.2/1"]), adrift);
+    assert_eq!(
+        repo.git(["rev-parse", "refs/orch/recovery/1.2/1^{commit}"]),
+        adrift
+    );
 }
 
 #[test]

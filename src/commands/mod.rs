@@ -23,6 +23,7 @@ pub mod pause;
 pub mod plan;
 pub mod queue;
 pub mod radar;
+pub mod recover;
 pub mod release;
 pub mod remote;
 pub mod renew;
@@ -37,5 +38,6 @@ pub mod test;
 pub mod unblock;
 pub mod undo;
 pub mod work;
+pub mod worktree;
 
 pub use ctx::Ctx;

@@ -11,11 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::Assignment;
-use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, operation_commits};
+use super::recovery::{
+    OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
+};
 use super::settings::identity;
 use crate::clock;
 use crate::error::UserError;
 use crate::git::objects::NewCommit;
+use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
 use crate::model::AgentId;
@@ -83,6 +86,27 @@ pub fn uncommitted(dir: &Path) -> Result<Vec<String>> {
         format!("{code} {}", String::from_utf8_lossy(&change.path))
     };
     Ok(changes(dir)?.into_iter().map(line).collect())
+}
+
+/// Lists what Git ignores in a worktree and no commit of ours takes in, directories as a whole.
+///
+/// # Errors
+///
+/// The directory is no worktree.
+pub fn ignored(dir: &Path) -> Result<Vec<String>> {
+    let bytes = Git::new(dir)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .args(PLAIN)
+        .args(["status", "--porcelain=v1", "-z", "--no-renames"])
+        .args(["--ignored=traditional", "--untracked-files=normal", "--"])
+        .args([":/", WITHOUT_VIEW])
+        .read_bytes()?;
+    let lines = bytes.split(|byte| *byte == 0);
+    let ignored = lines.filter_map(|line| line.strip_prefix(b"!! "));
+    Ok(ignored
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .filter(|path| path != ".orchestration/")
+        .collect())
 }
 
 /// Looks without touching the index, which an agent may be using.
@@ -177,6 +201,7 @@ pub fn commit_leftovers(
         .run()
         .with_context(|| format!("cannot move branch {}", assignment.branch))?;
     index.put_in_place(&work)?;
+    keep_loose(repo, &work.owner, &work.admin)?;
     end_operations(&work.admin)?;
     Ok(Some(commit))
 }
@@ -209,7 +234,7 @@ pub(super) fn save_changes(
             _ => None,
         };
         return loose
-            .map(|commit| repo.keep(&work.owner, commit))
+            .map(|commit| repo.keep(&work.saving(reason), commit))
             .transpose();
     }
     let index = work.copy_of_index(repo)?;
@@ -226,7 +251,7 @@ pub(super) fn save_changes(
         }
     }
     let commit = work.commit_tree(repo, tree, &parents, reason)?;
-    repo.keep(&work.owner, commit).map(Some)
+    repo.keep(&work.saving(reason), commit).map(Some)
 }
 
 /// A worktree with work in it.
@@ -235,6 +260,8 @@ struct Work {
     admin: PathBuf,
     /// Whose it is, as part of ref names.
     owner: String,
+    /// The task that it is work of.
+    task: Option<String>,
     head: Head,
     /// The commit of HEAD; `None` before the first.
     commit: Option<Oid>,
@@ -257,11 +284,25 @@ impl Work {
         };
         Ok(Self {
             dir: at.work_dir().unwrap_or(dir).to_path_buf(),
+            task: at.config("orch.task"),
             owner: name.strip_prefix("orch-").unwrap_or(&name).to_owned(),
             admin,
             head,
             commit,
         })
+    }
+
+    /// Returns what is said of a commit that is saved from here.
+    fn saving<'a>(&'a self, reason: &'a str) -> Saving<'a> {
+        Saving {
+            owner: &self.owner,
+            reason,
+            task: self.task.as_deref(),
+            branch: match &self.head {
+                Head::Branch(branch) => Some(branch),
+                Head::Detached(_) | Head::Broken => None,
+            },
+        }
     }
 
     /// Returns a `git` that sees this worktree's HEAD and runs no hooks.
