@@ -194,8 +194,8 @@ fn changes(repo: &Repo, kept: &[Kept]) -> Result<Vec<(u64, u64, u64)>> {
     let of = |commit: &String| counts.get(commit).copied().unwrap_or_default();
     Ok(commits
         .iter()
-        .map(|commit| of(commit).into())
-        .map(|[files, added, removed]: [u64; 3]| (files, added, removed))
+        .map(of)
+        .map(|[files, added, removed]| (files, added, removed))
         .collect())
 }
 
