@@ -46,6 +46,7 @@ mod slurm;
 mod standalone;
 mod status;
 mod suite;
+mod theirs;
 mod tidy;
 mod trains;
 mod trials;

@@ -175,13 +175,17 @@ fn refuse_unmerged(repo: &Repo, base: Option<&str>, refs: &[Ours]) -> Result<()>
         true => error.hint("git orch recover list"),
         false => error,
     };
-    Err(error
-        .hint(format!("git branch kept {first}, to keep it elsewhere"))
-        .hint(format!(
+    let error = error.hint(format!("git branch kept {first}, to keep it elsewhere"));
+    Err(match left[0].strip_prefix(&format!("{RECOVERY}/")) {
+        Some(id) => error.hint(format!(
+            "`git orch recover prune {id}` gives it up for good"
+        )),
+        None => error.hint(format!(
             "git update-ref -d {}, to give it up for good",
             left[0]
-        ))
-        .into())
+        )),
+    }
+    .into())
 }
 
 /// A branch that somebody has checked out cannot go without breaking that worktree.
