@@ -54,3 +54,4 @@ mod undo;
 mod verbs;
 mod work;
 mod worktrees;
+mod wrapup;

@@ -7,8 +7,9 @@ use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
-    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec,
+    Levels, Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId,
+    TeamSpec, WrapUpAt, WrapUpCheck,
 };
 
 use super::common::words::{command_lines, sample};
@@ -113,6 +114,7 @@ fn full_plan() -> Plan {
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
         jobs: Some(3),
+        wrapup: Some(WrapUpAt::Submit),
         limits: Limits::default(),
     };
     let profile = Profile {
@@ -146,6 +148,11 @@ fn full_plan() -> Plan {
     };
     Plan {
         levels: full_levels(),
+        wrapup: vec![WrapUpCheck {
+            name: String::from("docs"),
+            command: String::from("true"),
+            place: CheckedIn::Worktree,
+        }],
         run,
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
@@ -216,6 +223,7 @@ fn every_key_of_a_plan_is_in_its_table() {
         ("`[run]`", table(&plan["run"])),
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
         ("`[levels.<step>]`", table(&plan["levels"]["team"])),
+        ("`[[wrapup]]`", first("wrapup")),
         ("`[[phases]]`", first("phases")),
         ("`[[teams]]`", first("teams")),
         (

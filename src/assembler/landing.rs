@@ -141,6 +141,11 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
     Ok(approved)
 }
 
+/// Returns whether a process was killed while it moved branches, and nobody has finished it.
+pub fn is_unfinished(repo: &Repo) -> bool {
+    note_path(repo).exists()
+}
+
 /// Removes the note of a move that is finished.
 pub fn strike_note(repo: &Repo) {
     // One that stays is found finished by the next run.

@@ -39,5 +39,6 @@ pub mod unblock;
 pub mod undo;
 pub mod work;
 pub mod worktree;
+pub mod wrapup;
 
 pub use ctx::Ctx;

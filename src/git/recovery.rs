@@ -148,6 +148,25 @@ impl Repo {
         }
     }
 
+    /// Returns the ref under which an owner's commit is kept, or one that holds the same.
+    ///
+    /// # Errors
+    ///
+    /// A ref or an object cannot be read.
+    pub fn find_kept(&self, owner: &str, commit: Oid) -> Result<Option<String>> {
+        let prefix = format!("{RECOVERY}/{}", as_part_of_a_ref(owner));
+        let listed = self
+            .git()
+            .args(["for-each-ref", "--format=%(refname)", &prefix])
+            .read()?;
+        for name in listed.lines() {
+            if self.holds_same(self.resolve_commit(name)?, commit)? {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Lists what is kept, what was saved first in front.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::Ledger;
 use super::files;
-use super::layout::{Place, TaskPlace};
+use super::layout::{Place, TaskPlace, wrapup_path};
 use crate::git::{Oid, Repo, objects};
 use crate::model::{AgentRecord, Edit, Settings, TaskId, TeamSpec};
 
@@ -129,6 +129,9 @@ impl Ledger {
                 put(&Place::Handoff(task_place(id)?), files::render(&**handoff));
             }
             Edit::PutAssembly(number, report) => put(&Place::Assembly(*number), report.clone()),
+            Edit::PutWrapUp(id, done) => {
+                root.put(&wrapup_path(id), Some(files::render(&**done)));
+            }
             Edit::PutTested(tested) => {
                 let file = files::TestedFile {
                     integration: tested.clone(),

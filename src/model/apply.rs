@@ -117,6 +117,7 @@ impl Board {
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
+            Op::WrapUp(done) => self.wrap_up(intent, done),
             Op::Approve(branch, from, to) => {
                 // The branch has moved by now: whose the step is was asked before.
                 if intent.actor != Actor::Human {
@@ -205,7 +206,7 @@ impl Board {
                 }
             }
             // Read from the ledger when asked for; the board does not hold contracts.
-            Edit::PutHandoff(..) => {}
+            Edit::PutHandoff(..) | Edit::PutWrapUp(..) => {}
             Edit::PutAssembly(number, _) => self.assemblies = *number,
             Edit::PutTested(tested) => self.tested.clone_from(tested),
         }

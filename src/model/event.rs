@@ -56,13 +56,15 @@ pub enum EventKind {
     Approve,
     /// A landing was taken back out of the integration branch.
     Undo,
+    /// What was done, what is next and what is in the way was told.
+    WrapUp,
     /// A file of the ledger that could not be read was put back.
     Restore,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -85,6 +87,7 @@ impl EventKind {
         Self::Assemble,
         Self::Approve,
         Self::Undo,
+        Self::WrapUp,
         Self::Restore,
     ];
 
@@ -113,6 +116,7 @@ impl EventKind {
             Self::Assemble => "assemble",
             Self::Approve => "approve",
             Self::Undo => "undo",
+            Self::WrapUp => "wrapup",
             Self::Restore => "restore",
         }
     }

@@ -10,6 +10,7 @@ use super::event::Event;
 use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
+use super::wrapup::WrapUp;
 
 /// Who asks for a transition (A2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +117,8 @@ pub enum Op {
     Approve(String, CommitId, CommitId),
     /// A landing was taken back out of the integration branch.
     Undo(Box<Undone>),
+    /// What was done, what is next and what is in the way, at the end of some work.
+    WrapUp(Box<WrapUp>),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -200,4 +203,6 @@ pub enum Edit {
     PutAssembly(u32, String),
     /// Write which integration commit passed its test.
     PutTested(Option<Tested>),
+    /// Write the record of a wrap-up, called after the operation that made it.
+    PutWrapUp(OpId, Box<WrapUp>),
 }

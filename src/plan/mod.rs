@@ -9,6 +9,7 @@ mod finding;
 mod read;
 mod read_levels;
 mod read_task;
+mod read_wrapup;
 mod render;
 mod standing;
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(super) fn render_head(plan: &Plan) -> String {
             text.push_str(&format!("\n[levels.{}]\n{}", level.as_str(), render(spec)));
         }
     }
+    for check in &plan.wrapup {
+        text.push_str(&format!("\n[[wrapup]]\n{}", render(check)));
+    }
     for phase in &plan.phases {
         text.push_str(&format!("\n[[phases]]\n{}", render(phase)));
     }

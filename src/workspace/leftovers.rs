@@ -226,32 +226,53 @@ pub(super) fn save_changes(
     reason: &str,
 ) -> Result<Option<String>> {
     let work = Work::open(repo, dir)?;
-    let others = operation_commits(repo, &work.admin, &OPERATION_COMMITS);
-    let savable = found.iter().any(|change| !change.is_nested_repository());
-    if !savable && others.is_empty() {
-        let loose = match work.head {
-            Head::Detached(commit) if !is_reachable(repo, commit)? => Some(commit),
-            _ => None,
-        };
-        return loose
-            .map(|commit| repo.keep(&work.saving(reason), commit))
-            .transpose();
+    let state = work.state(repo, found, reason)?;
+    state
+        .map(|commit| repo.keep(&work.saving(reason), commit))
+        .transpose()
+}
+
+/// Returns the ref that keeps what is in a worktree just now, nothing of it missing; `None` where none does, or
+/// where there is nothing.
+///
+/// # Errors
+///
+/// A file cannot be read, or the object store cannot be written.
+pub fn saved_as(repo: &Repo, dir: &Path) -> Result<Option<String>> {
+    let work = Work::open(repo, dir)?;
+    match work.state(repo, &changes(dir)?, "")? {
+        Some(commit) => repo.find_kept(&work.owner, commit),
+        None => Ok(None),
     }
-    let index = work.copy_of_index(repo)?;
-    let mut parents: Vec<Oid> = work.commit.into_iter().collect();
-    let staged = found.iter().any(Change::is_staged_and_changed);
-    if staged && !found.iter().any(Change::is_unmerged) {
-        let tree = index.write_tree()?;
-        parents.push(work.commit_tree(repo, tree, &parents.clone(), "what was staged")?);
-    }
-    let tree = index.add_all(found)?;
-    for other in others {
-        if !parents.contains(&other) {
-            parents.push(other);
+}
+
+impl Work {
+    /// Writes a commit of what no branch holds; `None` where there is nothing.
+    fn state(&self, repo: &Repo, found: &[Change], reason: &str) -> Result<Option<Oid>> {
+        let work = self;
+        let others = operation_commits(repo, &work.admin, &OPERATION_COMMITS);
+        let savable = found.iter().any(|change| !change.is_nested_repository());
+        if !savable && others.is_empty() {
+            return Ok(match work.head {
+                Head::Detached(commit) if !is_reachable(repo, commit)? => Some(commit),
+                _ => None,
+            });
         }
+        let index = work.copy_of_index(repo)?;
+        let mut parents: Vec<Oid> = work.commit.into_iter().collect();
+        let staged = found.iter().any(Change::is_staged_and_changed);
+        if staged && !found.iter().any(Change::is_unmerged) {
+            let tree = index.write_tree()?;
+            parents.push(work.commit_staged(repo, tree, &parents.clone())?);
+        }
+        let tree = index.add_all(found)?;
+        for other in others {
+            if !parents.contains(&other) {
+                parents.push(other);
+            }
+        }
+        work.commit_tree(repo, tree, &parents, reason).map(Some)
     }
-    let commit = work.commit_tree(repo, tree, &parents, reason)?;
-    repo.keep(&work.saving(reason), commit).map(Some)
 }
 
 /// A worktree with work in it.
@@ -347,6 +368,25 @@ impl Work {
     }
 
     fn commit_tree(&self, repo: &Repo, tree: Oid, parents: &[Oid], why: &str) -> Result<Oid> {
+        self.commit_at(clock::now().0, repo, (tree, parents), why)
+    }
+
+    /// Has the time of HEAD, so that the same is found again as the same.
+    fn commit_staged(&self, repo: &Repo, tree: Oid, parents: &[Oid]) -> Result<Oid> {
+        let time = match self.commit {
+            Some(commit) => repo.read_commit(commit)?.time,
+            None => 0,
+        };
+        self.commit_at(time, repo, (tree, parents), "what was staged")
+    }
+
+    fn commit_at(
+        &self,
+        time: i64,
+        repo: &Repo,
+        (tree, parents): (Oid, &[Oid]),
+        why: &str,
+    ) -> Result<Oid> {
         let agent = self.owner.parse::<AgentId>().ok();
         let person = match agent {
             Some(agent) => identity(repo, agent),
@@ -361,7 +401,7 @@ impl Work {
             parents,
             author: &person,
             committer: &person,
-            time: clock::now().0,
+            time,
             message: &format!("{tags}saved: {}{trailer}", one_line(why)),
         })
     }

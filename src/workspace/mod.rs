@@ -11,6 +11,7 @@
 //! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
 //! * [`saved`] and [`trash`] hold what would have been lost.
+//! * [`wrapup`] tells what would stay behind on this machine.
 //!
 //! # Nothing is lost
 //!
@@ -51,6 +52,7 @@ pub mod trash;
 pub mod verify;
 pub mod view;
 pub mod worktree;
+pub mod wrapup;
 
 use crate::git::Oid;
 use crate::model::{AgentId, Attempt, TaskId};
