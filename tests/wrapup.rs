@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::common::machines::Machines;
 use crate::common::{TestRepo, write_file};
 
 const TASKS: &str = r#"
@@ -317,4 +318,36 @@ fn a_branch_is_pushed_forward_and_never_over_anything() {
     assert_eq!(wrapup(&repo, repo.path(), &["--fix"]).0, 0);
     let ours = repo.git(["rev-parse", "orch/team-1/a"]);
     assert_eq!(repo.git_in(&hub, ["rev-parse", "orch/team-1/a"]), ours);
+}
+
+#[test]
+fn what_only_this_machine_has_goes_to_the_remote_with_the_ledgers_truth() {
+    let machines = Machines::new(&format!("[run]\nname = \"demo\"\n{TASKS}"));
+    let clone = machines.machine("one");
+    let repo = &machines.home;
+    repo.orch_in(&clone, ["dispatch"]).ok();
+    repo.orch_in(&clone, ["claim", "a", "--agent", "1.1"]).ok();
+    let dir = clone.with_file_name("repo.orch").join("1.1");
+    repo.git_in(&dir, ["commit", "-q", "--allow-empty", "-m", "work"]);
+    let (code, answer) = wrapup(repo, &clone, &[]);
+    assert_eq!(
+        (code, kinds(&answer)),
+        (1, vec!["unpushed", "task"]),
+        "{answer:#}"
+    );
+    // Its branch goes up when the coder hands it in.
+    assert_eq!(wrapup(repo, &dir, &[]).0, 0);
+    let (code, answer) = wrapup(repo, &clone, &["--fix"]);
+    assert_eq!((code, kinds(&answer)), (1, vec!["task"]), "{answer:#}");
+    let ours = repo.git_in(&clone, ["rev-parse", "orch/team-1/a"]);
+    assert_eq!(
+        repo.git_in(machines.hub(), ["rev-parse", "orch/team-1/a"]),
+        ours
+    );
+    // The record is where the truth is.
+    let told = repo.git_in(
+        machines.hub(),
+        ["log", "-1", "--format=%s", "orchestration"],
+    );
+    assert!(told.starts_with("[ORCH] wrapup: 0 done"), "{told}");
 }

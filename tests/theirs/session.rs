@@ -116,6 +116,7 @@ impl Session {
         self.does(0, &["recover", "list"]);
         self.does(0, &["worktree", "list"]);
         self.does(0, &["doctor", "--fix"]);
+        self.does(0, &["wrapup", "--fix"]);
         config
     }
 
