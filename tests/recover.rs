@@ -352,3 +352,21 @@ fn a_worktree_with_a_repository_inside_goes_to_the_trash_as_it_was() {
     let text = std::fs::read_to_string(repo.worktree(".trash").join("1.1-1/inner/file"));
     assert_eq!(text.unwrap(), "inner\n");
 }
+
+#[test]
+fn nothing_is_left_behind_where_git_orch_was_never_set_up() {
+    let repo = TestRepo::new();
+    let tree = repo.git(["rev-parse", "main^{tree}"]);
+    let saved = repo.git(["commit-tree", "-m", "saved", &tree]);
+    repo.git(["update-ref", "refs/orch/recovery/undo/1", &saved]);
+    let dir = repo.outside().join("back");
+    let to = dir.to_str().unwrap();
+    let all = list(&repo, &[]);
+    assert_eq!(
+        (&all[0]["reason"], &all[0]["owner"]),
+        (&"saved".into(), &"undo".into())
+    );
+    repo.orch(["recover", "restore", "undo/1", "--to", to]).ok();
+    assert_eq!(repo.git_in(&dir, ["rev-parse", "HEAD"]), saved);
+    assert!(!repo.path().join(".git/orch").exists());
+}

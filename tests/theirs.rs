@@ -35,6 +35,17 @@ fn clean_on_the_base_branch() {
 }
 
 #[test]
+fn clean_on_a_base_branch_that_has_moved() {
+    let repo = project().write("untracked/file", "untracked\n");
+    let session = Session::begin(repo);
+    session.is_approved_over(|repo| {
+        repo.git(["commit", "-q", "--allow-empty", "-m", "of mine, meanwhile"]);
+    });
+    let text = std::fs::read_to_string(session.repo.path().join("README.md")).unwrap();
+    assert!(text.ends_with("by b\n"), "files follow the branch: {text}");
+}
+
+#[test]
 fn edits_that_are_not_committed() {
     let repo = project().write("mine.txt", "staged\n");
     repo.git(["add", "mine.txt"]);

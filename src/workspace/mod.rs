@@ -38,7 +38,8 @@
 //!
 //! `cancel`, `free`, `release`, a lease that ran out and a new plan delete no branch and no worktree. What goes
 //! without being kept can all be made again: verdicts, notes of conflicts and remembered resolutions
-//! (`assemble --forget`), worktrees that only tests ran in, copies of a remote's refs, caches and locks of the dead.
+//! (`assemble --forget`), worktrees that only tests ran in, what a coder was shown of its task in `.orchestration/`,
+//! copies of a remote's refs, caches and locks of the dead.
 
 pub mod assign;
 pub mod inspect;

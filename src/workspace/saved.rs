@@ -346,7 +346,9 @@ impl Saved {
 
 /// Makes a worktree; no hooks run in it, and nothing of anyone's configuration moves submodules.
 fn check_out(repo: &Repo, dir: &Path, branch: &str) -> Result<()> {
-    let _alone = repo.lock_worktrees()?;
+    // Where nothing of git-orch's is set up, no worktree of its own can be in the making, and nothing is left behind.
+    let is_set_up = repo.orch_dir().is_dir();
+    let _alone = is_set_up.then(|| repo.lock_worktrees()).transpose()?;
     repo.git()
         .args(super::leftovers::PLAIN)
         .args(["worktree", "add", "--quiet"])

@@ -221,7 +221,9 @@ fn unpushed(ledger: &Ledger, agent: Option<AgentId>) -> Result<Vec<Open>> {
         if !is_own || !is_ours {
             continue;
         }
-        let (remote, known) = match (*upstream, ledger.remote()) {
+        // An upstream in this repository is no other place.
+        let upstream = if *of == "." { "" } else { upstream };
+        let (remote, known) = match (upstream, ledger.remote()) {
             ("", Some(remote)) if agent.is_none() => {
                 let known = vec![
                     format!("--remotes={remote}"),

@@ -142,6 +142,30 @@ impl Session {
         self.end(&config);
     }
 
+    /// The base branch has moved since, so that the approval merges what was assembled into it; the rest is the same.
+    #[track_caller]
+    pub fn is_approved_over(&self, move_base: impl FnOnce(&TestRepo)) {
+        let config = self.work();
+        move_base(&self.repo);
+        let base = self.rev("main");
+        *self.seen.borrow_mut() = look(&self.repo, &self.others);
+        let outcome = self.repo.orch(["approve"]);
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+        assert_eq!(self.rev("main^1"), base);
+        self.sees(&["approve"], |key| {
+            let landed = ["a.txt", "README.md"].iter().any(|path| {
+                key == format!("repo: file {path}") || key == format!("repo: index {path} 0")
+            });
+            let moved = [
+                "ref refs/heads/main",
+                "reflog refs/heads/main",
+                "reflog HEAD",
+            ];
+            landed || moved.contains(&key)
+        });
+        self.end(&config);
+    }
+
     /// The approval is refused and nothing at all has moved; the work stays for later.
     #[track_caller]
     pub fn is_refused(&self, why: &str) {
