@@ -20,7 +20,7 @@ use crate::workspace::saved;
 /// Bring back what was saved before anything went away
 ///
 /// Before git-orch removes a worktree, reuses one, moves a branch back or deletes it, what that held is saved:
-/// commits and uncommitted files as refs/orch/recovery/<owner>/<number>, with reason and date in an annotated tag;
+/// commits and uncommitted files below refs/orch/recovery/, with reason and date in an annotated tag;
 /// files that fit in no commit in the trash beside the worktrees. What is older than `orch.recoveryExpiry` in
 /// Git's configuration (30d unless it is set; `never` keeps everything) is given up when a run or an assembly ends.
 #[derive(Debug, clap::Args)]
