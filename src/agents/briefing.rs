@@ -1,12 +1,13 @@
 //! All that one attempt's agent is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::AttemptFiles;
 use crate::ledger::Ledger;
 use crate::model::{AgentId, Attempt, Coupling, Handoff, Profile, State, TaskId, TaskSpec};
+use crate::workspace;
 
 /// Which attempt it is, and where it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Briefing {
     pub dependencies: Vec<Built>,
     /// What went wrong before.
     pub findings: Option<String>,
+    /// Paths to be decided, where the merge that went wrong is under way in the worktree.
+    pub undecided: Option<Vec<String>>,
 }
 
 /// A task that this one builds on.
@@ -101,9 +104,18 @@ impl Briefing {
             profile_name,
             profile,
             dependencies,
+            undecided: undecided(row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
             spec,
             work,
         })
     }
+}
+
+/// Returns what is to be decided in a worktree, where work conflicted before.
+fn undecided(conflicts: u32, worktree: &Path) -> Result<Option<Vec<String>>> {
+    if conflicts == 0 || !worktree.is_dir() {
+        return Ok(None);
+    }
+    workspace::undecided(worktree)
 }

@@ -62,6 +62,7 @@ fn values(briefing: &Briefing) -> serde_json::Value {
         "style": spec.style,
         "dependencies": dependencies,
         "findings": briefing.findings,
+        "undecided": briefing.undecided,
         "commits": briefing.profile.commit,
         "done": briefing.profile.done,
         "result_file": briefing.files.result().display().to_string(),
@@ -139,6 +140,7 @@ pub(super) mod tests {
                 }),
             }],
             findings: Some(String::from("the file was empty")),
+            undecided: None,
             spec,
             work,
         }

@@ -169,7 +169,7 @@ pub fn undo_branch(
     let outcome = take_out(repo, &alone, &target, asked, watch);
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
         remove_worktrees(repo, &alone)?;
-        alone.leave_nothing();
+        alone.leave_nothing(repo);
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }

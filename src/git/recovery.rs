@@ -264,18 +264,23 @@ fn nobody() -> (String, String) {
     (String::from("git-orch"), String::from("git-orch@invalid"))
 }
 
-/// Makes a directory's name one that git takes in a ref.
+/// Makes any name one that git takes in a ref; slashes stay.
 fn as_part_of_a_ref(owner: &str) -> String {
-    let clean = |c: char| match c {
-        '0'..='9' | 'a'..='z' | 'A'..='Z' | '-' | '_' | '.' => c,
-        _ => '-',
+    let part = |part: &str| {
+        let clean = |c: char| match c {
+            '0'..='9' | 'a'..='z' | 'A'..='Z' | '-' | '_' | '.' => c,
+            _ => '-',
+        };
+        let clean: String = part.chars().map(clean).collect();
+        let clean = clean.replace("..", "--");
+        let clean = clean.trim_matches('.').trim_end_matches(".lock");
+        clean.to_owned()
     };
-    let clean: String = owner.chars().map(clean).collect();
-    let clean = clean.replace("..", "--");
-    let clean = clean.trim_matches('.').trim_end_matches(".lock");
-    match clean {
-        "" => String::from("unknown"),
-        clean => clean.to_owned(),
+    let parts: Vec<String> = owner.split('/').map(part).collect();
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        [] => String::from("unknown"),
+        parts => parts.join("/"),
     }
 }
 
@@ -298,7 +303,8 @@ mod tests {
             ("a..b", "a--b"),
             ("x.lock", "x"),
             ("", "unknown"),
-            ("ünder/way", "-nder-way"),
+            ("ünder/way", "-nder/way"),
+            ("/orch//team-1/", "orch/team-1"),
         ] {
             assert_eq!(as_part_of_a_ref(name), part);
         }

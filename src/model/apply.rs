@@ -115,6 +115,7 @@ impl Board {
                 self.conflict(intent, task, head, reason, findings)
             }
             Op::Merge(task, head, commit) => self.merge(intent, task, head, commit),
+            Op::Accept(task, head, commit) => self.accept(intent, task, head, commit),
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
             Op::WrapUp(done) => self.wrap_up(intent, done),
@@ -250,6 +251,7 @@ impl Board {
             EventKind::Assemble,
             format!("#{number}: {}", record.summary),
         );
+        event.teams.extend(record.team);
         event.commit = record.tested.as_ref().map(|tested| tested.commit.clone());
         let mut edits = vec![Edit::PutAssembly(number, record.report.clone())];
         if record.tested.is_some() {

@@ -48,6 +48,8 @@ pub enum EventKind {
     Cancel,
     /// The assembler sent a task back.
     Reject,
+    /// A task is on its team's branch.
+    Accept,
     /// A task is in the integration branch.
     Merge,
     /// An assembly came to its end.
@@ -64,7 +66,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -83,6 +85,7 @@ impl EventKind {
         Self::Escalate,
         Self::Cancel,
         Self::Reject,
+        Self::Accept,
         Self::Merge,
         Self::Assemble,
         Self::Approve,
@@ -112,6 +115,7 @@ impl EventKind {
             Self::Escalate => "escalate",
             Self::Cancel => "cancel",
             Self::Reject => "reject",
+            Self::Accept => "accept",
             Self::Merge => "merge",
             Self::Assemble => "assemble",
             Self::Approve => "approve",
@@ -147,9 +151,9 @@ pub struct Event {
     pub summary: String,
     /// Prose; may have several lines.
     pub body: String,
-    /// Submitted head, for submit, reject and merge.
+    /// Submitted head, for submit, reject, accept and merge.
     pub head: Option<CommitId>,
-    /// Commit that landed, for merge, assemble and approve; or was taken out, for undo.
+    /// Commit that landed, for accept, merge, assemble and approve; or was taken out, for undo.
     pub commit: Option<CommitId>,
     /// Further trailers, without their `Orch-`: the step taken, and what the plan says of it.
     pub more: Vec<(&'static str, String)>,

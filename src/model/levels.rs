@@ -173,6 +173,13 @@ impl Levels {
         checks.map(String::as_str).collect()
     }
 
+    /// Returns what must pass on whatever a team's branch alone moves to.
+    pub fn team_checks(&self) -> Vec<&str> {
+        let specs = self.team.iter();
+        let checks = specs.flat_map(|spec| &spec.checks);
+        checks.map(String::as_str).collect()
+    }
+
     /// Returns what must pass on whatever the base branch moves to.
     pub fn approval_checks(&self) -> Vec<&str> {
         let specs = self.approval.iter();
@@ -267,6 +274,27 @@ impl Board {
             Some(Owner::Agent(owner)) if owner == agent => Ok(()),
             Some(owner) => Err(Refusal::denied(format!(
                 "agent {agent} may not assemble: the plan gives the integration to {owner}"
+            ))),
+        }
+    }
+
+    /// Returns whether somebody may bring a team's work onto the team's branch.
+    ///
+    /// # Errors
+    ///
+    /// A coder may not, nor another team's leader, nor a leader where the plan says that the step is somebody
+    /// else's.
+    pub fn may_assemble_team(&self, actor: Actor, team: TeamId) -> Result<(), Refusal> {
+        if !self.teams.contains_key(&team) {
+            return Err(Refusal::denied(format!("there is no team {team}")).hint("git orch status"));
+        }
+        let Actor::Agent(agent) = actor else {
+            return Ok(());
+        };
+        match self.team_owner(team) {
+            Owner::Agent(owner) if owner == agent => Ok(()),
+            owner => Err(Refusal::denied(format!(
+                "agent {agent} may not assemble team {team}: {owner}, the executor or a person does"
             ))),
         }
     }

@@ -117,6 +117,8 @@ pub enum Op {
     Approve(String, CommitId, CommitId),
     /// A landing was taken back out of the integration branch.
     Undo(Box<Undone>),
+    /// It is on its team's branch: the submitted head and the commit that brought it there.
+    Accept(TaskId, CommitId, CommitId),
     /// What was done, what is next and what is in the way, at the end of some work.
     WrapUp(Box<WrapUp>),
 }
@@ -137,6 +139,8 @@ pub struct AssemblyRecord {
     pub report: String,
     /// One line for the message.
     pub summary: String,
+    /// The team onto whose branch it was; `None` for the integration branch.
+    pub team: Option<TeamId>,
     /// The tip of the integration branch and the test that it passed.
     pub tested: Option<Tested>,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, prepare_from, show_task};
+use super::{Assignment, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -96,6 +96,50 @@ pub fn assign(
     ))
     .hint("git orch queue active")
     .into())
+}
+
+/// Goes on with a claim that holds already, for example after a crash: its worktree is made ready, what lay in it
+/// uncommitted is saved first.
+///
+/// # Errors
+///
+/// Git or the ledger cannot be read or written. A refusal is a value: the claim does not hold, or not here.
+pub fn take_up(
+    ledger: &Ledger,
+    claim: &Claim,
+    with_worktree: bool,
+) -> Result<Result<Assigned, Refusal>> {
+    let board = ledger.board();
+    let task = match board.require_task(&claim.task) {
+        Ok(task) => task,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let status = &task.status;
+    let holds = status.state.is_held()
+        && status.agent == Some(claim.agent)
+        && status.attempt == claim.attempt
+        && status.machine.as_ref() == Some(ledger.machine());
+    if !holds {
+        let Claim {
+            task,
+            agent,
+            attempt,
+        } = claim;
+        return Ok(Err(Refusal {
+            kind: RefusalKind::Lost,
+            message: format!("agent {agent} does not hold task {task} in attempt {attempt} here"),
+            hints: vec![format!("git orch status {task}")],
+        }));
+    }
+    let assignment = assignment_of(ledger, task, claim)?;
+    Ok(Ok(Assigned {
+        worktree: match with_worktree {
+            true => Some(ready(ledger, &assignment)?),
+            false => None,
+        },
+        lease_until: status.lease_until.unwrap_or_else(|| lease_until(board)),
+        assignment,
+    }))
 }
 
 /// Returns the claim to ask for, with the commits that branches will be cut from.
@@ -240,6 +284,7 @@ pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
         start_of(ledger, assignment)?,
         &[],
     )?;
+    merging::begin(ledger, assignment, &dir)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
 }
@@ -302,7 +347,13 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         shown.push((String::from("team.toml"), ledger::files::render(team)));
     }
     if let Some(findings) = &task.status.findings {
-        shown.push((String::from("findings.txt"), findings.clone()));
+        let mut text = findings.clone();
+        if merging::undecided(dir)?.is_some() {
+            text.push_str(
+                "\n\nThat merge is under way in this worktree: decide, `git add`, commit.\n",
+            );
+        }
+        shown.push((String::from("findings.txt"), text));
     }
     for dependency in &task.after {
         if let Some(handoff) = ledger.handoff(&dependency.task)? {
@@ -415,7 +466,7 @@ fn fetched_commit(ledger: &Ledger, id: &CommitId) -> Result<Oid> {
 }
 
 /// Returns the tip of the team branch, the integration branch or the base branch, whichever is furthest.
-fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
+pub(super) fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
     let repo = ledger.repo();
     let of_team = ledger.branch_tip(&format!("orch/team-{team}/integration"))?;
     let integration = ledger.branch_tip("orch/integration")?;

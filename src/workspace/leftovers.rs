@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::Assignment;
+use super::merging::is_decided;
 use super::recovery::{
     OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
 };
@@ -66,6 +67,10 @@ impl Change {
             &self.code,
             b"DD" | b"AU" | b"UD" | b"UA" | b"DU" | b"AA" | b"UU"
         )
+    }
+
+    fn is_changed_by_both(&self) -> bool {
+        matches!(&self.code, b"UU" | b"AA")
     }
 
     /// Whether the index holds a third version beside those of HEAD and of the worktree.
@@ -153,7 +158,11 @@ pub fn commit_leftovers(
     let found: Vec<Change> = changes(dir)?;
     let work = Work::open(repo, dir)?;
     let on_branch = matches!(&work.head, Head::Branch(name) if *name == assignment.branch);
-    let unmerged = found.iter().any(Change::is_unmerged);
+    let undecided = |change: &Change| {
+        change.is_unmerged()
+            && !(change.is_changed_by_both() && is_decided(&dir.join(as_path(&change.path))))
+    };
+    let unmerged = found.iter().any(undecided);
     if !on_branch || unmerged {
         let why = if on_branch {
             format!("conflicts are unresolved in {}", dir.display())

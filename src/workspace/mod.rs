@@ -32,6 +32,7 @@
 //! | work of an attempt that is broken off | `run`, `work` | a commit on its branch, or under recovery |
 //! | a branch of no task | `doctor --fix` | its tip, owner `branches`; only if all of it is in |
 //! | the integration branch, and what stands with it, moving back | `undo` | where it was, owner `undo` |
+//! | a team's branch that starts again | `assemble` | where it was, owner the branch |
 //! | integrated branches that are behind the remote's | `assemble` | where they were, owner `assembler` |
 //! | one of two ledgers | `doctor --keep` | the other one, owner `ledger` |
 //! | branches of git-orch's, and the recovery refs themselves | `init --undo` | refused while they hold what no other branch has |
@@ -44,6 +45,7 @@
 pub mod assign;
 pub mod inspect;
 pub mod leftovers;
+mod merging;
 mod place;
 mod recovery;
 mod removal;
@@ -60,9 +62,10 @@ use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
-    explain, ready,
+    explain, ready, take_up,
 };
 pub use leftovers::{commit_leftovers, ignored, save_leftovers, uncommitted};
+pub use merging::undecided;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};

@@ -68,10 +68,14 @@ impl Board {
                 .hint(format!("git orch release {} -m 'what was mended'", task.id)));
             }
             let holder = holder(&task.status);
-            return Err(
-                Refusal::lost(format!("task {} is held by {holder}", task.id))
-                    .hint(format!("git orch status {}", task.id)),
-            );
+            let refusal = Refusal::lost(format!("task {} is held by {holder}", task.id));
+            return Err(match task.status.agent {
+                Some(holder) if holder == agent => refusal.hint(format!(
+                    "git orch claim {} --agent {agent} --attempt {}",
+                    task.id, task.status.attempt
+                )),
+                _ => refusal.hint(format!("git orch status {}", task.id)),
+            });
         }
         self.require_agent(agent)?;
         if task.team != agent.team {

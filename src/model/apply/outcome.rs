@@ -89,6 +89,29 @@ impl Board {
         Ok(Some(change))
     }
 
+    /// Records that work is on its team's branch: its leader has found it good, and it waits for the next step.
+    pub(super) fn accept(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        head: &CommitId,
+        commit: &CommitId,
+    ) -> Decision {
+        let task = self.require_submitted(intent, id, head)?;
+        if task.status.state == State::Accepted {
+            return Ok(None);
+        }
+        let mut status = next_status(task, intent, State::Accepted);
+        status.conflicts = 0;
+        status.reason = None;
+        status.findings = None;
+        let mut change = transition(task, status, EventKind::Accept, &task.title);
+        change.event.head = Some(head.clone());
+        change.event.commit = Some(commit.clone());
+        change.event.more = self.settings.levels.trailers(Level::Team);
+        Ok(Some(change))
+    }
+
     pub(super) fn escalate(&self, intent: &Intent, id: &TaskId, message: &str) -> Decision {
         let task = self.require_task(id)?;
         let mut event = Event::new(EventKind::Escalate, message);
