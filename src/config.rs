@@ -9,7 +9,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::error::UserError;
 use crate::git::{Repo, files};
+use crate::model::duration::parse_duration;
 use crate::model::{Actor, AgentId, Attempt, MachineId, TaskId};
 
 /// Branch of the ledger unless `orch.ledger` names another.
@@ -140,6 +142,45 @@ pub fn radar_every(repo: &Repo) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
+/// Returns how long what was saved is kept: `orch.recoveryExpiry`, `30d` unless it is set; `None` for ever.
+///
+/// # Errors
+///
+/// The setting cannot be read: then nothing may be given up by it.
+pub fn recovery_expiry(repo: &Repo) -> Result<Option<Duration>, UserError> {
+    const DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    let Some(text) = repo.config("orch.recoveryExpiry") else {
+        return Ok(Some(DEFAULT));
+    };
+    parse_expiry(&text).ok_or_else(|| {
+        UserError::new(format!("orch.recoveryExpiry is no duration: `{text}`"))
+            .hint("git config orch.recoveryExpiry 30d")
+    })
+}
+
+/// Reads `30d`, `30 days`, `2.weeks` or `never`, as Git's own settings of this kind are written.
+pub fn parse_expiry(text: &str) -> Option<Option<Duration>> {
+    let text = text.trim();
+    if matches!(text, "never" | "false" | "no" | "off") {
+        return Some(None);
+    }
+    let number = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(number.len()..)?.trim_start_matches([' ', '.']);
+    let unit = match unit {
+        "day" | "days" => "d",
+        "week" | "weeks" => "w",
+        "hour" | "hours" => "h",
+        "minute" | "minutes" => "m",
+        "second" | "seconds" => "s",
+        other => other,
+    };
+    // A bare number is taken for a slip: nobody means seconds here, and a mistake would cost work.
+    if unit.is_empty() {
+        return None;
+    }
+    parse_duration(&format!("{number}{unit}")).map(Some)
+}
+
 /// Returns the program that merges by syntax where lines conflict: `mergiraf` on the path, or what `orch.mergiraf`
 /// names; none where that says `false`.
 pub fn mergiraf(repo: &Repo) -> Option<PathBuf> {
@@ -220,4 +261,28 @@ fn path(name: &str) -> Option<PathBuf> {
 /// Returns a variable of the environment as text.
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_written_as_git_writes_its_own() {
+        let days = |n: u64| Some(Some(Duration::from_secs(n * 86_400)));
+        for (text, said) in [
+            ("30d", days(30)),
+            ("30 days", days(30)),
+            ("2.weeks", days(14)),
+            ("1w1d", days(8)),
+            ("never", Some(None)),
+            ("false", Some(None)),
+            ("30", None),
+            ("soon", None),
+            ("", None),
+            ("-3d", None),
+        ] {
+            assert_eq!(parse_expiry(text), said, "{text}");
+        }
+    }
 }

@@ -340,9 +340,25 @@ fn an_agent_moves_its_own_branch_only() {
         assert_eq!(coder.repo.git(["for-each-ref"]), before, "{args:?}");
     }
     coder.git(&["update-ref", "refs/orch/recovery/1.2/x", head]);
+    // What is kept stays what it is.
+    let first = coder.repo.git(["rev-list", "--max-parents=0", "HEAD"]);
+    coder.refused(&[
+        "update-ref",
+        "refs/orch/recovery/1.2/x",
+        &format!("{first}^{{tree}}"),
+    ]);
+    coder.refused(&["update-ref", "-d", "refs/orch/recovery/1.2/x"]);
     coder.git(&["tag", "mine"]);
     let error = coder.refused(&["tag", "-d", "mine"]);
     assert!(error.contains("must not delete refs/tags/mine"), "{error}");
+    // The stash is everybody's.
+    write_file(&coder.repo.path().join("README.md"), "changed");
+    coder.repo.git(["stash", "-q"]);
+    let stash = coder.repo.git(["stash", "list"]);
+    let error = coder.refused(&["stash", "clear"]);
+    assert!(error.contains("must not clear the stash"), "{error}");
+    assert_eq!(coder.repo.git(["stash", "list"]), stash);
+    coder.repo.git(["stash", "clear"]);
     // People are not held back anywhere else.
     coder.repo.git(["branch", "theirs"]);
     coder.repo.git(["tag", "-d", "mine"]);

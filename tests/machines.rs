@@ -191,7 +191,7 @@ fn a_merge_that_another_machine_was_first_with_is_made_again_on_theirs() {
     assert_eq!(ours, landed);
     let kept = [
         "for-each-ref",
-        "--format=%(objectname)",
+        "--format=%(*objectname)",
         "refs/orch/recovery/assembler",
     ];
     assert!(machines.first.git_in(&three, kept).contains(&lost));

@@ -7,9 +7,9 @@ use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
-    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Signing, TaskSpec, TeamId,
-    TeamSpec, Trust,
+    CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec,
+    Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Signing, TaskSpec,
+    TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
 };
 
 use super::common::words::{command_lines, sample};
@@ -115,6 +115,7 @@ fn full_plan() -> Plan {
         test_jobs: Some(2),
         signing: Some(Signing::Ssh),
         jobs: Some(3),
+        wrapup: Some(WrapUpAt::Submit),
         limits: Limits::default(),
     };
     let profile = Profile {
@@ -148,6 +149,11 @@ fn full_plan() -> Plan {
     };
     Plan {
         levels: full_levels(),
+        wrapup: vec![WrapUpCheck {
+            name: String::from("docs"),
+            command: String::from("true"),
+            place: CheckedIn::Worktree,
+        }],
         run,
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
@@ -235,6 +241,7 @@ fn every_key_of_a_plan_is_in_its_table() {
         ("`[run]`", table(&plan["run"])),
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
         ("`[levels.<step>]`", table(&plan["levels"]["team"])),
+        ("`[[wrapup]]`", first("wrapup")),
         ("`[[phases]]`", first("phases")),
         ("`[[teams]]`", first("teams")),
         (

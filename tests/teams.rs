@@ -90,7 +90,7 @@ fn a_team_that_fails_as_a_whole_loses_only_what_is_to_blame() {
     assert_eq!(site.rev(&integration(2)), site.rev("orch/integration"));
     let kept = site.repo.git([
         "for-each-ref",
-        "--format=%(objectname)",
+        "--format=%(*objectname)",
         "refs/orch/recovery",
     ]);
     assert_eq!(kept.trim(), before);

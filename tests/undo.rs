@@ -52,7 +52,8 @@ fn the_last_landing_goes_back_with_every_branch_and_file() {
     }
     assert_eq!(site.repo.git(["status", "--porcelain"]), "");
     assert!(!site.repo.path().join("b").exists() && site.repo.path().join("a").exists());
-    assert_eq!(site.rev(answer["kept"].as_str().unwrap()), tip);
+    let kept = format!("{}^{{commit}}", answer["kept"].as_str().unwrap());
+    assert_eq!(site.rev(&kept), tip);
     // The ledger tells it, and the coder is told.
     let status = site.task("b").status;
     assert_eq!((status.state.as_str(), status.failures), ("ready", 0));

@@ -13,11 +13,15 @@ use super::team_branches::{integration_ref, team_ref};
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::git::checkout::short;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::ledger::{Ledger, Unreachable};
 
 /// Whose work recovery refs of branches keep that were set to the remote's.
 const OWNER: &str = "assembler";
+
+/// Why they keep it.
+const KEPT: &str = "integrated here, and set aside for what the remote has";
 
 /// Fetches what other machines have handed in and integrated, and brings our branches to theirs.
 ///
@@ -54,7 +58,7 @@ pub(super) fn take_over(
                 continue;
             }
             if !repo.is_ancestor(ours, theirs)? {
-                let kept = repo.keep(OWNER, ours)?;
+                let kept = repo.keep(&Saving::new(OWNER, KEPT).on(short(&branch)), ours)?;
                 let text = format!(
                     "{} is set to the one of the remote, which was integrated elsewhere; ours is kept as {kept}",
                     short(&branch)

@@ -164,6 +164,16 @@ pub(super) fn is_interrupted(repo: &Repo) -> bool {
     note_path(repo, None).exists()
 }
 
+/// Returns whether anybody was killed while it moved branches, whose moves nobody has finished.
+pub fn is_unfinished(repo: &Repo) -> bool {
+    let names = std::fs::read_dir(repo.orch_dir()).into_iter().flatten();
+    names.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(NOTE) && name.ends_with(".json")
+    })
+}
+
 /// Tells what to do about files that could not follow their branch.
 fn left_behind(checkout: &Checkout, old: Oid, new: Oid, error: anyhow::Error) -> anyhow::Error {
     // Whatever says itself what to do is heard.

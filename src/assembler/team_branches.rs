@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use crate::error::UserError;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Merge, Oid, Repo};
 use crate::ledger::Ledger;
@@ -114,7 +115,9 @@ impl TeamBranches {
             let Some(tip) = self.tip_of(*team).filter(|tip| *tip != start) else {
                 continue;
             };
-            let name = repo.keep(&team_branch(*team), tip)?;
+            let branch = team_branch(*team);
+            let reason = "before it started again: as a whole it does not go in";
+            let name = repo.keep(&Saving::new(&branch, reason).on(&branch), tip)?;
             kept.push(format!(
                 "{} starts again; it was {name}",
                 team_branch(*team)

@@ -23,6 +23,7 @@ use super::team_branches::{TeamBranches, integration_ref, team_ref};
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::checkout::short;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Merge, MergeCommit, Oid, Repo};
 use crate::ledger::Ledger;
@@ -316,7 +317,13 @@ impl Work<'_> {
         self.repo.require_movable(&self.moving)?;
         let is_tested = self.prove(after, back, watch)?;
         if back {
-            outcome.kept = Some(self.repo.keep("undo", self.tip)?);
+            let reason = format!("before {} was taken back out", self.landing.name());
+            let task = self.landing.task.as_ref().map(TaskId::as_str);
+            let saving = Saving {
+                task,
+                ..Saving::new("undo", &reason).on(&outcome.target)
+            };
+            outcome.kept = Some(self.repo.keep(&saving, self.tip)?);
         }
         Note::of(&outcome, after, self, asked, is_tested).write(self.repo)?;
         let text = format!("orch undo: {}", self.landing.name());

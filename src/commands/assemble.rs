@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::Ctx;
+use super::{Ctx, recover};
 use crate::assembler::{self, Options, Progress, Report, Watch};
 use crate::error::{Exit, UserError};
 use crate::git::files;
@@ -153,6 +153,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
     if let Some(path) = &args.report {
         files::replace(path, report.to_markdown().as_bytes())?;
     }
+    recover::expire(ctx);
     if ctx.ui.is_json() {
         let mut answer = report.to_json();
         if let Some(steps) = steps {

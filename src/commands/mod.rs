@@ -25,6 +25,7 @@ pub mod plan;
 pub mod powers;
 pub mod queue;
 pub mod radar;
+pub mod recover;
 pub mod release;
 pub mod remote;
 pub mod renew;
@@ -40,5 +41,7 @@ pub mod test;
 pub mod unblock;
 pub mod undo;
 pub mod work;
+pub mod worktree;
+pub mod wrapup;
 
 pub use ctx::{Ctx, Speaker};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::Ctx;
+use super::{Ctx, recover};
 use crate::error::{Exit, UserError};
 use crate::executor::{self, News, Options, Preview, Report, Watch};
 use crate::ledger::Ledger;
@@ -99,6 +99,7 @@ pub(super) fn execute(
     };
     let report = executor::run(ledger, options, &mut screen)?;
     screen.progress.clear();
+    recover::expire(ctx);
     if ctx.ui.is_json() {
         ctx.ui.json(&report);
     } else {

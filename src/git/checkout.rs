@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::cmd::Git;
 use super::files::read_if_exists;
 use super::objects::blob_id;
-use super::{Oid, Repo};
+use super::{ChangedPath, Oid, Repo};
 use crate::error::UserError;
 
 /// One worktree of a repository.
@@ -176,13 +176,15 @@ impl Checkout {
             .collect())
     }
 
-    /// Checks that no untracked file lies where the move would put one.
+    /// Checks that no untracked file lies where the move would put one, and that no file that it changes has edits
+    /// that git was told not to look at.
     ///
     /// # Errors
     ///
     /// There are such files; they are named.
     pub fn require_free(&self, repo: &Repo, old: Oid, new: Oid) -> Result<()> {
         let changes = repo.changed_paths(old, new)?;
+        self.require_no_hidden_edits(&changes)?;
         let (added, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|path| path.old.0 == 0);
         let removed: std::collections::BTreeSet<&[u8]> = rest
             .iter()
@@ -218,6 +220,41 @@ impl Checkout {
         ))
         .hint(format!(
             "look at `git -C '{dir}' status --ignored` and move them away"
+        ))
+        .into())
+    }
+
+    /// `git status` tells nothing of what `update-index` was asked to skip or to assume unchanged, and `git
+    /// read-tree` would stop at it when the branch has moved already.
+    fn require_no_hidden_edits(&self, changes: &[ChangedPath]) -> Result<()> {
+        let listed = Git::new(&self.dir)
+            .args(["ls-files", "-v", "-z", "--full-name"])
+            .read_bytes()?;
+        let entries = listed.split(|byte| *byte == 0);
+        let hidden: std::collections::BTreeSet<&[u8]> = entries
+            .filter(|entry| entry.first().is_some_and(|tag| is_hidden(*tag)))
+            .filter_map(|entry| entry.get(2..))
+            .collect();
+        let mut edited = Vec::new();
+        for change in changes {
+            if hidden.contains(change.path.as_slice()) {
+                let path = bytes_to_path(&change.path);
+                let there = self.content(&path)?;
+                if there.is_some_and(|there| there != change.old.1) {
+                    edited.push(path.to_string_lossy().into_owned());
+                }
+            }
+        }
+        let Some(first) = edited.first() else {
+            return Ok(());
+        };
+        let dir = self.dir.display();
+        Err(UserError::new(format!(
+            "files at {dir} have changes that git was told not to look at: {}",
+            some_of(&edited)
+        ))
+        .hint(format!(
+            "git -C '{dir}' update-index --no-skip-worktree --no-assume-unchanged '{first}', and commit or stash it"
         ))
         .into())
     }
@@ -311,6 +348,11 @@ impl Checkout {
             .map(Some)
             .context("git printed no object id")
     }
+}
+
+/// Whether `git ls-files -v` marks an entry so: lower case is assumed unchanged, `S` is skipped.
+fn is_hidden(tag: u8) -> bool {
+    tag == b'S' || tag.is_ascii_lowercase()
 }
 
 fn is_for_tests(name: &std::ffi::OsStr) -> bool {

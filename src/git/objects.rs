@@ -152,6 +152,25 @@ impl Repo {
         self.write_object(Kind::Commit, whole.as_bytes())
     }
 
+    /// Writes an annotated tag of a commit.
+    ///
+    /// # Errors
+    ///
+    /// The object store cannot be written.
+    pub fn write_tag(&self, tag: &NewTag<'_>) -> Result<Oid> {
+        let mut text = format!(
+            "object {}\ntype commit\ntag {}\ntagger {}\n\n{}",
+            tag.commit,
+            tag.name,
+            signature(tag.tagger, tag.time),
+            tag.message
+        );
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        self.write_object(Kind::Tag, text.as_bytes())
+    }
+
     /// Writes an object even where it exists, so that its file is young again and no `git prune` takes it
     /// before a ref reaches it (facts.md 12c).
     fn write_object(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
@@ -258,6 +277,12 @@ impl Repo {
     }
 }
 
+/// Returns who and when as commits and tags say it.
+fn signature((name, email): &(String, String), time: i64) -> String {
+    let clean = |text: &str| text.replace(['<', '>', '\n', '\0'], " ").trim().to_owned();
+    format!("{} <{}> {time} +0000", clean(name), clean(email))
+}
+
 /// The checksum at the end of a zlib stream (RFC 1950 9).
 fn adler32(bytes: &[u8]) -> u32 {
     const BASE: u32 = 65_521;
@@ -320,14 +345,10 @@ impl NewCommit<'_> {
         for parent in self.parents {
             text.push_str(&format!("parent {parent}\n"));
         }
-        let person = |(name, email): &(String, String)| {
-            let clean = |text: &str| text.replace(['<', '>', '\n', '\0'], " ").trim().to_owned();
-            format!("{} <{}> {} +0000", clean(name), clean(email), self.time)
-        };
         text.push_str(&format!(
             "author {}\ncommitter {}\n\n{}",
-            person(self.author),
-            person(self.committer),
+            signature(self.author, self.time),
+            signature(self.committer, self.time),
             self.message
         ));
         if !text.ends_with('\n') {
@@ -335,6 +356,21 @@ impl NewCommit<'_> {
         }
         text
     }
+}
+
+/// An annotated tag to write.
+#[derive(Debug, Clone, Copy)]
+pub struct NewTag<'a> {
+    /// The commit that it names.
+    pub commit: Oid,
+    /// Its own name, as it says it itself.
+    pub name: &'a str,
+    /// Name and address of who tags.
+    pub tagger: &'a (String, String),
+    /// Seconds since 1970.
+    pub time: i64,
+    /// Its message.
+    pub message: &'a str,
 }
 
 /// Returns the entries of a raw tree.

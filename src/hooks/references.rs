@@ -1,9 +1,12 @@
 //! Which refs an agent may move from its worktree, and what it may push.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::seat::Seat;
 use crate::error::UserError;
+use crate::git::files::read_if_exists;
 use crate::git::{Oid, Repo};
 
 /// One line of what Git tells `reference-transaction` or, in another order, `pre-push`.
@@ -18,7 +21,7 @@ struct Move<'a> {
 /// # Errors
 ///
 /// The transaction moves a ref that the agent must leave alone.
-pub fn check_transaction(seat: &Seat, dir: &std::path::Path, lines: &[u8]) -> Result<()> {
+pub fn check_transaction(seat: &Seat, dir: &Path, lines: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(lines);
     let own = seat.load_branch()?;
     for line in text.lines() {
@@ -36,6 +39,7 @@ pub fn check_transaction(seat: &Seat, dir: &std::path::Path, lines: &[u8]) -> Re
                     return Err(refuse(seat, own.as_deref(), &moved));
                 }
             }
+            Verdict::IfItsOwn => require_own_stash(dir, seat)?,
             Verdict::Refused => return Err(refuse(seat, own.as_deref(), &moved)),
         }
     }
@@ -47,6 +51,8 @@ enum Verdict {
     Allowed,
     /// Only where there is no such ref yet.
     IfNew,
+    /// Only where nothing in its reflog is anyone else's: the stash is shared by all worktrees.
+    IfItsOwn,
     Refused,
 }
 
@@ -61,15 +67,12 @@ fn judge(moved: &Move<'_>, own: Option<&str>) -> Verdict {
             Verdict::Allowed
         };
     }
-    if name.starts_with("refs/orch/recovery/") {
-        return if is_null(moved.new) {
-            Verdict::Refused
-        } else {
-            Verdict::Allowed
-        };
-    }
-    if name.starts_with("refs/tags/") {
+    // What is kept stays what it is: only a person gives it up.
+    if name.starts_with("refs/tags/") || name.starts_with("refs/orch/recovery/") {
         return Verdict::IfNew;
+    }
+    if name == "refs/stash" && is_null(moved.new) {
+        return Verdict::IfItsOwn;
     }
     // A replacement object would change what everyone, the gate included, sees in a commit.
     let kept = [
@@ -83,6 +86,24 @@ fn judge(moved: &Move<'_>, own: Option<&str>) -> Verdict {
         return Verdict::Refused;
     }
     Verdict::Allowed
+}
+
+/// Refuses to clear a stash that holds entries of others.
+///
+/// Git asks no hook when one entry is dropped; when it was the last one, its reflog is empty by then.
+fn require_own_stash(dir: &Path, seat: &Seat) -> Result<()> {
+    let log = Repo::discover(dir)?.common_dir().join("logs/refs/stash");
+    let log = read_if_exists(&log)?.unwrap_or_default();
+    let own = format!(" AGENT-{} <", seat.agent);
+    let log = String::from_utf8_lossy(&log);
+    if log.lines().all(|line| line.contains(&own)) {
+        return Ok(());
+    }
+    let error = format!(
+        "agent {} must not clear the stash: there are entries of others in it",
+        seat.agent
+    );
+    Err(UserError::new(error).hint("git stash list").into())
 }
 
 fn is_null(id: &str) -> bool {
@@ -161,7 +182,6 @@ mod tests {
             "ORIG_HEAD",
             "AUTO_MERGE",
             "refs/heads/orch/team-1/a",
-            "refs/orch/recovery/1.2/1",
             "refs/remotes/origin/main",
             "refs/stash",
             "refs/bisect/bad",
@@ -185,6 +205,10 @@ mod tests {
         }
         assert_eq!(judged("refs/heads/orch/team-1/a", &null), Verdict::Refused);
         assert_eq!(judged("refs/tags/v1", &id), Verdict::IfNew);
+        let kept = "refs/orch/recovery/1.2/1";
+        assert_eq!(judged(kept, &id), Verdict::IfNew);
+        assert_eq!(judged(kept, &null), Verdict::IfNew);
+        assert_eq!(judged("refs/stash", &null), Verdict::IfItsOwn);
         let between = judge(
             &Move {
                 name: "refs/heads/orch/team-1/a",

@@ -13,12 +13,18 @@ use super::remote::SEEN;
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files::Lock;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::model::{Actor, Timestamp};
 
 /// Owner of the recovery refs that hold ledgers.
 const OWNER: &str = "ledger";
+
+/// Returns what is said of a ledger that is not chosen.
+fn saving(reason: &str) -> Saving<'_> {
+    Saving::new(OWNER, reason)
+}
 
 /// One of two ledgers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +124,10 @@ impl Ledger {
             .hint("git orch doctor --keep current")
             .into());
         }
-        let kept = repo.keep(OWNER, back.current.tip)?;
+        let kept = repo.keep(
+            &saving("where it was before the noted one was chosen"),
+            back.current.tip,
+        )?;
         let (old, new) = (back.current.tip, back.noted.tip);
         moved(repo.swap_alone(&lock, &name, Some(old), new, "orch: keep noted")?)?;
         Ok(kept)
@@ -132,7 +141,10 @@ impl Ledger {
     pub fn keep_current(repo: &Repo) -> Result<Option<String>> {
         let back = Self::set_back(repo)?.ok_or_else(|| not_asked("the ledger was not set back"))?;
         let kept = match back.noted.time {
-            Some(_) => Some(repo.keep(OWNER, back.noted.tip)?),
+            Some(_) => Some(repo.keep(
+                &saving("where git-orch left it before the current one was chosen"),
+                back.noted.tip,
+            )?),
             None => None,
         };
         Self::accept(repo)?;
@@ -188,7 +200,10 @@ impl Ledger {
             .hint("git orch doctor --keep ours")
             .into());
         };
-        let kept = repo.keep(OWNER, divide.ours.tip)?;
+        let kept = repo.keep(
+            &saving("ours, before the remote's was chosen"),
+            divide.ours.tip,
+        )?;
         let (old, new) = (divide.ours.tip, theirs.tip);
         if old != new {
             let message = "orch: keep remote";
@@ -223,7 +238,9 @@ impl Ledger {
             .into());
         }
         let theirs = divide.theirs.map(|side| side.tip);
-        let kept = theirs.map(|theirs| repo.keep(OWNER, theirs)).transpose()?;
+        let kept = theirs
+            .map(|theirs| repo.keep(&saving("the remote's, before ours was chosen"), theirs))
+            .transpose()?;
         if let Some(complaint) = ledger.push(&divide.remote, theirs, ours, &[])? {
             return Err(UserError::new(format!(
                 "remote {} does not take the ledger: {complaint}",

@@ -1,6 +1,6 @@
 //! Which path of the ledger means what (design.md 2).
 
-use crate::model::{AgentId, TaskId, TeamId};
+use crate::model::{AgentId, OpId, TaskId, TeamId};
 
 /// The one directory of the ledger's tree.
 pub const ROOT: &str = ".orchestration";
@@ -132,6 +132,12 @@ impl Place {
             _ => return Ok(None),
         }))
     }
+}
+
+/// Returns the path of the record that an operation makes of a wrap-up. It is written and shown, and not read into the
+/// board, so that [`Place::parse`] leaves it alone.
+pub fn wrapup_path(id: &OpId) -> String {
+    format!("{ROOT}/syncs/wrapup-{id}.toml")
 }
 
 /// Directories of a second level. With ten thousand tasks in one team each holds about 150 entries, with

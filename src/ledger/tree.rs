@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::Ledger;
 use super::files;
-use super::layout::{Place, TaskPlace};
+use super::layout::{Place, TaskPlace, wrapup_path};
 use crate::git::{Oid, Repo, objects};
 use crate::model::{AgentRecord, Edit, Settings, TaskId, TeamSpec};
 
@@ -140,6 +140,9 @@ impl Ledger {
                 });
                 let text = files::render_over::<files::LocksFile>(old.as_deref(), &text);
                 put(&Place::Locks, text);
+            }
+            Edit::PutWrapUp(id, done) => {
+                root.put(&wrapup_path(id), Some(files::render(&**done)));
             }
             Edit::PutTested(tested) => {
                 let file = files::TestedFile {

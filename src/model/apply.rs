@@ -124,6 +124,7 @@ impl Board {
             Op::Signing(signing, signers) => self.set_signing(*signing, signers),
             Op::Enroll(signers) => self.enroll(signers),
             Op::Dismiss(principal) => self.dismiss(principal),
+            Op::WrapUp(done) => self.wrap_up(intent, done),
             Op::Approve(branch, from, to) => {
                 // The branch has moved by now: whose step the plan says it is was asked before.
                 let short = |commit: &str| commit.chars().take(12).collect::<String>();
@@ -206,7 +207,7 @@ impl Board {
                 }
             }
             // Read from the ledger when asked for; the board does not hold contracts.
-            Edit::PutHandoff(..) => {}
+            Edit::PutHandoff(..) | Edit::PutWrapUp(..) => {}
             Edit::PutAssembly(number, _) => self.assemblies = *number,
             Edit::PutTested(tested) => self.tested.clone_from(tested),
             Edit::PutLocks(locks) => self.locks.clone_from(locks),

@@ -14,6 +14,7 @@ use super::spec::{
 };
 use super::state::{State, Status};
 use super::tasks::Tasks;
+use super::wrapup::WrapUpCheck;
 
 /// The ledger's tip as values. Task specifications stay on the ledger; a [`Task`] has what decisions need.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,6 +63,9 @@ pub struct Settings {
     /// The steps that work goes up by, as far as the plan says anything of them.
     #[serde(default, skip_serializing_if = "Levels::is_empty")]
     pub levels: Levels,
+    /// What must hold at the end besides what Git knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrapup: Vec<WrapUpCheck>,
 }
 
 /// The ledger format that this version reads and writes.
@@ -78,6 +82,7 @@ impl Default for Settings {
             gate: Gate::default(),
             agents: BTreeMap::new(),
             levels: Levels::default(),
+            wrapup: Vec::new(),
         }
     }
 }

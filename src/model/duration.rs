@@ -1,10 +1,10 @@
-//! Durations as people write them: `90s`, `5m`, `1h30m`, or a bare number of seconds.
+//! Durations as people write them: `90s`, `5m`, `1h30m`, `30d`, or a bare number of seconds.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Parses `90s`, `5m`, `2h`, `1h30m` or a bare number of seconds.
+/// Parses `90s`, `5m`, `2h`, `1h30m`, `30d`, `2w` or a bare number of seconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
@@ -20,6 +20,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
             's' => 1,
             'm' => 60,
             'h' => 3600,
+            'd' => 86_400,
+            'w' => 604_800,
             _ => return None,
         };
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
@@ -119,6 +121,8 @@ mod tests {
             assert_eq!(parse_duration(&format_duration(duration)), Some(duration));
         }
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("30d"), Some(Duration::from_secs(2_592_000)));
+        assert_eq!(parse_duration("1w1d"), parse_duration("8d"));
         for bad in ["", "m", "5x", "5m3", "-1s", "99999999999999999999h"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }

@@ -58,6 +58,8 @@ pub enum EventKind {
     Approve,
     /// A landing was taken back out of the integration branch.
     Undo,
+    /// What was done, what is next and what is in the way was told.
+    WrapUp,
     /// A file of the ledger that could not be read was put back.
     Restore,
     /// A lock was made, changed or taken away.
@@ -68,7 +70,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -92,6 +94,7 @@ impl EventKind {
         Self::Assemble,
         Self::Approve,
         Self::Undo,
+        Self::WrapUp,
         Self::Restore,
         Self::Lock,
         Self::Sign,
@@ -123,6 +126,7 @@ impl EventKind {
             Self::Assemble => "assemble",
             Self::Approve => "approve",
             Self::Undo => "undo",
+            Self::WrapUp => "wrapup",
             Self::Restore => "restore",
             Self::Lock => "lock",
             Self::Sign => "sign",

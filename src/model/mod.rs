@@ -22,6 +22,7 @@ pub mod suite;
 pub mod tasks;
 pub mod template;
 pub mod train;
+pub mod wrapup;
 
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
@@ -41,3 +42,4 @@ pub use spec::{
 };
 pub use state::{State, Status};
 pub use tasks::{Glance, Tasks};
+pub use wrapup::{CheckedIn, Open, OpenKind, Summary, WrapUp, WrapUpAt, WrapUpCheck};

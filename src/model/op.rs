@@ -12,6 +12,7 @@ use super::locks::Lock;
 use super::signing::{Signer, Signing};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
+use super::wrapup::WrapUp;
 
 /// Who asks for a transition (A2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +131,8 @@ pub enum Op {
     Enroll(Vec<Signer>),
     /// Let somebody sign no more.
     Dismiss(String),
+    /// What was done, what is next and what is in the way, at the end of some work.
+    WrapUp(Box<WrapUp>),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -220,4 +223,6 @@ pub enum Edit {
     PutLocks(Vec<Lock>),
     /// Write `allowed_signers`.
     PutSigners(Vec<Signer>),
+    /// Write the record of a wrap-up, called after the operation that made it.
+    PutWrapUp(OpId, Box<WrapUp>),
 }

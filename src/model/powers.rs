@@ -206,6 +206,12 @@ powers! {
     /// Lets somebody sign; a machine does it for its agents.
     Enroll = "enroll", "let others sign",
         [None None None None Any Any], ["signers add"];
+    /// Says for everybody what was done, what is next and what is in the way.
+    WrapUp = "wrap-up", "wrap the run up",
+        [None None None None Any Any], ["wrapup"];
+    /// Brings back or gives up what was saved, and takes worktrees away.
+    Recover = "recover", "bring back or give up what was saved",
+        [None None None None None Any], ["recover restore", "recover prune", "worktree remove"];
     /// Puts right what is broken, and brings back what was lost.
     Mend = "mend", "mend what is broken",
         [None None None None None Any], ["doctor"];
@@ -244,6 +250,7 @@ impl Power {
             EventKind::Restore => Self::Mend,
             EventKind::Lock => Self::Lock,
             EventKind::Sign => Self::Enroll,
+            EventKind::WrapUp => Self::WrapUp,
         }
     }
 }
@@ -384,6 +391,7 @@ impl Board {
             Op::RemoveLock(id) => (self.lock_power(id, None), Over::All),
             Op::Signing(..) | Op::Dismiss(_) => (Power::Signing, Over::All),
             Op::Enroll(_) => (Power::Enroll, Over::All),
+            Op::WrapUp(_) => (Power::WrapUp, Over::All),
         }
     }
 }

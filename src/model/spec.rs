@@ -14,6 +14,7 @@ use super::levels::Levels;
 use super::locks::Lock;
 use super::signing::Signing;
 use super::suite::Format;
+use super::wrapup::{WrapUpAt, WrapUpCheck};
 
 /// A whole `plan.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Plan {
     /// The steps that work goes up by, as far as anything is said of them.
     #[serde(default, skip_serializing_if = "Levels::is_empty")]
     pub levels: Levels,
+    /// What must hold at the end besides what Git knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrapup: Vec<WrapUpCheck>,
     /// Phases in declared order.
     #[serde(default)]
     pub phases: Vec<PhaseSpec>,
@@ -96,6 +100,9 @@ pub struct RunSpec {
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u32>,
+    /// Whose end is refused while something is open that `git orch wrapup` tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrapup: Option<WrapUpAt>,
     /// Most agents at once per model tier (C2).
     pub limits: Limits,
 }
@@ -121,6 +128,7 @@ impl Default for RunSpec {
             test_jobs: None,
             signing: None,
             jobs: None,
+            wrapup: None,
             limits: Limits::default(),
         }
     }

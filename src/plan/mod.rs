@@ -10,6 +10,7 @@ mod read;
 mod read_levels;
 mod read_locks;
 mod read_task;
+mod read_wrapup;
 mod render;
 mod standing;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
 use super::read_locks::read_lock;
 use super::read_task::read_task_fields;
+use super::read_wrapup::{ENDS, read_wrapup};
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
@@ -79,6 +80,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     });
     let agents = root.table("agents", read_agents).unwrap_or_default();
     let levels = root.table("levels", read_levels).unwrap_or_default();
+    let wrapup = root.tables("wrapup", |fields, _| read_wrapup(fields));
     let phases = root.tables("phases", |fields, _| read_phase(fields));
     let teams = root.tables("teams", |fields, _| read_team(fields));
     let default_team = if root.has("teams") {
@@ -109,6 +111,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
         run,
         agents,
         levels,
+        wrapup: wrapup.into_iter().flatten().collect(),
         phases,
         teams,
         locks: locks.into_iter().flatten().collect(),
@@ -182,6 +185,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         test_jobs: fields.count("test_jobs", 1),
         signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
+        wrapup: fields.word("wrapup", &ENDS),
         limits: limits.unwrap_or_default(),
     };
     fields.finish();

@@ -6,13 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::place::{GONE, Place, trash_dir, worktrees_dir};
+use super::place::{Place, worktrees_dir};
 use crate::git::Repo;
 use crate::git::worktree::{Head, is_being_made, is_locked, read_head};
 use crate::model::AgentId;
-
-/// Files and directories of the trash that are measured, at most.
-const MOST_MEASURED: usize = 200_000;
 
 /// How a coder's worktree is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +39,6 @@ pub struct Found {
     pub branch: Option<String>,
     /// Whether a person locked it by `git worktree lock`.
     pub is_locked: bool,
-}
-
-/// What lies in the trash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trashed {
-    /// Where.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Whether it was a worktree without work in it, which nobody misses.
-    pub is_gone: bool,
 }
 
 /// Looks at every coder's worktree that is registered or has files; those that another process is making or
@@ -115,41 +101,12 @@ pub fn mend(repo: &Repo, agent: AgentId) -> Result<()> {
     place.mend(repo).map(drop)
 }
 
-/// Lists what lies in the trash, with its size.
-pub fn trashed(repo: &Repo) -> Vec<Trashed> {
-    let trash = trash_dir(repo);
-    let mut left = MOST_MEASURED;
-    names(&trash)
-        .into_iter()
-        .map(|name| Trashed {
-            path: trash.join(&name),
-            bytes: size(&trash.join(&name), &mut left),
-            is_gone: name.starts_with(GONE),
-        })
-        .collect()
-}
-
 /// Returns the names in a directory in order; none where there is no such directory.
-fn names(dir: &Path) -> Vec<String> {
+pub(super) fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     names
-}
-
-fn size(path: &Path, left: &mut usize) -> u64 {
-    let Some(rest) = left.checked_sub(1) else {
-        return 0;
-    };
-    *left = rest;
-    let Ok(meta) = fs::symlink_metadata(path) else {
-        return 0;
-    };
-    if !meta.is_dir() {
-        return meta.len();
-    }
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| size(&entry.path(), left)).sum()
 }

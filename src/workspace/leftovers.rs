@@ -12,11 +12,14 @@ use tempfile::TempDir;
 
 use super::Assignment;
 use super::merging::is_decided;
-use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, operation_commits};
+use super::recovery::{
+    OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
+};
 use super::settings::identity;
 use crate::clock;
 use crate::error::UserError;
 use crate::git::objects::NewCommit;
+use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::signatures::{agent_key, write_signed};
@@ -89,6 +92,27 @@ pub fn uncommitted(dir: &Path) -> Result<Vec<String>> {
         format!("{code} {}", String::from_utf8_lossy(&change.path))
     };
     Ok(changes(dir)?.into_iter().map(line).collect())
+}
+
+/// Lists what Git ignores in a worktree and no commit of ours takes in, directories as a whole.
+///
+/// # Errors
+///
+/// The directory is no worktree.
+pub fn ignored(dir: &Path) -> Result<Vec<String>> {
+    let bytes = Git::new(dir)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .args(PLAIN)
+        .args(["status", "--porcelain=v1", "-z", "--no-renames"])
+        .args(["--ignored=traditional", "--untracked-files=normal", "--"])
+        .args([":/", WITHOUT_VIEW])
+        .read_bytes()?;
+    let lines = bytes.split(|byte| *byte == 0);
+    let ignored = lines.filter_map(|line| line.strip_prefix(b"!! "));
+    Ok(ignored
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .filter(|path| path != ".orchestration/")
+        .collect())
 }
 
 /// Looks without touching the index, which an agent may be using.
@@ -192,6 +216,7 @@ pub fn commit_leftovers(
         .run()
         .with_context(|| format!("cannot move branch {}", assignment.branch))?;
     index.put_in_place(&work)?;
+    keep_loose(repo, &work.owner, &work.admin)?;
     end_operations(&work.admin)?;
     Ok(Some(commit))
 }
@@ -216,32 +241,53 @@ pub(super) fn save_changes(
     reason: &str,
 ) -> Result<Option<String>> {
     let work = Work::open(repo, dir)?;
-    let others = operation_commits(repo, &work.admin, &OPERATION_COMMITS);
-    let savable = found.iter().any(|change| !change.is_nested_repository());
-    if !savable && others.is_empty() {
-        let loose = match work.head {
-            Head::Detached(commit) if !is_reachable(repo, commit)? => Some(commit),
-            _ => None,
-        };
-        return loose
-            .map(|commit| repo.keep(&work.owner, commit))
-            .transpose();
+    let state = work.state(repo, found, reason)?;
+    state
+        .map(|commit| repo.keep(&work.saving(reason), commit))
+        .transpose()
+}
+
+/// Returns the ref that keeps what is in a worktree just now, nothing of it missing; `None` where none does, or
+/// where there is nothing.
+///
+/// # Errors
+///
+/// A file cannot be read, or the object store cannot be written.
+pub fn saved_as(repo: &Repo, dir: &Path) -> Result<Option<String>> {
+    let work = Work::open(repo, dir)?;
+    match work.state(repo, &changes(dir)?, "")? {
+        Some(commit) => repo.find_kept(&work.owner, commit),
+        None => Ok(None),
     }
-    let index = work.copy_of_index(repo)?;
-    let mut parents: Vec<Oid> = work.commit.into_iter().collect();
-    let staged = found.iter().any(Change::is_staged_and_changed);
-    if staged && !found.iter().any(Change::is_unmerged) {
-        let tree = index.write_tree()?;
-        parents.push(work.commit_tree(repo, tree, &parents.clone(), "what was staged")?);
-    }
-    let tree = index.add_all(found)?;
-    for other in others {
-        if !parents.contains(&other) {
-            parents.push(other);
+}
+
+impl Work {
+    /// Writes a commit of what no branch holds; `None` where there is nothing.
+    fn state(&self, repo: &Repo, found: &[Change], reason: &str) -> Result<Option<Oid>> {
+        let work = self;
+        let others = operation_commits(repo, &work.admin, &OPERATION_COMMITS);
+        let savable = found.iter().any(|change| !change.is_nested_repository());
+        if !savable && others.is_empty() {
+            return Ok(match work.head {
+                Head::Detached(commit) if !is_reachable(repo, commit)? => Some(commit),
+                _ => None,
+            });
         }
+        let index = work.copy_of_index(repo)?;
+        let mut parents: Vec<Oid> = work.commit.into_iter().collect();
+        let staged = found.iter().any(Change::is_staged_and_changed);
+        if staged && !found.iter().any(Change::is_unmerged) {
+            let tree = index.write_tree()?;
+            parents.push(work.commit_staged(repo, tree, &parents.clone())?);
+        }
+        let tree = index.add_all(found)?;
+        for other in others {
+            if !parents.contains(&other) {
+                parents.push(other);
+            }
+        }
+        work.commit_tree(repo, tree, &parents, reason).map(Some)
     }
-    let commit = work.commit_tree(repo, tree, &parents, reason)?;
-    repo.keep(&work.owner, commit).map(Some)
 }
 
 /// A worktree with work in it.
@@ -250,6 +296,8 @@ struct Work {
     admin: PathBuf,
     /// Whose it is, as part of ref names.
     owner: String,
+    /// The task that it is work of.
+    task: Option<String>,
     head: Head,
     /// The commit of HEAD; `None` before the first.
     commit: Option<Oid>,
@@ -272,11 +320,25 @@ impl Work {
         };
         Ok(Self {
             dir: at.work_dir().unwrap_or(dir).to_path_buf(),
+            task: at.config("orch.task"),
             owner: name.strip_prefix("orch-").unwrap_or(&name).to_owned(),
             admin,
             head,
             commit,
         })
+    }
+
+    /// Returns what is said of a commit that is saved from here.
+    fn saving<'a>(&'a self, reason: &'a str) -> Saving<'a> {
+        Saving {
+            owner: &self.owner,
+            reason,
+            task: self.task.as_deref(),
+            branch: match &self.head {
+                Head::Branch(branch) => Some(branch),
+                Head::Detached(_) | Head::Broken => None,
+            },
+        }
     }
 
     /// Returns a `git` that sees this worktree's HEAD and runs no hooks.
@@ -321,6 +383,25 @@ impl Work {
     }
 
     fn commit_tree(&self, repo: &Repo, tree: Oid, parents: &[Oid], why: &str) -> Result<Oid> {
+        self.commit_at(clock::now().0, repo, (tree, parents), why)
+    }
+
+    /// Has the time of HEAD, so that the same is found again as the same.
+    fn commit_staged(&self, repo: &Repo, tree: Oid, parents: &[Oid]) -> Result<Oid> {
+        let time = match self.commit {
+            Some(commit) => repo.read_commit(commit)?.time,
+            None => 0,
+        };
+        self.commit_at(time, repo, (tree, parents), "what was staged")
+    }
+
+    fn commit_at(
+        &self,
+        time: i64,
+        repo: &Repo,
+        (tree, parents): (Oid, &[Oid]),
+        why: &str,
+    ) -> Result<Oid> {
         let agent = self.owner.parse::<AgentId>().ok();
         let person = match agent {
             Some(agent) => identity(repo, agent),
@@ -335,7 +416,7 @@ impl Work {
             parents,
             author: &person,
             committer: &person,
-            time: clock::now().0,
+            time,
             message: &format!("{tags}saved: {}{trailer}", one_line(why)),
         })
     }

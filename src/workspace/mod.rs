@@ -1,11 +1,9 @@
 //! Worktree and branch per coder; claiming work into them and verifying it there.
 //!
 //! Coder `1.2` works in `../<repo>.orch/1.2`, registered with Git as `orch-1.2`, and keeps that worktree
-//! from task to task so that its build caches stay warm. Nothing that could be work is ever deleted: what is
-//! uncommitted goes to a commit under `refs/orch/recovery/<agent>/`, and files that fit nowhere are moved to
-//! `.trash/<agent>-<n>` beside the worktrees, where they stay until a person deletes them.
+//! from task to task so that its build caches stay warm.
 //!
-//! * [`worktree`] makes, reuses, parks and removes worktrees.
+//! * [`worktree`] makes, reuses and parks worktrees; `removal` takes them away.
 //! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
 //! * [`keys`] makes the keys with which agents sign, where anything is signed.
@@ -13,6 +11,37 @@
 //! * [`mod@verify`] makes the checks of `submit`.
 //! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
+//! * [`saved`] and [`trash`] hold what would have been lost.
+//! * [`wrapup`] tells what would stay behind on this machine.
+//!
+//! # Nothing is lost
+//!
+//! Whatever deletes something of ours or moves it back saves it first: commits and uncommitted files, untracked
+//! ones too, under `refs/orch/recovery/<owner>/` ([`crate::git::recovery`] says in which form), what fits in no commit
+//! in the trash. Files that Git ignores are build caches and stay where they are; when their worktree goes,
+//! that is told. These are all the places:
+//!
+//! | what goes | who does it | what is kept first |
+//! |---|---|---|
+//! | uncommitted files of a worktree that gets its next task | [`prepare`] | a commit, owner the coder; repositories inside: trash |
+//! | the same while the branch is wanted elsewhere | [`prepare`] | a commit; the files stay, too |
+//! | a merge, rebase, cherry-pick or bisect under way | [`prepare`], [`commit_leftovers`] | the commits that only it names |
+//! | a branch that a retry continues from another machine's | [`prepare_from`] | its tip, owner the coder |
+//! | a worktree that is broken, or that no commit can hold | [`prepare`], `doctor --fix` | trash, as it was |
+//! | a registration whose files are gone | [`prepare`], `doctor --fix` | commits that only its HEAD reached; trash for submodules |
+//! | a worktree, asked for | `worktree remove`, `doctor --fix`, `init --undo` | refused while it holds work; by force: a commit, or trash |
+//! | work of an attempt that is broken off | `run`, `work` | a commit on its branch, or under recovery |
+//! | a branch of no task | `doctor --fix` | its tip, owner `branches`; only if all of it is in |
+//! | the integration branch, and what stands with it, moving back | `undo` | where it was, owner `undo` |
+//! | a team's branch that starts again | `assemble` | where it was, owner the branch |
+//! | integrated branches that are behind the remote's | `assemble` | where they were, owner `assembler` |
+//! | one of two ledgers | `doctor --keep` | the other one, owner `ledger` |
+//! | branches of git-orch's, and the recovery refs themselves | `init --undo` | refused while they hold what no other branch has |
+//!
+//! `cancel`, `free`, `release`, a lease that ran out and a new plan delete no branch and no worktree. What goes
+//! without being kept can all be made again: verdicts, notes of conflicts and remembered resolutions
+//! (`assemble --forget`), worktrees that only tests ran in, what a coder was shown of its task in `.orchestration/`,
+//! copies of a remote's refs, caches and locks of the dead.
 
 pub mod assign;
 pub mod inspect;
@@ -21,10 +50,14 @@ pub mod leftovers;
 mod merging;
 mod place;
 mod recovery;
+mod removal;
+pub mod saved;
 pub mod settings;
+pub mod trash;
 pub mod verify;
 pub mod view;
 pub mod worktree;
+pub mod wrapup;
 
 use crate::git::Oid;
 use crate::model::{AgentId, Attempt, TaskId};
@@ -33,11 +66,12 @@ pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
     explain, ready, take_up,
 };
-pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use leftovers::{commit_leftovers, ignored, save_leftovers, uncommitted};
 pub use merging::undecided;
+pub use removal::{Removed, remove, remove_all, remove_by_force};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
-pub use worktree::{empty_trash, park, prepare, prepare_cone, prepare_from, remove, remove_all};
+pub use worktree::{park, prepare, prepare_cone, prepare_from};
 
 /// A coder's work on one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

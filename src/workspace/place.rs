@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use super::leftovers::PLAIN;
 use super::recovery::keep_loose;
 use super::settings::worktree_name;
+use super::trash;
 use crate::error::UserError;
 use crate::git::files::Lock;
 use crate::git::worktree::{
@@ -19,11 +20,8 @@ use crate::git::worktree::{
 use crate::git::{Git, Repo};
 use crate::model::AgentId;
 
-/// Directory beside the worktrees that takes what is in the way.
-const TRASH: &str = ".trash";
-
-/// What begins the names of things in the trash that nobody misses: worktrees that held no work.
-pub(super) const GONE: &str = "gone-";
+/// Why repositories of submodules are set aside.
+const MODULES: &str = "repositories of submodules, of a worktree that was gone";
 
 /// Where one coder works.
 #[derive(Debug)]
@@ -102,7 +100,7 @@ impl Place {
             self.is_linked() && head != Head::Broken && self.admin.join("commondir").is_file();
         if !sound {
             self.require_not_elsewhere()?;
-            self.set_aside(repo)?;
+            self.set_aside(repo, "its registration with git was gone or broken")?;
             return Ok(false);
         }
         if is_being_made(&self.admin) {
@@ -118,12 +116,12 @@ impl Place {
     }
 
     /// Moves the directory to the trash, where it stays, and deletes the registration.
-    pub(super) fn set_aside(&self, repo: &Repo) -> Result<()> {
+    pub(super) fn set_aside(&self, repo: &Repo, why: &str) -> Result<()> {
         if holds_only_git_file(&self.dir) {
             fs::remove_dir_all(&self.dir)
                 .with_context(|| format!("cannot remove {}", self.dir.display()))?;
         } else {
-            let to = trash_slot(repo, &self.agent.to_string())?;
+            let to = trash::slot(repo, &self.agent.to_string(), why)?;
             fs::rename(&self.dir, &to)
                 .with_context(|| format!("cannot move {} away", self.dir.display()))?;
         }
@@ -145,7 +143,7 @@ impl Place {
         keep_loose(repo, &agent, &self.admin)?;
         let modules = self.admin.join("modules");
         if modules.is_dir() {
-            let to = trash_slot(repo, &format!("{agent}-modules"))?;
+            let to = trash::slot(repo, &format!("{agent}-modules"), MODULES)?;
             fs::rename(&modules, &to)
                 .with_context(|| format!("cannot move {} away", modules.display()))?;
         }
@@ -171,9 +169,12 @@ impl Place {
         };
         // Not knowing is a reason to keep it, too.
         if unknown().unwrap_or(true) {
-            return self.set_aside(repo);
+            return self.set_aside(
+                repo,
+                "its making was cut short, and there are files of somebody's",
+            );
         }
-        let to = trash_slot(repo, &format!("{GONE}{}", self.agent))?;
+        let to = trash::gone_slot(repo, self.agent)?;
         let alone = repo.lock_worktrees()?;
         repo.remove_worktree(&alone, &self.linked(), &to)
     }
@@ -265,19 +266,6 @@ impl Place {
 pub(super) fn worktrees_dir(repo: &Repo) -> PathBuf {
     let dir = repo.worktrees_dir();
     dir.canonicalize().unwrap_or(dir)
-}
-
-/// Returns a path in the trash that is free; its parent exists.
-pub(super) fn trash_slot(repo: &Repo, name: &str) -> Result<PathBuf> {
-    let trash = trash_dir(repo);
-    fs::create_dir_all(&trash).with_context(|| format!("cannot create {}", trash.display()))?;
-    let slots = (1u64..).map(|n| trash.join(format!("{name}-{n}")));
-    let mut free = slots.filter(|slot| fs::symlink_metadata(slot).is_err());
-    free.next().context("the trash is full")
-}
-
-pub(super) fn trash_dir(repo: &Repo) -> PathBuf {
-    worktrees_dir(repo).join(TRASH)
 }
 
 fn holds_only_git_file(dir: &Path) -> bool {

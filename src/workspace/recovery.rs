@@ -5,19 +5,35 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
+
+/// Why commits are kept that no branch has.
+const LOOSE: &str = "only HEAD of a worktree, or an unfinished operation there, reached it";
 
 /// Keeps the commits that a worktree's HEAD and its unfinished operations alone reach.
 pub(super) fn keep_loose(repo: &Repo, owner: &str, admin: &Path) -> Result<()> {
     let mut commits = operation_commits(repo, admin, &OPERATION_COMMITS);
-    if let Head::Detached(commit) = read_head(admin) {
-        commits.push(commit);
-    }
+    let branch = match read_head(admin) {
+        Head::Branch(branch) => Some(branch),
+        Head::Detached(commit) => {
+            commits.push(commit);
+            None
+        }
+        Head::Broken => None,
+    };
     for commit in commits {
         // A commit that is not there any more, after a hand-made mess, cannot be kept either.
         if repo.read_commit(commit).is_ok() && !is_reachable(repo, commit)? {
-            repo.keep(owner, commit)?;
+            let branch = branch.as_deref();
+            repo.keep(
+                &Saving {
+                    branch,
+                    ..Saving::new(owner, LOOSE)
+                },
+                commit,
+            )?;
         }
     }
     Ok(())

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, check_mark, uncommitted};
+use super::{Assignment, check_mark, uncommitted, wrapup};
 use crate::error::UserError;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
-use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, event};
+use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
 use crate::process::{self, Ending};
 
 /// What verification came to.
@@ -93,8 +93,29 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             return failed(reason, findings);
         }
     }
+    if let Some((reason, findings)) = open_at_submit(ledger, a)? {
+        return failed(reason, findings);
+    }
     let handoff = handoff(repo, &spec, a, head)?;
     Ok(Verdict::Passed { head, handoff })
+}
+
+/// Returns what forbids the coder's end, where the run asks for a wrap-up before it.
+fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<(String, String)>> {
+    let board = ledger.board();
+    if board.wrap_up_at() != Some(WrapUpAt::Submit) {
+        return Ok(None);
+    }
+    let open = wrapup::look(ledger, Some(a.agent))?.open;
+    let Err(refusal) = board.may_submit_with(&open) else {
+        return Ok(None);
+    };
+    let items: Vec<&str> = open.iter().map(|item| item.what.as_str()).collect();
+    let findings = format!(
+        "Close this first; `git orch wrapup` tells how:\n{}",
+        items.join("\n")
+    );
+    Ok(Some((refusal.message, findings)))
 }
 
 /// Returns the deliverables that the branch's tip does not have; they may be globs.

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers, uncommitted};
-use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
-use super::recovery::{end_operations, keep_loose};
-use super::{Assignment, settings, view};
+use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers};
+use super::place::Place;
+use super::recovery::end_operations;
+use super::{Assignment, settings, trash, view};
 use crate::error::UserError;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::worktree::{
-    Head, Holder, Linked, NewWorktree, checked_out_elsewhere, cone_patterns, is_locked, read_head,
+    Head, Holder, Linked, NewWorktree, checked_out_elsewhere, cone_patterns,
 };
 use crate::git::{Git, Oid, Repo, files};
 use crate::model::AgentId;
@@ -57,7 +58,7 @@ pub fn prepare_from(
     let mut usable = place.mend(repo)?;
     if usable && save(repo, &place, assignment).is_err() {
         // What cannot be saved as a commit is kept as it is, out of the way.
-        place.set_aside(repo)?;
+        place.set_aside(repo, "what was left in it could not be saved as a commit")?;
         usable = false;
     }
     free_branch(repo, &place, &assignment.branch)?;
@@ -95,81 +96,6 @@ pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
     settings::write(repo, agent, None, is_sparse)
 }
 
-/// Removes all coders' worktrees, and empties the trash of what nobody misses.
-///
-/// # Errors
-///
-/// One of them holds uncommitted files or commits that no branch reaches, or was locked by a person:
-/// then none is removed.
-pub fn remove_all(repo: &Repo) -> Result<()> {
-    let mut found = Vec::new();
-    for linked in repo.linked_worktrees()? {
-        let Some(agent) = coder_of(&linked) else {
-            continue;
-        };
-        let place = Place::of(repo, agent);
-        let own = place.lock(repo)?;
-        // Somebody else's worktree that happens to be called like one of ours.
-        if place.dir != linked.dir && linked.dir.exists() {
-            continue;
-        }
-        found.push((place, own));
-    }
-    for (place, _) in &found {
-        require_no_work(repo, place)?;
-    }
-    for (place, _own) in &found {
-        take_away(repo, place)?;
-    }
-    empty_trash(repo)?;
-    // Whatever else lies there is not ours to delete.
-    let _ = fs::remove_dir(trash_dir(repo));
-    let _ = fs::remove_dir(worktrees_dir(repo));
-    Ok(())
-}
-
-/// Removes one coder's worktree; what it held besides work goes to the trash.
-///
-/// # Errors
-///
-/// It holds uncommitted files or commits that no branch reaches, or was locked by a person.
-pub fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
-    let place = Place::of(repo, agent);
-    let _own = place.lock(repo)?;
-    require_no_work(repo, &place)?;
-    take_away(repo, &place)
-}
-
-fn take_away(repo: &Repo, place: &Place) -> Result<()> {
-    let to = trash_slot(repo, &format!("{GONE}{}", place.agent))?;
-    keep_loose(repo, &place.agent.to_string(), &place.admin)?;
-    let alone = repo.lock_worktrees()?;
-    repo.remove_worktree(&alone, &place.linked(), &to)?;
-    settings::remove(repo, place.agent)
-}
-
-/// Deletes removed worktrees from the trash; to be called when nothing else waits, since deleting many files
-/// slows the file system down for minutes (facts.md 12b). Files that were set aside stay.
-///
-/// # Errors
-///
-/// Something cannot be deleted.
-pub fn empty_trash(repo: &Repo) -> Result<()> {
-    let trash = trash_dir(repo);
-    let Ok(entries) = fs::read_dir(&trash) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry.context("cannot read the trash")?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(GONE) {
-            fs::remove_dir_all(&path)
-                .with_context(|| format!("cannot delete {}", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
 /// Creates the branch at its base unless it exists.
 fn cut_branch(repo: &Repo, branch: &str, base: Oid) -> Result<()> {
     let name = format!("refs/heads/{branch}");
@@ -191,7 +117,13 @@ fn bring_branch(repo: &Repo, assignment: &Assignment, start: Oid) -> Result<()> 
         return Ok(());
     }
     if !repo.is_ancestor(ours, start)? {
-        repo.keep(&assignment.agent.to_string(), ours)?;
+        let agent = assignment.agent.to_string();
+        let reason = "what the branch had here when the task went on from elsewhere";
+        let saving = Saving {
+            task: Some(assignment.task.as_str()),
+            ..Saving::new(&agent, reason).on(&assignment.branch)
+        };
+        repo.keep(&saving, ours)?;
     }
     match repo.swap_refs(&[(&name, Some(ours), Some(start))], "orch: go on from here")? {
         Swap::Won => Ok(()),
@@ -224,6 +156,10 @@ fn save(repo: &Repo, place: &Place, assignment: &Assignment) -> Result<()> {
     set_untracked_aside(repo, place)
 }
 
+/// Why untracked files are set aside.
+const UNFIT: &str =
+    "untracked, and no commit could hold it: a repository, or ignored until just then";
+
 /// Moves what is untracked to the trash; a commit could not hold it, or it was ignored until just now.
 fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
     let mut to = None;
@@ -231,7 +167,7 @@ fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
         if change.is_untracked() {
             let slot = match to.take() {
                 Some(slot) => slot,
-                None => trash_slot(repo, &place.agent.to_string())?,
+                None => trash::slot(repo, &place.agent.to_string(), UNFIT)?,
             };
             place.set_path_aside(as_path(&change.path), &slot)?;
             to = Some(slot);
@@ -319,75 +255,8 @@ fn free_branch(repo: &Repo, place: &Place, branch: &str) -> Result<()> {
 }
 
 /// Returns whose worktree it is, by its name.
-fn coder_of(linked: &Linked) -> Option<AgentId> {
+pub(super) fn coder_of(linked: &Linked) -> Option<AgentId> {
     linked.name.strip_prefix("orch-")?.parse().ok()
-}
-
-fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
-    let agent = place.agent;
-    if is_locked(&place.admin) {
-        return Err(
-            UserError::new(format!("the worktree of coder {agent} is locked"))
-                .hint(format!("git worktree unlock '{}'", place.dir.display()))
-                .into(),
-        );
-    }
-    if !place.is_linked() {
-        return Ok(());
-    }
-    let left = uncommitted(&place.dir)?;
-    if let Some(first) = left.first() {
-        let more = match left.len() {
-            1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        return Err(UserError::new(format!(
-            "coder {agent} has uncommitted work in {}: `{}`{more}",
-            place.dir.display(),
-            first.trim()
-        ))
-        .hint(format!(
-            "git -C '{}' stash --include-untracked",
-            place.dir.display()
-        ))
-        .into());
-    }
-    if let Head::Detached(commit) = read_head(&place.admin) {
-        let reached = repo
-            .git()
-            .args(["for-each-ref", "--count=1", "--format=%(refname)"])
-            .args(["--contains", &commit.to_string()])
-            .args(["refs/heads", "refs/remotes", "refs/tags"])
-            .read()?;
-        if reached.is_empty() {
-            return Err(UserError::new(format!(
-                "coder {agent} has commits in {} that no branch reaches",
-                place.dir.display()
-            ))
-            .hint(format!("git branch kept-{agent} {commit}"))
-            .into());
-        }
-    }
-    require_no_modules(place)
-}
-
-/// Repositories of submodules live in the worktree's administrative directory, commits and all.
-fn require_no_modules(place: &Place) -> Result<()> {
-    let modules = place.admin.join("modules");
-    if !modules.is_dir() {
-        return Ok(());
-    }
-    let error = format!(
-        "coder {} has initialised submodules in {}, which may hold commits",
-        place.agent,
-        place.dir.display()
-    );
-    Err(UserError::new(error)
-        .hint(format!(
-            "git worktree remove --force '{}'",
-            place.dir.display()
-        ))
-        .into())
 }
 
 /// Returns a `git` in a coder's worktree that runs no hooks.

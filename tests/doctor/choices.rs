@@ -10,7 +10,7 @@ fn tip(repo: &TestRepo) -> String {
 fn recovery(repo: &TestRepo) -> Vec<String> {
     let listed = repo.git([
         "for-each-ref",
-        "--format=%(objectname)",
+        "--format=%(*objectname)",
         "refs/orch/recovery/ledger",
     ]);
     listed.lines().map(str::to_owned).collect()

@@ -105,7 +105,7 @@ fn a_branch_of_no_task_is_deleted_only_where_nothing_is_lost_with_it() {
     mends(&repo, &["branch-without-task"]);
     let kept = repo.git([
         "for-each-ref",
-        "--format=%(objectname)",
+        "--format=%(*objectname)",
         "refs/orch/recovery/branches",
     ]);
     assert_eq!(kept, merged);

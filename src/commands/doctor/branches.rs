@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, bail};
 
 use super::finding::Finding;
+use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
@@ -12,6 +13,9 @@ use crate::model::{Board, TeamId, train};
 
 /// Owner of the recovery refs that hold deleted branches.
 const OWNER: &str = "branches";
+
+/// Why they hold it.
+const REASON: &str = "deleted by doctor: it belongs to no task, and all of it is in";
 
 /// Where fetched copies of a remote's branches lie.
 const REMOTE: &str = "refs/orch/remote/heads/";
@@ -96,9 +100,9 @@ fn local(repo: &Repo, branch: &str, tip: Oid, into: &[Oid]) -> Result<Finding> {
     if !contained || held {
         return Ok(finding);
     }
-    let name = format!("refs/heads/{branch}");
+    let (branch, name) = (branch.to_owned(), format!("refs/heads/{branch}"));
     Ok(finding.fix(move |repo| {
-        let kept = repo.keep(OWNER, tip)?;
+        let kept = repo.keep(&Saving::new(OWNER, REASON).on(&branch), tip)?;
         match repo.swap_refs(&[(&name, Some(tip), None)], "orch: doctor")? {
             Swap::Won => Ok(format!("it was deleted and is kept as {kept}")),
             Swap::Lost => bail!("it was moved in this moment"),

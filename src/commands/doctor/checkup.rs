@@ -122,14 +122,14 @@ impl<'a> Checkup<'a> {
     /// What lies in the trash is told, not found: people delete what was set aside when they like.
     fn look_into_trash(&mut self) {
         if self.fix
-            && let Err(error) = workspace::empty_trash(&self.repo)
+            && let Err(error) = workspace::trash::empty(&self.repo)
         {
             self.take("trash", Err(error));
         }
-        let trashed = workspace::inspect::trashed(&self.repo);
+        let trashed = workspace::trash::list(&self.repo);
         for kept in trashed.iter().filter(|kept| !kept.is_gone) {
             self.notes.push(format!(
-                "{} was set aside and is kept until you delete it ({})",
+                "{} was set aside ({}): `git orch recover list`",
                 kept.path.display(),
                 kilobytes(kept.bytes)
             ));

@@ -10,6 +10,7 @@ use crate::assembler::lock::Alone;
 use crate::commands::Ctx;
 use crate::error::{Exit, UserError};
 use crate::git::files::Lock;
+use crate::git::recovery::RECOVERY;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
@@ -133,9 +134,8 @@ fn refuse_held(ledger: &Ledger) -> Result<()> {
 /// Work is whatever a branch or a saved state of ours holds, and no branch or tag of anyone else's.
 fn refuse_unmerged(repo: &Repo, base: Option<&str>, refs: &[Ours]) -> Result<()> {
     let ledger = config::ledger_ref(repo);
-    let is_work = |ours: &&Ours| {
-        ours.name.starts_with("refs/heads/orch/") || ours.name.starts_with("refs/orch/recovery/")
-    };
+    let is_work =
+        |ours: &&Ours| ours.name.starts_with("refs/heads/orch/") || ours.name.starts_with(RECOVERY);
     let mut left = Vec::new();
     for ours in refs.iter().filter(is_work) {
         let count = repo
@@ -171,10 +171,21 @@ fn refuse_unmerged(repo: &Repo, base: Option<&str>, refs: &[Ours]) -> Result<()>
         shown.join(", ")
     ))
     .hint("`git orch assemble`, then `git orch approve`, to bring it in");
-    Err(error
-        .hint(format!("git branch kept {first}, to keep it elsewhere"))
-        .hint(format!("git update-ref -d {}, to give it up", left[0]))
-        .into())
+    let error = match left.iter().any(|name| name.starts_with(RECOVERY)) {
+        true => error.hint("git orch recover list"),
+        false => error,
+    };
+    let error = error.hint(format!("git branch kept {first}, to keep it elsewhere"));
+    Err(match left[0].strip_prefix(&format!("{RECOVERY}/")) {
+        Some(id) => error.hint(format!(
+            "`git orch recover prune {id}` gives it up for good"
+        )),
+        None => error.hint(format!(
+            "git update-ref -d {}, to give it up for good",
+            left[0]
+        )),
+    }
+    .into())
 }
 
 /// A branch that somebody has checked out cannot go without breaking that worktree.
@@ -213,7 +224,7 @@ fn delete(repo: &Repo, refs: &[Ours]) -> Result<()> {
     }
     // Directories that only held our refs; what is not empty is not ours.
     for dir in [
-        "refs/orch/recovery",
+        RECOVERY,
         "refs/orch/lease",
         "refs/orch/verdict",
         "refs/orch/conflict",

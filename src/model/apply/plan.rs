@@ -252,6 +252,7 @@ impl Board {
             run: Some(Box::new(plan.run.clone())),
             agents: plan.agents.clone(),
             levels: plan.levels.clone(),
+            wrapup: plan.wrapup.clone(),
             ..self.settings.clone()
         };
         if settings != self.settings {

@@ -39,6 +39,8 @@ lock          -         any       -         -         -         any
 lock-critical -         -         -         -         -         any
 signing       -         -         -         -         -         any
 enroll        -         -         -         -         any       any
+wrap-up       -         -         -         -         any       any
+recover       -         -         -         -         -         any
 mend          -         -         -         -         -         any";
 
 fn id(text: &str) -> TaskId {
@@ -169,6 +171,7 @@ fn operations() -> Vec<Op> {
         Op::Signing(Signing::Ssh, Vec::new()),
         Op::Enroll(Vec::new()),
         Op::Dismiss(text()),
+        Op::WrapUp(Box::default()),
     ]
 }
 
@@ -244,6 +247,7 @@ removelock: human
 signing: human
 enroll: executor human
 dismiss: human
+wrapup: executor human
 "
     );
 }

@@ -90,6 +90,7 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         | EventKind::Undo
         | EventKind::Restore
         | EventKind::Lock
-        | EventKind::Sign => &[],
+        | EventKind::Sign
+        | EventKind::WrapUp => &[],
     }
 }

@@ -1,0 +1,159 @@
+//! `git orch wrapup`: nothing stays local, and what was done, what is next and what is in the way is told.
+
+use anyhow::Result;
+
+use super::Ctx;
+use crate::assembler::landing;
+use crate::error::UserError;
+use crate::git::files::Lock;
+use crate::ledger::Ledger;
+use crate::model::{Actor, AgentId, Op, Open, OpenKind, Summary, WrapUp, wrapup};
+use crate::report::text::{clean, count};
+use crate::ui::Style;
+use crate::workspace::wrapup::{look, settle};
+
+/// The command that closes whatever needs no choice.
+const FIX: &str = "git orch wrapup --fix";
+
+/// Make sure that nothing stays on this machine only
+///
+/// Looks for work that is not committed, commits that no branch has, stashes, branches that were not pushed, tasks that
+/// are still held or blocked, work that is not brought in, and the plan's `[[wrapup]]` checks that fail. Exits with 1
+/// while anything is open. When all is closed, or with `--fix`, what was done, what is next and what is in the way is
+/// written to the ledger as one transition. What is yours in the main worktree is told and never touched. In a
+/// coder's worktree it looks at that coder's own work only.
+#[derive(Debug, clap::Args)]
+pub struct WrapupArgs {
+    /// Commit what coders left on their branches, save what belongs on none, and push their branches
+    #[arg(long)]
+    fix: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Something is open, or the ledger cannot be read or written.
+pub fn run(ctx: &Ctx, args: &WrapupArgs) -> Result<()> {
+    let mut ledger = ctx.ledger()?;
+    let agent = match ledger.actor() {
+        Actor::Agent(agent) => Some(agent),
+        Actor::Human | Actor::Executor | Actor::Assembler => None,
+    };
+    let mut looked = look(&ledger, agent)?;
+    let mut done = Vec::new();
+    if args.fix && !looked.open.is_empty() {
+        done = fix(&ledger, agent, &looked.open)?;
+        ledger.refresh()?;
+        looked = look(&ledger, agent)?;
+    }
+    let mut open = looked.open;
+    let mut recorded = None;
+    let summary = ledger.board().summary();
+    if agent.is_none() {
+        open.extend(ledger.board().unfinished());
+        open.extend(landing::is_unfinished(ledger.repo()).then(wrapup::unfinished_landing));
+        if args.fix || open.is_empty() {
+            recorded = record(&mut ledger, &summary, &open)?;
+        }
+    }
+    let answer = Answer {
+        open: &open,
+        told: &looked.told,
+        done: &done,
+        summary: agent.is_none().then_some(&summary),
+        recorded: recorded.as_deref(),
+    };
+    answer.tell(ctx);
+    verdict(&open, args.fix)
+}
+
+fn fix(ledger: &Ledger, agent: Option<AgentId>, open: &[Open]) -> Result<Vec<String>> {
+    // Agents at work would have their files committed under their hands.
+    let running = Lock::take(&ledger.repo().orch_dir().join("run.lock"))?;
+    if agent.is_none() && running.is_none() {
+        let error = "agents are at work: `git orch run` or `work` runs in this repository";
+        return Err(UserError::new(error).hint("git orch status").into());
+    }
+    settle(ledger, agent, open)
+}
+
+fn record(ledger: &mut Ledger, summary: &Summary, open: &[Open]) -> Result<Option<String>> {
+    let done = WrapUp {
+        summary: summary.clone(),
+        open: open.iter().map(|item| item.what.clone()).collect(),
+    };
+    let done = ledger.transact(Op::WrapUp(Box::new(done)))?;
+    Ok(done.commit.map(|commit| commit.to_string()))
+}
+
+/// What the command has found and done.
+struct Answer<'a> {
+    open: &'a [Open],
+    told: &'a [String],
+    done: &'a [String],
+    summary: Option<&'a Summary>,
+    recorded: Option<&'a str>,
+}
+
+impl Answer<'_> {
+    fn tell(&self, ctx: &Ctx) {
+        if ctx.ui.is_json() {
+            ctx.ui.json(&serde_json::json!({
+                "open": self.open,
+                "told": self.told,
+                "fixed": self.done,
+                "summary": self.summary,
+                "recorded": self.recorded,
+            }));
+            return;
+        }
+        let mut lines: Vec<String> = self.done.iter().map(|line| clean(line)).collect();
+        for item in self.open {
+            let kind = ctx.ui.paint(Style::Warning, &format!("{:<11}", item.kind));
+            lines.push(format!("{kind} {}", clean(&item.what)));
+            if let Some(command) = &item.command {
+                lines.push(format!("            {}", clean(command)));
+            }
+        }
+        lines.extend(
+            self.told
+                .iter()
+                .map(|line| format!("note: {}", clean(line))),
+        );
+        if let Some(Summary {
+            done,
+            next,
+            blockers,
+        }) = self.summary
+        {
+            for (head, rows) in [("done", done), ("next", next), ("in the way", blockers)] {
+                if !rows.is_empty() {
+                    lines.push(ctx.ui.paint(Style::Strong, &format!("{head}:")));
+                    lines.extend(rows.iter().map(|row| format!("  {}", clean(row))));
+                }
+            }
+        }
+        if self.open.is_empty() {
+            lines.push(String::from("nothing stays behind"));
+        }
+        ctx.ui.answer(&lines.join("\n"));
+    }
+}
+
+fn verdict(open: &[Open], fixed: bool) -> Result<()> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    let is = if open.len() == 1 { "is" } else { "are" };
+    let error = UserError::new(format!("{} {is} open", count(open.len(), "thing")));
+    let needs_choice = |item: &Open| {
+        let kinds = [OpenKind::Task, OpenKind::Assembly, OpenKind::Check];
+        kinds.contains(&item.kind)
+    };
+    Err(match fixed || open.iter().all(needs_choice) {
+        true => error,
+        false => error.hint(FIX),
+    }
+    .into())
+}

@@ -1,0 +1,200 @@
+//! Taking coders' worktrees away: refused while work would be lost, and even by force saved first.
+
+use std::fs;
+
+use anyhow::Result;
+
+use super::leftovers::{Change, changes_alone, ignored, save_leftovers, uncommitted};
+use super::place::{Place, worktrees_dir};
+use super::recovery::keep_loose;
+use super::worktree::coder_of;
+use super::{settings, trash};
+use crate::error::UserError;
+use crate::git::Repo;
+use crate::git::worktree::{Head, is_locked, read_head};
+use crate::model::AgentId;
+
+/// Removes all coders' worktrees, and empties the trash of what nobody misses.
+///
+/// # Errors
+///
+/// One of them holds uncommitted files or commits that no branch reaches, or was locked by a person:
+/// then none is removed.
+pub fn remove_all(repo: &Repo) -> Result<()> {
+    let mut found = Vec::new();
+    for linked in repo.linked_worktrees()? {
+        let Some(agent) = coder_of(&linked) else {
+            continue;
+        };
+        let place = Place::of(repo, agent);
+        let own = place.lock(repo)?;
+        // Somebody else's worktree that happens to be called like one of ours.
+        if place.dir != linked.dir && linked.dir.exists() {
+            continue;
+        }
+        found.push((place, own));
+    }
+    for (place, _) in &found {
+        require_no_work(repo, place)?;
+    }
+    for (place, _own) in &found {
+        take_away(repo, place)?;
+    }
+    trash::empty(repo)?;
+    // Whatever else lies there is not ours to delete.
+    let _ = fs::remove_dir(trash::dir(repo));
+    let _ = fs::remove_dir(worktrees_dir(repo));
+    Ok(())
+}
+
+/// Removes one coder's worktree; what it held besides work goes to the trash.
+///
+/// # Errors
+///
+/// It holds uncommitted files or commits that no branch reaches, or was locked by a person.
+pub fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
+    let place = Place::of(repo, agent);
+    let _own = place.lock(repo)?;
+    require_no_work(repo, &place)?;
+    take_away(repo, &place)
+}
+
+/// Removes one coder's worktree whatever it holds: uncommitted work is saved first, repositories of submodules
+/// go to the trash.
+///
+/// # Errors
+///
+/// It was locked by a person, or what it holds cannot be saved.
+pub fn remove_by_force(repo: &Repo, agent: AgentId) -> Result<Removed> {
+    let place = Place::of(repo, agent);
+    let _own = place.lock(repo)?;
+    require_not_locked(&place)?;
+    let has_files = fs::symlink_metadata(&place.dir).is_ok();
+    // What Git does not know cannot be saved as a commit.
+    if !place.is_linked() && !place.mend(repo)? {
+        settings::remove(repo, agent)?;
+        return Ok(Removed {
+            aside: has_files,
+            ..Removed::default()
+        });
+    }
+    let left_out = ignored(&place.dir)?;
+    let reason = "left in the worktree when it was removed";
+    let Ok(saved) = save_leftovers(repo, &place.dir, reason) else {
+        place.set_aside(repo, "it was removed, and could not be saved as a commit")?;
+        settings::remove(repo, agent)?;
+        return Ok(Removed {
+            aside: true,
+            ..Removed::default()
+        });
+    };
+    if holds_what_no_commit_can(&place)? {
+        place.set_aside(repo, "it was removed, and holds repositories of its own")?;
+        settings::remove(repo, agent)?;
+        return Ok(Removed {
+            saved,
+            aside: true,
+            ..Removed::default()
+        });
+    }
+    take_away(repo, &place)?;
+    Ok(Removed {
+        saved,
+        aside: false,
+        left_out,
+    })
+}
+
+/// What became of a worktree that was removed by force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The ref that keeps what was uncommitted in it.
+    pub saved: Option<String>,
+    /// Whether it lies in the trash as it was.
+    pub aside: bool,
+    /// What was ignored in it, which no ref keeps.
+    pub left_out: Vec<String>,
+}
+
+/// Returns whether there are repositories in a worktree: of submodules, or untracked ones.
+fn holds_what_no_commit_can(place: &Place) -> Result<bool> {
+    let nested = |change: &Change| change.is_untracked() && change.path.ends_with(b"/");
+    Ok(place.admin.join("modules").is_dir() || changes_alone(&place.dir)?.iter().any(nested))
+}
+
+fn take_away(repo: &Repo, place: &Place) -> Result<()> {
+    let to = trash::gone_slot(repo, place.agent)?;
+    keep_loose(repo, &place.agent.to_string(), &place.admin)?;
+    let alone = repo.lock_worktrees()?;
+    repo.remove_worktree(&alone, &place.linked(), &to)?;
+    settings::remove(repo, place.agent)
+}
+
+fn require_not_locked(place: &Place) -> Result<()> {
+    if !is_locked(&place.admin) {
+        return Ok(());
+    }
+    let error = format!("the worktree of coder {} is locked", place.agent);
+    Err(UserError::new(error)
+        .hint(format!("git worktree unlock '{}'", place.dir.display()))
+        .into())
+}
+
+fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
+    let agent = place.agent;
+    require_not_locked(place)?;
+    if !place.is_linked() {
+        return Ok(());
+    }
+    let left = uncommitted(&place.dir)?;
+    if let Some(first) = left.first() {
+        let more = match left.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        return Err(UserError::new(format!(
+            "coder {agent} has uncommitted work in {}: `{}`{more}",
+            place.dir.display(),
+            first.trim()
+        ))
+        .hint(format!(
+            "git -C '{}' stash --include-untracked",
+            place.dir.display()
+        ))
+        .hint(format!("git orch worktree remove {agent} --force"))
+        .into());
+    }
+    if let Head::Detached(commit) = read_head(&place.admin) {
+        let reached = repo
+            .git()
+            .args(["for-each-ref", "--count=1", "--format=%(refname)"])
+            .args(["--contains", &commit.to_string()])
+            .args(["refs/heads", "refs/remotes", "refs/tags"])
+            .read()?;
+        if reached.is_empty() {
+            return Err(UserError::new(format!(
+                "coder {agent} has commits in {} that no branch reaches",
+                place.dir.display()
+            ))
+            .hint(format!("git branch kept-{agent} {commit}"))
+            .into());
+        }
+    }
+    require_no_modules(place)
+}
+
+/// Repositories of submodules live in the worktree's administrative directory, commits and all.
+fn require_no_modules(place: &Place) -> Result<()> {
+    let modules = place.admin.join("modules");
+    if !modules.is_dir() {
+        return Ok(());
+    }
+    let error = format!(
+        "coder {} has initialised submodules in {}, which may hold commits",
+        place.agent,
+        place.dir.display()
+    );
+    Err(UserError::new(error)
+        .hint(format!("git orch worktree remove {} --force", place.agent))
+        .into())
+}
