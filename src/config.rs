@@ -123,12 +123,28 @@ pub fn mergiraf(repo: &Repo) -> Option<PathBuf> {
     match repo.config("orch.mergiraf").as_deref() {
         Some("false" | "no" | "off" | "0") => None,
         Some(path) if path.contains('/') => Some(PathBuf::from(path)),
-        _ => {
-            let path = std::env::var_os("PATH")?;
-            let places = std::env::split_paths(&path).map(|dir| dir.join("mergiraf"));
-            places.into_iter().find(|place| place.is_file())
-        }
+        _ => on_path("mergiraf"),
     }
+}
+
+/// Returns the program of that name on the path, or the path itself where it is one.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|place| place.is_file());
+    }
+    let path = std::env::var_os("PATH")?;
+    let places = std::env::split_paths(&path).map(|dir| dir.join(program));
+    places.into_iter().find(|place| place.is_file())
+}
+
+/// Returns the home directory.
+pub fn home() -> Option<PathBuf> {
+    path("HOME")
+}
+
+/// Returns what this process is kept in, where an executor has put it into a sandbox.
+pub fn sandbox() -> Option<String> {
+    text("ORCH_SANDBOX")
 }
 
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).

@@ -39,6 +39,7 @@ mod radar;
 mod readme;
 mod remotes;
 mod run;
+mod sandbox;
 mod serial;
 mod sim;
 mod slurm;

@@ -8,7 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox, TaskSpec,
+    TeamId, TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};
@@ -114,6 +115,9 @@ fn full_plan() -> Plan {
         test_jobs: Some(2),
         jobs: Some(3),
         limits: Limits::default(),
+        sandbox: Sandbox::Landlock,
+        sandbox_write: vec![String::from("~/.cargo")],
+        sandbox_network: Some(false),
     };
     let profile = Profile {
         command: Some(Command::Shell(String::from("true"))),
@@ -124,6 +128,9 @@ fn full_plan() -> Plan {
         timeout: Some(minute),
         idle_timeout: Some(minute),
         env: BTreeMap::from([(String::from("env"), String::from("x"))]),
+        sandbox: Some(Sandbox::None),
+        sandbox_write: vec![String::from("~/.cargo")],
+        sandbox_network: Some(true),
     };
     let phase = |after| PhaseSpec {
         name: PhaseName(String::from("all")),

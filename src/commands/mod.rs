@@ -28,6 +28,7 @@ pub mod remote;
 pub mod renew;
 pub mod resume;
 pub mod run;
+pub mod sandboxed;
 pub mod start;
 pub mod status;
 pub mod submit;

@@ -12,6 +12,7 @@ pub mod levels;
 pub mod op;
 mod prospect;
 pub mod radar;
+pub mod sandbox;
 pub mod scope;
 pub mod spec;
 pub mod state;
@@ -27,6 +28,7 @@ pub use event::{Event, EventKind};
 pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
+pub use sandbox::{Confined, Sandbox};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,

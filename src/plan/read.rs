@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
+use super::read_sandbox::{read_network, read_sandbox, read_writable};
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
@@ -177,6 +178,9 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         test_jobs: fields.count("test_jobs", 1),
         jobs: fields.count("jobs", 1),
         limits: limits.unwrap_or_default(),
+        sandbox: read_sandbox(&mut fields).unwrap_or_default(),
+        sandbox_write: read_writable(&mut fields),
+        sandbox_network: read_network(&mut fields),
     };
     fields.finish();
     run
@@ -238,6 +242,9 @@ fn read_profile(mut fields: Fields<'_, '_, '_>) -> Profile {
         timeout: fields.duration("timeout"),
         idle_timeout: fields.duration("idle_timeout"),
         env: env.unwrap_or_default(),
+        sandbox: read_sandbox(&mut fields),
+        sandbox_write: read_writable(&mut fields),
+        sandbox_network: read_network(&mut fields),
     };
     fields.finish();
     profile

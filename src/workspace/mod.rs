@@ -10,6 +10,8 @@
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
+//! * [`private`] lends a sandboxed agent a repository of its own, and brings its commits home.
+//! * [`sandbox`] says what an agent is kept in, and what of it works here.
 //! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
 
@@ -17,7 +19,9 @@ pub mod assign;
 pub mod inspect;
 pub mod leftovers;
 mod place;
+pub mod private;
 mod recovery;
+pub mod sandbox;
 pub mod settings;
 pub mod verify;
 pub mod view;
@@ -30,6 +34,7 @@ pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
     explain, ready,
 };
+pub use private::bring_home;
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers, uncommitted};
+use super::leftovers::{as_path, changes_alone, save_changes, save_leftovers, uncommitted};
 use super::place::{GONE, Place, trash_dir, trash_slot, worktrees_dir};
+use super::private::bring_back;
 use super::recovery::{end_operations, keep_loose};
 use super::{Assignment, settings, view};
 use crate::error::UserError;
@@ -53,6 +54,7 @@ pub fn prepare_from(
     view::exclude_add(repo)?;
     let place = Place::of(repo, assignment.agent);
     let _own = place.lock(repo)?;
+    bring_back(repo, &place)?;
     cut_branch(repo, &assignment.branch, start.unwrap_or(assignment.base))?;
     let mut usable = place.mend(repo)?;
     if usable && save(repo, &place, assignment).is_err() {
@@ -86,6 +88,7 @@ pub fn prepare_from(
 pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
     let place = Place::of(repo, agent);
     let _own = place.lock(repo)?;
+    bring_back(repo, &place)?;
     if !place.is_linked() {
         return Ok(());
     }
@@ -303,6 +306,7 @@ fn free_branch(repo: &Repo, place: &Place, branch: &str) -> Result<()> {
             Holder::Linked(linked) => match coder_of(linked) {
                 Some(agent) => {
                     let other = Place::of(repo, agent);
+                    bring_back(repo, &other)?;
                     other.remove_dead_locks()?;
                     if !linked.reserved.is_empty() && other.is_linked() {
                         save_leftovers(repo, &other.dir, "unfinished when its branch was needed")?;
@@ -325,6 +329,7 @@ fn coder_of(linked: &Linked) -> Option<AgentId> {
 
 fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
     let agent = place.agent;
+    bring_back(repo, place)?;
     if is_locked(&place.admin) {
         return Err(
             UserError::new(format!("the worktree of coder {agent} is locked"))
@@ -392,5 +397,5 @@ fn require_no_modules(place: &Place) -> Result<()> {
 
 /// Returns a `git` in a coder's worktree that runs no hooks.
 fn git(place: &Place) -> Git {
-    Git::new(&place.dir).args(PLAIN)
+    place.git()
 }

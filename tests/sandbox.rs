@@ -1,0 +1,331 @@
+//! Sandboxed agents: a hostile one gets nowhere, an honest one notices nothing, and without a sandbox the same
+//! hostile one gets everywhere, so that these tests can fail.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use git_orch::model::Sandbox;
+use git_orch::workspace::sandbox::works;
+use serde_json::json;
+
+use super::common::{TestRepo, write_file};
+
+/// Says loudly that a test could not be made here; returns whether it can.
+fn possible(what: &str, outcome: Result<(), String>) -> bool {
+    if let Err(why) = &outcome {
+        eprintln!("SKIPPED: {what} does not work on this machine: {why}");
+    }
+    outcome.is_ok()
+}
+
+fn has_landlock() -> bool {
+    possible("landlock", works(&Sandbox::Landlock, false))
+}
+
+fn has_bwrap() -> bool {
+    possible("bwrap", works(&Sandbox::Bwrap, false))
+}
+
+/// A repository with another coder's worktree, objects to spoil, and a stranger's process.
+struct Victim {
+    repo: TestRepo,
+    stranger: Child,
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.stranger.kill();
+        let _ = self.stranger.wait();
+    }
+}
+
+/// One hostile act, and the command that exits with zero where it came off.
+struct Act {
+    name: &'static str,
+    does: String,
+    came_off: String,
+}
+
+impl Victim {
+    fn new(sandbox: &str, script: &str) -> Self {
+        let repo = TestRepo::new().write("src/lib.txt", "one\n").commit("second");
+        let outside = repo.outside();
+        write_file(&outside.join("home/.bashrc"), "# mine\n");
+        write_file(&outside.join("others/kept"), "theirs\n");
+        write_file(&outside.join("blob-1"), "an object to delete\n");
+        write_file(&outside.join("blob-2"), "an object to cut short\n");
+        for blob in ["blob-1", "blob-2"] {
+            let path = outside.join(blob);
+            repo.git(["hash-object", "-w", path.to_str().unwrap()]);
+        }
+        let repo = repo.init().plan(&plan(sandbox, script));
+        repo.orch(["dispatch"]).ok();
+        repo.orch(["claim", "b", "--agent", "1.2"]).ok();
+        let stranger = Command::new("sleep")
+            .arg("600")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { repo, stranger }
+    }
+
+    fn object(&self, blob: &str) -> PathBuf {
+        let path = self.repo.outside().join(blob);
+        let id = self.repo.git(["hash-object", path.to_str().unwrap()]);
+        let (dir, rest) = id.split_at(2);
+        self.repo.path().join(".git/objects").join(dir).join(rest)
+    }
+
+    /// What the hostile agent tries.
+    fn acts(&self) -> Vec<Act> {
+        let (main, outside) = (self.repo.path(), self.repo.outside());
+        let common = main.join(".git");
+        let (main, outside, git) = (main.display(), outside.display(), common.display());
+        let other = self.repo.worktree("1.2");
+        let (other, above) = (other.display(), other.parent().unwrap().display());
+        let (first, second) = (self.object("blob-1"), self.object("blob-2"));
+        let (first, second) = (first.display(), second.display());
+        let plainly = format!("git --git-dir='{git}' -c core.hooksPath=/dev/null");
+        let forge = |name: &str| {
+            let tip = format!("$({plainly} rev-parse {name})");
+            let commit = format!("$({plainly} commit-tree -p {tip} -m forged {tip}^{{tree}})");
+            format!("{plainly} update-ref refs/heads/{name} {commit}")
+        };
+        let forged = |name: &str| format!("{plainly} log --format=%s {name} -- | grep -qx forged");
+        let writes = |path: String| (format!("echo evil >'{path}'"), format!("test -e '{path}'"));
+        let stranger = self.stranger.id();
+        let pairs = [
+            ("main worktree", writes(format!("{main}/evil"))),
+            ("hook", writes(format!("{git}/hooks/post-commit"))),
+            ("our hooks", writes(format!("{git}/orch/hooks/evil"))),
+            ("our files", writes(format!("{git}/orch/worktrees/evil"))),
+            ("another's worktree", writes(format!("{other}/evil"))),
+            ("a worktree of its own", writes(format!("{above}/evil"))),
+            ("another's Git directory", writes(format!("{git}/worktrees/orch-1.2/evil"))),
+            ("home", writes(format!("{outside}/home/.profile"))),
+            ("another's temporary files", writes(format!("{outside}/others/evil"))),
+            (
+                "configuration",
+                (
+                    format!("git config --file '{git}/config' evil.one 1"),
+                    format!("grep -q one '{git}/config'"),
+                ),
+            ),
+            (
+                "configuration by a hard link",
+                (
+                    format!("ln '{git}/config' linked; printf '[evil]\\ntwo = 1\\n' >>linked; rm -f linked"),
+                    format!("grep -q two '{git}/config'"),
+                ),
+            ),
+            (
+                "a file by a symbolic link",
+                (
+                    format!("ln -s '{main}/src/lib.txt' way; echo evil >>way; rm -f way"),
+                    format!("grep -q evil '{main}/src/lib.txt'"),
+                ),
+            ),
+            (
+                "moving a file away",
+                (
+                    format!("mv '{main}/README.md' stolen; rm -f stolen"),
+                    format!("! test -e '{main}/README.md'"),
+                ),
+            ),
+            ("ledger", (forge("orchestration"), forged("orchestration"))),
+            ("base branch", (forge("main"), forged("main"))),
+            ("another's branch", (forge("orch/team-1/b"), forged("orch/team-1/b"))),
+            (
+                "integration branch",
+                (
+                    format!("{plainly} update-ref refs/heads/orch/integration main"),
+                    format!("{plainly} show-ref --quiet --verify refs/heads/orch/integration"),
+                ),
+            ),
+            (
+                "packed refs",
+                (
+                    format!("{plainly} pack-refs --all"),
+                    format!("test -e '{git}/packed-refs'"),
+                ),
+            ),
+            (
+                "deleting an object",
+                (format!("rm -f '{first}'"), format!("! test -e '{first}'")),
+            ),
+            (
+                "cutting an object short",
+                (
+                    format!("chmod u+w '{second}'; : >'{second}'"),
+                    format!("! test -s '{second}'"),
+                ),
+            ),
+            (
+                "ending a stranger",
+                (
+                    format!("kill -9 {stranger}"),
+                    // Its parent, this test, has not waited for it: what is dead is a zombie.
+                    format!("grep -q '^State:.*Z' /proc/{stranger}/status"),
+                ),
+            ),
+        ];
+        let act = |(name, (does, came_off))| Act {
+            name,
+            does,
+            came_off,
+        };
+        pairs.map(act).into()
+    }
+
+    fn came_off(&self, act: &Act) -> bool {
+        let mut command = self.repo.command("sh", self.repo.path());
+        let status = command.args(["-c", &act.came_off]).stderr(Stdio::null());
+        status.status().unwrap().success()
+    }
+
+    /// Everything around that is nobody's but its owner's.
+    fn fingerprint(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let git = self.repo.path().join(".git");
+        let left_out = [
+            git.join("orch"),
+            git.join("objects"),
+            git.join("refs/heads/orchestration"),
+            git.join("refs/heads/orch/team-1/a"),
+            git.join("logs/refs/heads/orchestration"),
+            git.join("logs/refs/heads/orch/team-1/a"),
+            git.join("worktrees/orch-1.1"),
+            self.repo.worktree("1.1"),
+        ];
+        let mut found = BTreeMap::new();
+        walk(&self.repo.outside(), &left_out, &mut found);
+        found
+    }
+}
+
+fn walk(dir: &Path, left_out: &[PathBuf], found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if left_out.contains(&path) {
+            continue;
+        }
+        match path.is_dir() && !path.is_symlink() {
+            true => walk(&path, left_out, found),
+            false => {
+                let bytes = std::fs::read(&path).unwrap_or_default();
+                found.insert(path, bytes);
+            }
+        }
+    }
+}
+
+fn plan(sandbox: &str, script: &str) -> String {
+    format!(
+        "[run]\nname = \"trial\"\n{sandbox}\n[[teams]]\nid = 1\ncoders = 2\n\
+         [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\nrun = '''\n{script}\n'''\n\
+         [[tasks]]\nid = \"b\"\nteam = 1\ntitle = \"Write b\"\nrun = \"true\"\n"
+    )
+}
+
+/// Runs every act and does the honest work at the end.
+const RUNS_ACTS: &str = "sh \"$ACTS\" >/dev/null 2>&1 || true\n\
+     echo honest >a.txt\ngit add a.txt\ngit commit -qm 'the honest work'";
+
+/// What came of a hostile agent.
+struct Ran {
+    victim: Victim,
+    before: Around,
+    after: Around,
+    came_off: Vec<&'static str>,
+}
+
+/// What belongs to others, and the objects of the repository.
+type Around = (BTreeMap<PathBuf, Vec<u8>>, BTreeMap<PathBuf, Vec<u8>>);
+
+fn around(victim: &Victim) -> Around {
+    let mut objects = BTreeMap::new();
+    walk(&victim.repo.path().join(".git/objects"), &[], &mut objects);
+    (victim.fingerprint(), objects)
+}
+
+/// Runs the hostile agent.
+fn run_hostile(sandbox: &str, path: Option<&str>) -> Ran {
+    let victim = Victim::new(sandbox, RUNS_ACTS);
+    let acts = victim.acts();
+    let script: String = acts
+        .iter()
+        .map(|act| format!("({})\n", act.does))
+        .collect();
+    let file = victim.repo.outside().join("acts.sh");
+    write_file(&file, &script);
+    for act in &acts {
+        assert!(
+            !victim.came_off(act),
+            "{} before anything is tried",
+            act.name
+        );
+    }
+    let before = around(&victim);
+    let mut command = victim.repo.orch_command(victim.repo.path());
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let output = command
+        .args(["run", "--json"])
+        .env("ACTS", &file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+    assert_eq!(report["submitted"], json!(["a"]), "{said}");
+    let found = acts.iter().filter(|act| victim.came_off(act));
+    let came_off = found.map(|act| act.name).collect();
+    let after = around(&victim);
+    Ran {
+        victim,
+        before,
+        after,
+        came_off,
+    }
+}
+
+fn gets_nowhere(ran: &Ran) {
+    assert_eq!(ran.came_off, Vec::<&str>::new());
+    assert_eq!(
+        ran.before.0, ran.after.0,
+        "what belongs to others has changed"
+    );
+    for (path, bytes) in &ran.before.1 {
+        assert_eq!(ran.after.1.get(path), Some(bytes), "{}", path.display());
+    }
+    let repo = &ran.victim.repo;
+    assert_eq!(repo.git(["show", "orch/team-1/a:a.txt"]), "honest");
+    let files = repo.git(["diff", "--name-only", "main", "orch/team-1/a"]);
+    assert_eq!(files, "a.txt");
+    let subject = repo.git(["log", "-1", "--format=%s|%an", "orch/team-1/a"]);
+    assert_eq!(subject, "[TEAM-1] [AGENT-1.1] the honest work|AGENT-1.1");
+    repo.git(["fsck", "--strict"]);
+    let left = repo.worktree("1.1");
+    assert_eq!(repo.git_in(&left, ["status", "--porcelain"]), "");
+}
+
+#[test]
+fn with_landlock_a_hostile_agent_gets_nowhere() {
+    if has_landlock() {
+        gets_nowhere(&run_hostile("sandbox = \"landlock\"", None));
+    }
+}
+
+#[test]
+fn with_bwrap_a_hostile_agent_gets_nowhere() {
+    if has_bwrap() {
+        gets_nowhere(&run_hostile("sandbox = \"bwrap\"", None));
+    }
+}
+
+#[test]
+fn without_a_sandbox_the_same_agent_gets_everywhere() {
+    let ran = run_hostile("", None);
+    let all: Vec<&str> = ran.victim.acts().iter().map(|act| act.name).collect();
+    assert_eq!(ran.came_off, all);
+}
