@@ -8,8 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox, TaskSpec,
-    TeamId, TeamSpec,
+    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox, TaskSpec, TeamId,
+    TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};

@@ -47,9 +47,14 @@ struct Act {
     came_off: String,
 }
 
+/// The name of an act, what it does, and how it is seen that it came off.
+type Pair = (&'static str, (String, String));
+
 impl Victim {
     fn new(sandbox: &str, script: &str) -> Self {
-        let repo = TestRepo::new().write("src/lib.txt", "one\n").commit("second");
+        let repo = TestRepo::new()
+            .write("src/lib.txt", "one\n")
+            .commit("second");
         let outside = repo.outside();
         write_file(&outside.join("home/.bashrc"), "# mine\n");
         write_file(&outside.join("others/kept"), "theirs\n");
@@ -79,32 +84,51 @@ impl Victim {
 
     /// What the hostile agent tries.
     fn acts(&self) -> Vec<Act> {
+        let all = [
+            self.acts_on_places(),
+            self.acts_on_files(),
+            self.acts_on_refs(),
+            self.acts_on_the_rest(),
+        ];
+        let act = |(name, (does, came_off))| Act {
+            name,
+            does,
+            came_off,
+        };
+        all.into_iter().flatten().map(act).collect()
+    }
+
+    fn acts_on_places(&self) -> Vec<Pair> {
         let (main, outside) = (self.repo.path(), self.repo.outside());
-        let common = main.join(".git");
-        let (main, outside, git) = (main.display(), outside.display(), common.display());
+        let git = main.join(".git");
+        let (main, outside, git) = (main.display(), outside.display(), git.display());
         let other = self.repo.worktree("1.2");
         let (other, above) = (other.display(), other.parent().unwrap().display());
-        let (first, second) = (self.object("blob-1"), self.object("blob-2"));
-        let (first, second) = (first.display(), second.display());
-        let plainly = format!("git --git-dir='{git}' -c core.hooksPath=/dev/null");
-        let forge = |name: &str| {
-            let tip = format!("$({plainly} rev-parse {name})");
-            let commit = format!("$({plainly} commit-tree -p {tip} -m forged {tip}^{{tree}})");
-            format!("{plainly} update-ref refs/heads/{name} {commit}")
-        };
-        let forged = |name: &str| format!("{plainly} log --format=%s {name} -- | grep -qx forged");
         let writes = |path: String| (format!("echo evil >'{path}'"), format!("test -e '{path}'"));
-        let stranger = self.stranger.id();
-        let pairs = [
+        vec![
             ("main worktree", writes(format!("{main}/evil"))),
             ("hook", writes(format!("{git}/hooks/post-commit"))),
             ("our hooks", writes(format!("{git}/orch/hooks/evil"))),
             ("our files", writes(format!("{git}/orch/worktrees/evil"))),
             ("another's worktree", writes(format!("{other}/evil"))),
             ("a worktree of its own", writes(format!("{above}/evil"))),
-            ("another's Git directory", writes(format!("{git}/worktrees/orch-1.2/evil"))),
+            (
+                "another's Git directory",
+                writes(format!("{git}/worktrees/orch-1.2/evil")),
+            ),
             ("home", writes(format!("{outside}/home/.profile"))),
-            ("another's temporary files", writes(format!("{outside}/others/evil"))),
+            (
+                "another's temporary files",
+                writes(format!("{outside}/others/evil")),
+            ),
+        ]
+    }
+
+    fn acts_on_files(&self) -> Vec<Pair> {
+        let main = self.repo.path();
+        let git = main.join(".git");
+        let (main, git) = (main.display(), git.display());
+        vec![
             (
                 "configuration",
                 (
@@ -115,7 +139,9 @@ impl Victim {
             (
                 "configuration by a hard link",
                 (
-                    format!("ln '{git}/config' linked; printf '[evil]\\ntwo = 1\\n' >>linked; rm -f linked"),
+                    format!(
+                        "ln '{git}/config' linked; printf '[evil]\\ntwo = 1\\n' >>linked; rm -f linked"
+                    ),
                     format!("grep -q two '{git}/config'"),
                 ),
             ),
@@ -133,9 +159,26 @@ impl Victim {
                     format!("! test -e '{main}/README.md'"),
                 ),
             ),
+        ]
+    }
+
+    fn acts_on_refs(&self) -> Vec<Pair> {
+        let git = self.repo.path().join(".git");
+        let git = git.display();
+        let plainly = format!("git --git-dir='{git}' -c core.hooksPath=/dev/null");
+        let forge = |name: &str| {
+            let tip = format!("$({plainly} rev-parse {name})");
+            let commit = format!("$({plainly} commit-tree -p {tip} -m forged {tip}^{{tree}})");
+            format!("{plainly} update-ref refs/heads/{name} {commit}")
+        };
+        let forged = |name: &str| format!("{plainly} log --format=%s {name} -- | grep -qx forged");
+        vec![
             ("ledger", (forge("orchestration"), forged("orchestration"))),
             ("base branch", (forge("main"), forged("main"))),
-            ("another's branch", (forge("orch/team-1/b"), forged("orch/team-1/b"))),
+            (
+                "another's branch",
+                (forge("orch/team-1/b"), forged("orch/team-1/b")),
+            ),
             (
                 "integration branch",
                 (
@@ -150,6 +193,14 @@ impl Victim {
                     format!("test -e '{git}/packed-refs'"),
                 ),
             ),
+        ]
+    }
+
+    fn acts_on_the_rest(&self) -> Vec<Pair> {
+        let (first, second) = (self.object("blob-1"), self.object("blob-2"));
+        let (first, second) = (first.display(), second.display());
+        let stranger = self.stranger.id();
+        vec![
             (
                 "deleting an object",
                 (format!("rm -f '{first}'"), format!("! test -e '{first}'")),
@@ -169,13 +220,7 @@ impl Victim {
                     format!("grep -q '^State:.*Z' /proc/{stranger}/status"),
                 ),
             ),
-        ];
-        let act = |(name, (does, came_off))| Act {
-            name,
-            does,
-            came_off,
-        };
-        pairs.map(act).into()
+        ]
     }
 
     fn came_off(&self, act: &Act) -> bool {
@@ -252,10 +297,7 @@ fn around(victim: &Victim) -> Around {
 fn run_hostile(sandbox: &str, path: Option<&str>) -> Ran {
     let victim = Victim::new(sandbox, RUNS_ACTS);
     let acts = victim.acts();
-    let script: String = acts
-        .iter()
-        .map(|act| format!("({})\n", act.does))
-        .collect();
+    let script: String = acts.iter().map(|act| format!("({})\n", act.does)).collect();
     let file = victim.repo.outside().join("acts.sh");
     write_file(&file, &script);
     for act in &acts {
@@ -328,4 +370,230 @@ fn without_a_sandbox_the_same_agent_gets_everywhere() {
     let ran = run_hostile("", None);
     let all: Vec<&str> = ran.victim.acts().iter().map(|act| act.name).collect();
     assert_eq!(ran.came_off, all);
+}
+
+/// A plan of one coder whose task `a` runs a script; `more` stands in the task.
+fn one(run: &str, script: &str, more: &str) -> TestRepo {
+    let plan = format!(
+        "[run]\nname = \"trial\"\nretries = 0\n{run}\n[[teams]]\nid = 1\ncoders = 1\n\
+         [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\n{more}\nrun = '''\n{script}\n'''\n"
+    );
+    TestRepo::new()
+        .write("src/lib.txt", "one\n")
+        .commit("second")
+        .init()
+        .plan(&plan)
+}
+
+const LANDLOCK: &str = "sandbox = \"landlock\"";
+
+fn log(repo: &TestRepo) -> String {
+    let path = repo.path().join(".git/orch/attempts/a/1/agent.log");
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn an_honest_agent_works_with_git_as_ever() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "echo 1 >one.txt; git add .; git commit -qm first\n\
+         echo 2 >>one.txt; git stash -q; git stash pop -q; git commit -qam second\n\
+         git commit -q --amend -m 'second thoughts'\n\
+         git rebase -q -f HEAD~1\n\
+         git log --oneline main >/dev/null; git repack -q; git fsck\n\
+         test -n \"$TMPDIR\"; echo x >\"$(mktemp)\"\n\
+         test \"$ORCH_SANDBOX\" = landlock; git status --porcelain\n\
+         echo left >left.txt";
+    let repo = one(LANDLOCK, script, "");
+    let outcome = repo.orch(["run"]);
+    assert_eq!(outcome.code(), 0, "{}\n{}", outcome.stderr(), log(&repo));
+    let files = repo.git(["diff", "--name-only", "main...orch/team-1/a"]);
+    assert_eq!(files, "left.txt\none.txt");
+    let subjects = repo.git(["log", "--format=%s", "-3", "orch/team-1/a"]);
+    assert!(subjects.contains("second thoughts"), "{subjects}");
+    assert!(subjects.contains("[AGENT-1.1] Write a"), "{subjects}");
+    assert!(!log(&repo).contains("error"), "{}", log(&repo));
+}
+
+#[test]
+fn what_an_agent_left_beside_its_branch_is_kept() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "echo a >a.txt; git add .; git commit -qm work\n\
+         echo stashed >a.txt; git stash -q";
+    let repo = one(LANDLOCK, script, "");
+    repo.orch(["run"]).ok();
+    assert_eq!(repo.git(["show", "orch/team-1/a:a.txt"]), "a");
+    let kept = repo.git(["for-each-ref", "--format=%(refname)", "refs/orch/recovery"]);
+    let found = kept.lines().any(|name| {
+        let file = format!("{name}:a.txt");
+        repo.try_git_in(repo.path(), ["show", &file]).stdout() == "stashed\n"
+    });
+    assert!(found, "{kept}");
+}
+
+#[test]
+fn nobody_is_led_astray_by_what_the_agent_makes_of_its_git_file() {
+    if !has_landlock() {
+        return;
+    }
+    let trap = "E=.claude/worktrees/evil; git init -q $E; T=\"$PWD/$E/.git\"\n\
+         git --git-dir=\"$T\" config core.fsmonitor \"touch $OUT/sprung; false\"\n\
+         git --git-dir=\"$T\" config filter.x.clean \"touch $OUT/sprung; cat\"\n\
+         echo '* filter=x' >.gitattributes";
+    let script = format!(
+        "echo a >a.txt; git add .; git commit -qm work\n{trap}\nprintf 'gitdir: %s\\n' \"$T\" >.git"
+    );
+    let repo = one(LANDLOCK, &script, "");
+    let mut command = repo.orch_command(repo.path());
+    let output = command.arg("run").env("OUT", repo.outside()).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{}", log(&repo));
+    assert_eq!(repo.git(["show", "orch/team-1/a:a.txt"]), "a");
+    let sprung = repo.outside().join("sprung");
+    assert!(!sprung.exists());
+    // The trap is one: Git that is led there springs it.
+    let evil = find(&repo.outside().join("repo.orch"), "evil").expect("the agent's trap is kept");
+    write_file(&evil.join("b.txt"), "b\n");
+    let _ = repo.try_git_in(&evil, ["status"]).code();
+    assert!(sprung.exists());
+}
+
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(dir).ok()?.flatten();
+    let dirs: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
+    let here = dirs.iter().find(|path| path.ends_with(name)).cloned();
+    here.or_else(|| dirs.iter().find_map(|dir| find(dir, name)))
+}
+
+#[test]
+fn success_commands_run_in_the_sandbox_too() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "printf 'echo evil >%s/evil' \"$MAIN\" >check.sh";
+    let more = "success = [\"sh check.sh\"]";
+    let run = |sandbox: &str| {
+        let repo = one(sandbox, script, more);
+        let mut command = repo.orch_command(repo.path());
+        let output = command.args(["run"]).env("MAIN", repo.path()).output();
+        (
+            output.unwrap().status.code(),
+            repo.path().join("evil").exists(),
+        )
+    };
+    assert_eq!(run(LANDLOCK), (Some(1), false));
+    assert_eq!(run(""), (Some(0), true));
+}
+
+#[test]
+fn what_does_not_work_here_is_refused_before_anything_is_claimed() {
+    let repo = one("sandbox = [\"no-such-jail\", \"{worktree}\"]", "true", "");
+    for command in [["run", "--quiet"], ["work", "--slots=1"]] {
+        let complaint = repo.orch(command).fails(1);
+        let expected = "profile default keeps its agents in the sandbox `prefix`, which does not work here: \
+                        there is no program `no-such-jail`";
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+    let claims = repo.git(["log", "--format=%s", "orchestration"]);
+    assert!(!claims.contains("claim"), "{claims}");
+    let open = |path: &str| {
+        let lines = format!("{LANDLOCK}\nsandbox_write = [\"{path}\"]");
+        one(&lines, "true", "").orch(["run"]).fails(1)
+    };
+    let complaint = open("/there/is/none");
+    assert!(complaint.contains("cannot be resolved here"), "{complaint}");
+    assert!(
+        complaint.contains("mkdir -p '/there/is/none'"),
+        "{complaint}"
+    );
+    let complaint = open("/tmp");
+    assert!(complaint.contains("to agents"), "{complaint}");
+}
+
+#[test]
+fn a_command_of_ones_own_stands_in_front() {
+    let script = "echo \"$JAIL\" >a.txt; echo \"$0\" >>a.txt";
+    let repo = one("sandbox = [\"env\", \"JAIL={worktree}\"]", script, "");
+    repo.orch(["run"]).ok();
+    let text = repo.git(["show", "orch/team-1/a:a.txt"]);
+    let worktree = repo.worktree("1.1").display().to_string();
+    assert!(text.starts_with(&worktree), "{text}");
+}
+
+#[test]
+fn paths_that_are_allowed_can_be_written_and_the_network_can_be_closed() {
+    if !has_landlock() {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connects = |network: bool| {
+        let lines =
+            format!("{LANDLOCK}\nsandbox_network = {network}\nsandbox_write = [\"~/cache\"]");
+        let script = format!(
+            "echo a >a.txt; echo kept >~/cache/kept\n\
+             timeout 2 git ls-remote git://127.0.0.1:{port}/x || true"
+        );
+        let repo = one(&lines, &script, "");
+        std::fs::create_dir(repo.outside().join("home/cache")).unwrap();
+        repo.orch(["run"]).ok();
+        assert!(repo.outside().join("home/cache/kept").exists());
+        listener.accept().is_ok()
+    };
+    assert!(connects(true));
+    assert!(!connects(false));
+}
+
+#[test]
+fn an_agent_that_wants_to_write_the_ledger_itself_is_told() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "echo a >a.txt; git add .; git commit -qm work\n\
+         git-orch block a -m 'no key' || echo \"exit $?\"; git-orch status >/dev/null";
+    let repo = one(LANDLOCK, script, "");
+    repo.orch(["run"]).ok();
+    let log = log(&repo);
+    assert!(
+        log.contains("an agent in a sandbox cannot write the ledger"),
+        "{log}"
+    );
+    assert!(log.contains("exit 1"), "{log}");
+}
+
+#[test]
+fn the_work_of_a_killed_run_comes_home_with_the_next() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "if test -e a.txt; then exit 0; fi\n\
+         echo a >a.txt; git add .; git commit -qm 'before the end'\n\
+         echo at-work; tail -f /dev/null";
+    let repo = one(LANDLOCK, script, "");
+    let mut run = repo
+        .orch_command(repo.path())
+        .args(["run", "--no-progress"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !log(&repo).contains("at-work") {
+        assert!(std::time::Instant::now() < end, "{}", log(&repo));
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_ne!(repo.git(["log", "-1", "--format=%s", "orch/team-1/a"]), "x");
+    repo.orch(["run"]).ok();
+    let subjects = repo.git(["log", "--format=%s", "orch/team-1/a"]);
+    assert!(subjects.contains("before the end"), "{subjects}");
 }

@@ -94,7 +94,13 @@ impl Briefing {
         let team = board.teams.get(&work.agent.team);
         let run = board.run();
         Ok(Self {
-            files: AttemptFiles::of_profile(ledger.repo(), &work.task, work.attempt, &run, &profile),
+            files: AttemptFiles::of_profile(
+                ledger.repo(),
+                &work.task,
+                work.attempt,
+                &run,
+                &profile,
+            ),
             run: board.run_name().to_owned(),
             goal: run.goal,
             team_name: team.map(|team| team.name.clone()).unwrap_or_default(),

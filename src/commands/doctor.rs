@@ -10,6 +10,7 @@ mod ledger;
 mod locks;
 mod queue;
 mod repository;
+mod sandbox;
 mod submitted;
 mod worktrees;
 

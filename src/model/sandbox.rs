@@ -157,7 +157,11 @@ impl Confined {
         let shared = [&self.worktree, &self.common_dir];
         let shared = shared.into_iter().chain(&self.write);
         if !shared.into_iter().any(|path| path.starts_with("/tmp")) {
-            words.extend([String::from("--bind"), text(&self.tmp), text(Path::new("/tmp"))]);
+            words.extend([
+                String::from("--bind"),
+                text(&self.tmp),
+                text(Path::new("/tmp")),
+            ]);
         }
         for path in self.writable() {
             words.extend([String::from("--bind"), text(path), text(path)]);
@@ -262,7 +266,10 @@ mod tests {
         for part in ["--unshare-net", "--cap-drop ALL", "--die-with-parent"] {
             assert!(words.contains(part), "{part} is not in {words}");
         }
-        assert!(words.ends_with("--chdir /w/1.2 -- sh -c make it"), "{words}");
+        assert!(
+            words.ends_with("--chdir /w/1.2 -- sh -c make it"),
+            "{words}"
+        );
         assert!(!words.contains("--bind /r/.git /r/.git"), "{words}");
     }
 
@@ -316,7 +323,9 @@ mod tests {
         for good in ["/var/cache/x", "~/.cargo", "/a/..b"] {
             assert_eq!(wrong_with_path(good), None, "{good}");
         }
-        for bad in ["", "x", "/", "~", "~/", "/a/../b", "~/../x", "//", "./x", "/a/."] {
+        for bad in [
+            "", "x", "/", "~", "~/", "/a/../b", "~/../x", "//", "./x", "/a/.",
+        ] {
             assert!(wrong_with_path(bad).is_some(), "{bad}");
         }
     }

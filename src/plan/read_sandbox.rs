@@ -19,7 +19,9 @@ pub(super) fn read_sandbox(fields: &mut Fields<'_, '_, '_>) -> Option<Sandbox> {
             if sandbox.is_none() {
                 let message = format!("there is no sandbox `{}`", kind.escape_default());
                 match nearest(kind, SANDBOX_KINDS) {
-                    Some(near) => fields.error(value, "sandbox", message, format!("write `{near}`")),
+                    Some(near) => {
+                        fields.error(value, "sandbox", message, format!("write `{near}`"))
+                    }
                     None => fields.error(value, "sandbox", message, help),
                 }
             }
@@ -75,7 +77,10 @@ pub(super) fn read_writable(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
             return None;
         };
         if let Some(wrong) = wrong_with_path(&path) {
-            let message = format!("`{}` cannot be made writable: {wrong}", path.escape_default());
+            let message = format!(
+                "`{}` cannot be made writable: {wrong}",
+                path.escape_default()
+            );
             fields.error(value, at, message, help);
             return None;
         }
@@ -90,6 +95,11 @@ pub(super) fn read_network(fields: &mut Fields<'_, '_, '_>) -> Option<bool> {
         return Some(*is_allowed);
     }
     let help = "write `sandbox_network = false`";
-    fields.error(value, "sandbox_network", "`sandbox_network` must be true or false", help);
+    fields.error(
+        value,
+        "sandbox_network",
+        "`sandbox_network` must be true or false",
+        help,
+    );
     None
 }

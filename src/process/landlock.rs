@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use landlock::{
-    ABI, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
-    PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    ABI, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 
 /// Devices that everything writes to, and that keep nothing.
@@ -87,7 +87,9 @@ pub fn restrict(write: &[impl AsRef<Path>], network: bool) -> Result<()> {
             rules = rules.add_rule(rule).context("the kernel refuses a rule")?;
         }
     }
-    let status = rules.restrict_self().context("the kernel refuses the rules")?;
+    let status = rules
+        .restrict_self()
+        .context("the kernel refuses the rules")?;
     if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
         bail!("the kernel does not enforce the rules");
     }

@@ -34,8 +34,8 @@ pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
     explain, ready,
 };
-pub use private::bring_home;
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use private::bring_home;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{empty_trash, park, prepare, prepare_cone, prepare_from, remove, remove_all};

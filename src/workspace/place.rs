@@ -168,10 +168,7 @@ impl Place {
         let unknown = || -> Result<bool> {
             fs::create_dir_all(&staging)?;
             let temp = tempfile::tempdir_in(&staging)?;
-            let git = || {
-                self.git()
-                    .env("GIT_INDEX_FILE", temp.path().join("index"))
-            };
+            let git = || self.git().env("GIT_INDEX_FILE", temp.path().join("index"));
             git().args(["read-tree", "HEAD"]).run()?;
             let others = git().args(["ls-files", "--others", "-z"]).read_bytes()?;
             Ok(!others.is_empty())

@@ -80,8 +80,7 @@ impl Private {
                 .with_context(|| format!("cannot remove {}", self.root.display()))?;
         }
         for dir in [self.tmp(), self.out()] {
-            fs::create_dir_all(&dir)
-                .with_context(|| format!("cannot create {}", dir.display()))?;
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
         Ok(())
     }
@@ -123,7 +122,13 @@ pub(super) fn is_lent(repo: &Repo, agent: AgentId) -> bool {
 fn make(repo: &Repo, place: &Place, private: &Private) -> Result<()> {
     let (own, common) = (private.repo(), repo.common_dir());
     let admin = worktree_admin(place, private);
-    for dir in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+    for dir in [
+        "objects/info",
+        "objects/pack",
+        "refs/heads",
+        "refs/tags",
+        "info",
+    ] {
         fs::create_dir_all(own.join(dir))?;
     }
     fs::create_dir_all(admin.join("info"))?;
@@ -283,7 +288,12 @@ fn fetch(repo: &Repo, place: &Place, private: &Private, branch: &str) -> Result<
     if !wanted.is_empty() {
         repo.git()
             .args(PLAIN)
-            .args(["-c", "fetch.fsckObjects=true", "-c", "protocol.file.allow=always"])
+            .args([
+                "-c",
+                "fetch.fsckObjects=true",
+                "-c",
+                "protocol.file.allow=always",
+            ])
             .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--"])
@@ -328,7 +338,9 @@ fn follow_head(place: &Place, head: &Head, branch: &str, news: &[(String, Oid)])
         Head::Branch(on) if on == branch => return Ok(()),
         Head::Branch(on) => {
             let name = format!("refs/heads/{on}");
-            news.iter().find(|(other, _)| *other == name).map(|(_, oid)| *oid)
+            news.iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, oid)| *oid)
         }
         Head::Detached(commit) => Some(*commit),
         Head::Broken => None,
@@ -346,5 +358,8 @@ fn read_refs(listed: &[u8]) -> BTreeMap<String, Oid> {
         let name = std::str::from_utf8(name.strip_prefix(b" ")?).ok()?;
         Some((name.to_owned(), Oid::from_hex(id).ok()?))
     };
-    listed.split(|byte| *byte == b'\n').filter_map(line).collect()
+    listed
+        .split(|byte| *byte == b'\n')
+        .filter_map(line)
+        .collect()
 }

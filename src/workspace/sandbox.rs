@@ -193,9 +193,10 @@ pub fn works(sandbox: &Sandbox, network: bool) -> Result<(), String> {
             let Some(program) = config::on_path("bwrap") else {
                 return Err(String::from("there is no program `bwrap` on PATH"));
             };
-            let mut trial = "--ro-bind / / --dev /dev --unshare-pid --unshare-ipc --proc /proc --cap-drop ALL"
-                .split(' ')
-                .collect::<Vec<_>>();
+            let mut trial =
+                "--ro-bind / / --dev /dev --unshare-pid --unshare-ipc --proc /proc --cap-drop ALL"
+                    .split(' ')
+                    .collect::<Vec<_>>();
             if !network {
                 trial.push("--unshare-net");
             }

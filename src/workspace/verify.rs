@@ -89,36 +89,8 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             ),
         );
     }
-    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
-    let mark = check_mark(repo, &a.task, a.attempt)?;
-    let board = ledger.board();
-    let row = board.require_task(&a.task).map_err(UserError::from)?;
-    let setting = Setting::of(repo, &board.run(), &board.profile_of(row).1)?;
-    let private = Private::of(repo, &a.task, a.attempt);
-    for criterion in &spec.success {
-        let Some(run) = &criterion.run else {
-            continue;
-        };
-        let (mut command, mut env) = (Command::Shell(run.clone()), Vec::new());
-        // It runs what the agent wrote, so it gets no more rights than the agent.
-        if !setting.is_none() {
-            command = setting.check(repo, dir, &private, command)?;
-            env = setting.environment(&private);
-        }
-        let ended = process::run(&process::Spec {
-            command,
-            dir: dir.to_path_buf(),
-            env,
-            stdin: None,
-            log: log.to_path_buf(),
-            wall,
-            idle: None,
-            mark: mark.clone(),
-            jobserver: None,
-        })?;
-        if let Some((reason, findings)) = failed_criterion(criterion, run, &ended, wall) {
-            return failed(reason, findings);
-        }
+    if let Some((reason, findings)) = check_success(ledger, a, &spec, dir, log)? {
+        return failed(reason, findings);
     }
     let handoff = handoff(repo, &spec, a, head)?;
     Ok(Verdict::Passed { head, handoff })
@@ -154,6 +126,49 @@ fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
         }
     }
     Ok(missing)
+}
+
+/// Runs the success commands; returns the first that fails, in a line and in full.
+fn check_success(
+    ledger: &Ledger,
+    a: &Assignment,
+    spec: &TaskSpec,
+    dir: &Path,
+    log: &Path,
+) -> Result<Option<(String, String)>> {
+    let repo = ledger.repo();
+    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
+    let mark = check_mark(repo, &a.task, a.attempt)?;
+    let board = ledger.board();
+    let row = board.require_task(&a.task).map_err(UserError::from)?;
+    let setting = Setting::of(repo, &board.run(), &board.profile_of(row).1)?;
+    let private = Private::of(repo, &a.task, a.attempt);
+    for criterion in &spec.success {
+        let Some(run) = &criterion.run else {
+            continue;
+        };
+        let (mut command, mut env) = (Command::Shell(run.clone()), Vec::new());
+        // It runs what the agent wrote, so it gets no more rights than the agent.
+        if !setting.is_none() {
+            command = setting.check(repo, dir, &private, command)?;
+            env = setting.environment(&private);
+        }
+        let ended = process::run(&process::Spec {
+            command,
+            dir: dir.to_path_buf(),
+            env,
+            stdin: None,
+            log: log.to_path_buf(),
+            wall,
+            idle: None,
+            mark: mark.clone(),
+            jobserver: None,
+        })?;
+        if let Some((reason, findings)) = failed_criterion(criterion, run, &ended, wall) {
+            return Ok(Some((reason, findings)));
+        }
+    }
+    Ok(None)
 }
 
 fn failed_criterion(
