@@ -25,6 +25,7 @@ mod fleet;
 mod gate;
 mod histories;
 mod hooks;
+mod hostile;
 mod init;
 mod ledger;
 mod levels;

@@ -3,6 +3,7 @@
 pub mod apply;
 mod base;
 pub mod board;
+pub mod bounds;
 pub mod choose;
 pub mod duration;
 pub mod event;

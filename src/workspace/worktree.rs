@@ -246,7 +246,7 @@ fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
 /// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches.
 fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<()> {
     let old_view = place.dir.join(view::VIEW);
-    if old_view.is_dir() {
+    if fs::symlink_metadata(&old_view).is_ok_and(|found| found.is_dir()) {
         fs::remove_dir_all(&old_view).context("cannot remove the view of the task before")?;
     }
     let patterns = match cone {
