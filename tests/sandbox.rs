@@ -462,6 +462,34 @@ fn nobody_is_led_astray_by_what_the_agent_makes_of_its_git_file() {
     assert!(sprung.exists());
 }
 
+#[test]
+fn nobody_looks_into_a_repository_that_the_agent_made_within_its_worktree() {
+    if !has_landlock() {
+        return;
+    }
+    let nested = "git init -q sub; cd sub; echo x >f; echo '* filter=x' >.gitattributes; git add .; git commit -qm s\n\
+         git config filter.x.clean \"touch '$OUT/sprung'; cat\"; echo y >f; cd ..\n\
+         git update-index --add --cacheinfo \"160000,$(git -C sub rev-parse HEAD),sub\"\n\
+         git commit -qm link";
+    // The check is what the agent wrote: it sets the trap again.
+    let again = "printf '%s\\n' 'git init -q sub; git -C sub config filter.x.clean \"touch $OUT/sprung; cat\"' >again.sh\n\
+         git add again.sh; git commit -qm check";
+    let run = |sandbox: &str| {
+        let more = "success = [\"sh again.sh\"]";
+        let repo = one(sandbox, &format!("{again}\n{nested}"), more);
+        for _ in 0..2 {
+            let mut command = repo.orch_command(repo.path());
+            let output = command.arg("run").env("OUT", repo.outside()).output();
+            assert!(output.unwrap().status.code().is_some());
+        }
+        repo.orch(["doctor"]).code();
+        assert!(log(&repo).is_empty(), "{}", log(&repo));
+        repo.outside().join("sprung").exists()
+    };
+    assert!(!run(LANDLOCK));
+    assert!(run(""));
+}
+
 fn find(dir: &Path, name: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(dir).ok()?.flatten();
     let dirs: Vec<PathBuf> = entries

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::PLAIN;
+use super::leftovers::{PLAIN, as_path};
 use super::place::{Place, trash_slot};
 use super::recovery::is_reachable;
 use super::{Assignment, attempt_dir};
@@ -25,7 +25,7 @@ use crate::error::UserError;
 use crate::git::config_file::{ConfigFile, quote};
 use crate::git::files::{read_if_exists, replace};
 use crate::git::refs::Swap;
-use crate::git::worktree::{Head, read_head, relink};
+use crate::git::worktree::{Head, linked_admin, read_head, relink};
 use crate::git::{Git, Oid, Repo};
 use crate::model::{AgentId, Attempt, TaskId};
 
@@ -228,6 +228,7 @@ pub(super) fn bring_back(repo: &Repo, place: &Place) -> Result<()> {
         false => Ok(()),
     };
     renew_index(place)?;
+    defuse(repo, place)?;
     fs::remove_file(&note).context("cannot remove the note of a lent worktree")?;
     if fetched.is_ok() {
         // An agent can make directories that even their owner cannot list; what is left is small.
@@ -248,6 +249,52 @@ fn lead_back(repo: &Repo, place: &Place) -> Result<()> {
         true => relink(&place.admin, &place.dir),
         false => Ok(()),
     }
+}
+
+/// Puts right what commands in a sandbox may have made of a worktree since it was led back: they run what the agent
+/// wrote.
+pub(super) fn put_right(repo: &Repo, agent: AgentId) -> Result<()> {
+    let place = Place::of(repo, agent);
+    lead_back(repo, &place)?;
+    defuse(repo, &place)
+}
+
+/// Takes the `.git` out of nested repositories that the agent has made and that its commits name: Git looks into
+/// these as into submodules, and obeys the configuration that it finds there. They are kept in the trash.
+fn defuse(repo: &Repo, place: &Place) -> Result<()> {
+    if !place.dir.is_dir() {
+        return Ok(());
+    }
+    let modules = place.admin.join("modules").canonicalize();
+    let top = place.dir.canonicalize()?;
+    let listed = place
+        .git()
+        .args(["ls-files", "-z", "--stage"])
+        .read_bytes()?;
+    let nested = |entry: &[u8]| {
+        let path = entry.strip_prefix(b"160000 ")?;
+        let tab = path.iter().position(|byte| *byte == b'\t')?;
+        Some(place.dir.join(as_path(&path[tab + 1..])))
+    };
+    for dir in listed.split(|byte| *byte == 0).filter_map(nested) {
+        // Below a link that leads elsewhere, Git does not look either.
+        let inside = dir.canonicalize().is_ok_and(|real| real.starts_with(&top));
+        let link = dir.join(".git");
+        let Ok(found) = fs::symlink_metadata(&link) else {
+            continue;
+        };
+        let admin = linked_admin(&dir).and_then(|admin| admin.canonicalize().ok());
+        let is_ours = found.is_file()
+            && admin
+                .zip(modules.as_ref().ok())
+                .is_some_and(|(admin, modules)| admin.starts_with(modules));
+        if inside && !is_ours {
+            let to = trash_slot(repo, &format!("{}-nested", place.agent))?;
+            fs::rename(&link, &to)
+                .with_context(|| format!("cannot move {} away", link.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings the index up to the branch. The agent's own index is not taken over: it could hide changes.

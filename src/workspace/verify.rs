@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, event};
 use crate::process::{self, Ended, Ending};
 
-use super::private::Private;
+use super::private::{Private, put_right};
 use super::sandbox::Setting;
 
 /// What verification came to.
@@ -164,6 +164,9 @@ fn check_success(
             mark: mark.clone(),
             jobserver: None,
         })?;
+        if !setting.is_none() {
+            put_right(repo, a.agent)?;
+        }
         if let Some((reason, findings)) = failed_criterion(criterion, run, &ended, wall) {
             return Ok(Some((reason, findings)));
         }
