@@ -1,6 +1,6 @@
 //! The only writer to the terminal. stdout is the answer, stderr the story of getting it.
 //!
-//! Whatever is for people passes [`printable`] on its way, whether a terminal is there or not.
+//! Whatever is for people passes [`printable()`] on its way, whether a terminal is there or not.
 
 pub mod printable;
 pub mod progress;
