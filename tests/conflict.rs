@@ -7,6 +7,7 @@ use git_orch::assembler::conflict::{self, Bundle, How, Sides, Whose};
 use git_orch::assembler::{resolutions, structured};
 use git_orch::git::{Oid, Repo};
 
+use super::common::site::Site;
 use super::common::{TestRepo, write_file};
 
 const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
@@ -300,4 +301,26 @@ fn a_file_that_may_be_run_stays_so() {
         .unwrap();
     let entry = repo.git(["ls-tree", &tree.to_string(), "src/"]);
     assert!(entry.starts_with("100755 "), "{entry}");
+}
+
+#[test]
+fn a_kept_conflict_that_cannot_be_read_hides_no_other() {
+    let site = Site::new("true", &[("a", 1, &[]), ("b", 1, &[])]);
+    site.work("a", "1.1", &[("file", "a\n")]);
+    site.work("b", "1.2", &[("file", "b\n")]);
+    assert_eq!(site.assemble().0, 1);
+    let tree = site.rev("HEAD^{tree}");
+    site.repo
+        .git(["update-ref", "refs/orch/conflict/broken", &tree]);
+    let outcome = site.repo.orch(["conflict", "list"]);
+    let told = outcome.stderr();
+    assert!(
+        told.contains("git update-ref -d refs/orch/conflict/broken"),
+        "{told}"
+    );
+    let listed = outcome.ok();
+    assert!(
+        listed.contains("b with orch/integration in file"),
+        "{listed}"
+    );
 }

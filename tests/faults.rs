@@ -4,8 +4,8 @@
 //! check nothing. `ORCH_FAULTS=all` takes calls that only read as well.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use git_orch::git::Repo;
 use git_orch::git::files::Lock;
@@ -15,125 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::common::TestRepo;
 use super::common::replay::replay;
 use super::common::site::Site;
-use super::ledger::open;
-
-/// System calls that change files, as strace understands them on every platform.
-const CALLS: &str = "openat,write,pwrite64,?rename,?renameat,renameat2,?link,linkat,?unlink,unlinkat,\
-                     ftruncate,?mkdir,mkdirat,flock";
-
-/// The nth call of a kind.
-#[derive(Debug, Clone, PartialEq)]
-struct Point {
-    call: String,
-    nth: usize,
-    line: String,
-}
-
-/// A repository that can be put back as it was.
-struct Bench {
-    repo: TestRepo,
-    dirs: Vec<PathBuf>,
-}
-
-impl Bench {
-    /// Remembers the repository with all that lies beside it.
-    fn new(repo: TestRepo) -> Self {
-        let beside = ["repo", "repo.orch", "central.git"];
-        let dirs = beside.map(|name| repo.outside().join(name));
-        let bench = Self {
-            dirs: dirs.into_iter().filter(|dir| dir.exists()).collect(),
-            repo,
-        };
-        let kept = bench.repo.outside().join("kept");
-        std::fs::create_dir(&kept).unwrap();
-        bench.copy(&bench.dirs, &kept);
-        bench
-    }
-
-    fn copy(&self, from: &[PathBuf], to: &Path) {
-        let mut cp = self.repo.command("cp", &self.repo.outside());
-        assert!(cp.arg("-a").args(from).arg(to).status().unwrap().success());
-    }
-
-    fn restore(&self) {
-        let kept = self.repo.outside().join("kept");
-        for dir in &self.dirs {
-            std::fs::remove_dir_all(dir).unwrap();
-            self.copy(
-                &[kept.join(dir.file_name().unwrap())],
-                dir.parent().unwrap(),
-            );
-        }
-    }
-
-    /// A traced `git orch`, with options of strace's before it.
-    fn traced(&self, options: &[&str], dir: &Path, args: &[&str]) -> Command {
-        let mut command = self.repo.command("strace", dir);
-        command
-            .args(["-qq", "-s", "4", "-o"])
-            .arg(self.trace())
-            .args(options)
-            .arg(env!("CARGO_BIN_EXE_git-orch"))
-            .args(args);
-        command
-    }
-
-    fn trace(&self) -> PathBuf {
-        self.repo.outside().join("trace")
-    }
-
-    /// Runs a command to its end, and returns its calls that change files.
-    fn points(&self, dir: &Path, args: &[&str]) -> Vec<Point> {
-        let trace = format!("trace={CALLS}");
-        let status = self.traced(&["-e", &trace], dir, args).output().unwrap();
-        let told = String::from_utf8_lossy(&status.stderr).into_owned();
-        assert!(status.status.success(), "{args:?}: {told}");
-        let text = std::fs::read_to_string(self.trace()).unwrap();
-        let mut points: Vec<Point> = Vec::new();
-        for line in text.lines().filter(|line| line.contains('(')) {
-            let call = line.split('(').next().unwrap().to_owned();
-            let same = points.iter().filter(|point| point.call == call);
-            let nth = same.count() + 1;
-            let line = line.to_owned();
-            points.push(Point { call, nth, line });
-        }
-        let all = all();
-        let changes = |point: &Point| {
-            let reads = point.call == "openat"
-                && !["O_CREAT", "O_WRONLY", "O_RDWR"]
-                    .iter()
-                    .any(|flag| point.line.contains(flag));
-            // What is printed goes into a pipe and changes nothing.
-            let prints = ["write(1,", "write(2,"];
-            (all || !reads) && !prints.iter().any(|print| point.line.starts_with(print))
-        };
-        points.retain(changes);
-        points
-    }
-
-    fn board(&self) -> git_orch::model::Board {
-        open(self.repo.path()).board().clone()
-    }
-}
-
-/// Whether every fault is wanted, not only those that can make a difference.
-fn all() -> bool {
-    std::env::var("ORCH_FAULTS").is_ok_and(|value| value == "all")
-}
-
-/// Whether processes can be traced here.
-fn can_trace() -> bool {
-    let traced = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "-e", "trace=write", "true"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let can = traced.is_ok_and(|status| status.success());
-    if !can {
-        eprintln!("SKIPPED: there is no strace here, or it may not trace");
-    }
-    can
-}
+use super::common::trace::{Bench, CALLS, Point, all, can_trace};
 
 const PLAN: &str = "[run]\nname = \"faults\"\n[[teams]]\nid = 1\nname = \"T\"\n\
     [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"A\"\ndeliverables = [\"a.txt\"]\nrun = \"true\"\n\

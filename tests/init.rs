@@ -443,7 +443,7 @@ fn undo_takes_coders_worktrees_away_unless_they_hold_work() {
 }
 
 #[test]
-fn a_whole_run_leaves_the_work_and_nothing_else() {
+fn pain_19_a_whole_run_leaves_the_work_and_nothing_else() {
     let repo = TestRepo::new();
     let before = look(&repo, repo.path(), true);
     let repo = repo.init().plan(

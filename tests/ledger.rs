@@ -51,7 +51,7 @@ fn claim_op(task: &TaskId, agent: AgentId) -> Op {
 }
 
 #[test]
-fn the_ledger_is_an_orphan_branch_that_git_can_read() {
+fn pain_20_the_ledger_is_an_orphan_branch_that_git_can_read() {
     let repo = TestRepo::new().init();
     let text = repo.git(["show", "orchestration:.orchestration/orch.toml"]);
     assert!(text.contains("base = \"main\""), "{text}");
@@ -248,7 +248,7 @@ fn processes_that_race_for_one_task_have_one_winner() {
 }
 
 #[test]
-fn a_foreign_writer_between_reading_and_writing_is_never_overwritten() {
+fn pain_21_a_foreign_writer_between_reading_and_writing_is_never_overwritten() {
     let repo = TestRepo::new().init();
     let mut ours = open(repo.path());
     apply(&mut ours, plan(1, 2, 2));

@@ -115,7 +115,7 @@ impl Drop for Central {
 }
 
 #[test]
-fn eight_clones_claim_and_complete_each_task_once_through_kills_and_an_outage() {
+fn pain_14_eight_clones_claim_and_complete_each_task_once_through_kills_and_an_outage() {
     let tasks = 32;
     let mut central = Central::new(plan(4, 4, tasks));
     let clones: Vec<PathBuf> = (0..CLONES)

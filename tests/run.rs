@@ -281,7 +281,7 @@ fn an_agent_that_must_commit_and_does_not_fails() {
 }
 
 #[test]
-fn nothing_done_is_no_success() {
+fn pain_10_nothing_done_is_no_success() {
     let repo = with_plan(&plan(
         1,
         &task("a", "true").replace("title", "retries = 0\ntitle"),
@@ -550,7 +550,7 @@ fn checks_that_run_when_it_is_stopped_firmly_say_nothing_about_the_work() {
 }
 
 #[test]
-fn a_killed_run_is_taken_up_where_it_was() {
+fn pain_25_a_killed_run_is_taken_up_where_it_was() {
     let tasks = waits_first("a", "") + &task("b", "echo b > b.txt");
     let repo = with_plan(&plan(2, &tasks));
     let pids = repo.outside().join("pids");
@@ -623,7 +623,7 @@ fn an_agent_that_blocks_its_task_leaves_it_to_a_person() {
 }
 
 #[test]
-fn one_worktree_that_cannot_be_made_fails_its_task_and_no_other() {
+fn pain_18_one_worktree_that_cannot_be_made_fails_its_task_and_no_other() {
     let tasks = task("a", "echo a > a.txt") + &task("b", "echo b > b.txt");
     let repo = with_plan(&plan(1, &tasks).replace("coders = 1", "coders = 2"));
     // The branch of one task is checked out where a person works.

@@ -4,7 +4,7 @@ use git_orch::assembler::{branches_like, forget};
 use git_orch::git::Repo;
 
 use super::common::TestRepo;
-use super::common::site::{Site, branch};
+use super::common::site::{Site, assemble, branch};
 
 const NOT_BAD: &str = "test ! -e bad";
 
@@ -134,4 +134,40 @@ fn an_agent_may_not_forget() {
     let coder = Repo::discover(&site.repo.worktree("1.1")).unwrap();
     let error = forget(&coder).unwrap_err();
     assert!(error.to_string().contains("agent 1.1 may not"), "{error}");
+}
+
+#[test]
+fn of_thousands_of_verdicts_the_oldest_go() {
+    let repo = TestRepo::new();
+    branch(&repo, "a", "main", "a", &[("a", "a\n")]);
+    let line = |number: u32| {
+        let text = format!("at = \"{number}\"\n");
+        let path = repo.outside().join("text");
+        std::fs::write(&path, text).unwrap();
+        let id = repo.git(["hash-object", "-w", path.to_str().unwrap()]);
+        format!("create refs/orch/verdict/00/{number:040} {id}\n")
+    };
+    // All of one blob, which says nothing: those go before any that can be read.
+    let id = line(1).rsplit(' ').next().unwrap().to_owned();
+    let refs: String = (0..4_100)
+        .map(|number| format!("create refs/orch/verdict/00/{number:040} {id}"))
+        .collect();
+    let mut update = repo.command("git", repo.path());
+    let mut child = update
+        .args(["update-ref", "--stdin"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), refs.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let args = [
+        "assemble", "--json", "--onto", "main", "--test", "true", "a",
+    ];
+    assert_eq!(assemble(&repo, &args).0, 0);
+    let left = repo.git(["for-each-ref", "--format=%(refname)", "refs/orch/verdict"]);
+    assert_eq!(left.lines().count(), 4_096 * 3 / 4);
+    let known = left
+        .lines()
+        .filter(|name| !name.starts_with("refs/orch/verdict/00/0"));
+    assert_eq!(known.count(), 1, "what was just tested stays");
 }

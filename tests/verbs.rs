@@ -267,7 +267,7 @@ fn a_failed_attempt_is_fenced_out_and_its_successor_sees_what_went_wrong() {
 }
 
 #[test]
-fn a_branch_is_cut_with_the_work_that_it_builds_on() {
+fn pain_12_a_branch_is_cut_with_the_work_that_it_builds_on() {
     let repo = planned();
     finish(
         &repo,

@@ -127,7 +127,7 @@ fn coders_with_names_alike_have_configurations_of_their_own() {
 }
 
 #[test]
-fn the_next_task_keeps_build_caches_and_saves_what_was_left() {
+fn pain_23_the_next_task_keeps_build_caches_and_saves_what_was_left() {
     let repo = project();
     let git = open(&repo);
     let dir = prepare(&git, &assignment(&repo, "1.2", "one")).unwrap();

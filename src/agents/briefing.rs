@@ -1,12 +1,13 @@
 //! All that one attempt's agent is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::AttemptFiles;
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Coupling, Handoff, Profile, State, TaskId, TaskSpec};
+use crate::model::{AgentId, Attempt, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec};
+use crate::workspace;
 
 /// Which attempt it is, and where it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub struct Briefing {
     pub dependencies: Vec<Built>,
     /// What went wrong before.
     pub findings: Option<String>,
+    /// Paths to be decided, where the merge that went wrong is under way in the worktree.
+    pub undecided: Option<Vec<String>>,
+    /// Decisions about paths in its scope.
+    pub locks: Vec<Lock>,
 }
 
 /// A task that this one builds on.
@@ -108,9 +113,24 @@ impl Briefing {
             profile_name,
             profile,
             dependencies,
+            undecided: undecided(row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
+            locks: touched(&board.locks, &spec),
             spec,
             work,
         })
     }
+}
+
+/// Returns what is to be decided in a worktree, where work conflicted before.
+fn undecided(conflicts: u32, worktree: &Path) -> Result<Option<Vec<String>>> {
+    if conflicts == 0 || !worktree.is_dir() {
+        return Ok(None);
+    }
+    workspace::undecided(worktree)
+}
+
+fn touched(locks: &[Lock], spec: &TaskSpec) -> Vec<Lock> {
+    let touched = locks.iter().filter(|lock| lock.touches(&spec.scope));
+    touched.cloned().collect()
 }

@@ -53,7 +53,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
         if landing::land(&repo, &alone, &moves, Kind::Approval, &message)? == Swap::Won {
             let approved = moves[0].clone();
             record(ledger, &approved)?;
-            landing::strike_note(&repo);
+            landing::strike_note(&repo, &alone);
             in_step::hand_over(ledger, watch)?;
             return Ok(approved);
         }
@@ -80,17 +80,21 @@ pub(super) fn finish_interrupted(
     let Some(approved) = approved else {
         return Ok(None);
     };
-    record_late(ledger, repo, &approved)?;
+    record_late(ledger, (repo, alone), &approved)?;
     Ok(Some(approved))
 }
 
 /// Records what a killed process had carried out, unless it had recorded it too.
-pub(super) fn record_late(ledger: &mut Ledger, repo: &Repo, approved: &Move) -> Result<()> {
+pub(super) fn record_late(
+    ledger: &mut Ledger,
+    (repo, alone): (&Repo, &Alone),
+    approved: &Move,
+) -> Result<()> {
     ledger.refresh()?;
     if !is_recorded(ledger, approved)? {
         record(ledger, approved)?;
     }
-    landing::strike_note(repo);
+    landing::strike_note(repo, alone);
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! which is where build caches live, stay. Only the holder of the assembler's lock uses it, so whatever lock
 //! file or process a killed run left in it is dead and taken away. Each slot has one of its own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,8 +19,8 @@ use super::submodules::Submodules;
 use crate::git::checkout;
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
-use crate::model::Command;
 use crate::model::duration::format_duration;
+use crate::model::{Command, TeamId};
 use crate::process::{self, Ended, Ending, Spec};
 use crate::{clock, config};
 
@@ -82,27 +83,30 @@ pub(super) struct Ran {
 
 impl Bench {
     /// Returns the bench of a slot.
-    pub(super) fn new(repo: &Repo, _alone: &Alone, slot: usize, timeout: Duration) -> Self {
-        let numbered = |name: &str| match slot {
-            0 => name.to_owned(),
-            slot => format!("{name}-{}", slot + 1),
+    pub(super) fn new(repo: &Repo, alone: &Alone, slot: usize, timeout: Duration) -> Self {
+        let team = alone.team();
+        let of_team = team.map_or_else(String::new, |team| format!("-team-{team}"));
+        let number = match slot {
+            0 => String::new(),
+            slot => format!("-{}", slot + 1),
         };
+        let mark = format!("{}.{slot}", mark(repo, team));
+        Self::called(repo, &format!("{of_team}{number}"), mark, timeout)
+    }
+
+    /// Returns the bench whose directories' names end so.
+    fn called(repo: &Repo, end: &str, mark: String, timeout: Duration) -> Self {
+        let numbered = |name: &str| format!("{name}{end}");
         Self {
             dir: repo.worktrees_dir().join(numbered(DIR)),
             admin: repo.common_dir().join("worktrees").join(numbered(ADMIN)),
             logs: repo.orch_dir().join("logs/assemble"),
             worktrees_lock: repo.orch_dir().join("worktrees.lock"),
-            // A mark's parts are below it: one sweep finds the processes of every slot.
-            mark: format!("{}.{slot}", mark(repo)),
+            mark,
             modules: Submodules::new(repo),
             timeout,
             tree: None,
         }
-    }
-
-    /// Returns whether there are files of this slot.
-    pub(super) fn exists(&self) -> bool {
-        self.dir.exists() || self.admin.exists()
     }
 
     /// Tests a commit, until it is done or asked to stop.
@@ -302,13 +306,35 @@ impl Bench {
 /// Something cannot be removed.
 pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
     end_left_behind(repo, alone)?;
-    for slot in 0..MOST_SLOTS {
-        let bench = Bench::new(repo, alone, slot, Duration::ZERO);
-        if slot == 0 || bench.exists() {
-            bench.leave_nothing()?;
+    let mut ends = BTreeSet::from([String::new()]);
+    for (dir, start) in [
+        (repo.worktrees_dir(), DIR),
+        (repo.common_dir().join("worktrees"), ADMIN),
+    ] {
+        // Mostly there is no such directory.
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let end = name.strip_prefix(start).filter(|end| is_end(end));
+            ends.extend(end.map(str::to_owned));
         }
     }
+    for end in ends {
+        Bench::called(repo, &end, mark(repo, None), Duration::ZERO).leave_nothing()?;
+    }
     Ok(())
+}
+
+/// Returns whether it is what ends the name of a slot: nothing, a number, or a team and a number.
+fn is_end(end: &str) -> bool {
+    let words: Vec<&str> = end.split('-').skip(1).collect();
+    let number = |word: &str| word.parse::<u32>().is_ok();
+    match words[..] {
+        [] => end.is_empty(),
+        [slot] => number(slot),
+        ["team", team] => number(team),
+        ["team", team, slot] => number(team) && number(slot),
+        _ => false,
+    }
 }
 
 /// Ends whatever tests of a killed run, in any slot, have left running.
@@ -316,17 +342,19 @@ pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
 /// # Errors
 ///
 /// There are no resources for the wait.
-pub(super) fn end_left_behind(repo: &Repo, _alone: &Alone) -> Result<()> {
-    process::sweep(&mark(repo)).map(drop)
+pub(super) fn end_left_behind(repo: &Repo, alone: &Alone) -> Result<()> {
+    process::sweep(&mark(repo, alone.team())).map(drop)
 }
 
-/// Returns the mark of a repository's tests.
-fn mark(repo: &Repo) -> String {
+/// Returns the mark of a repository's tests, or of one team's. A mark's parts are below it: one sweep finds the
+/// processes of every slot, and of every team's.
+fn mark(repo: &Repo, team: Option<TeamId>) -> String {
     let name = repo.common_dir().to_string_lossy().into_owned();
-    format!(
-        "assembler-{}",
-        crate::git::objects::blob_id(name.as_bytes())
-    )
+    let id = crate::git::objects::blob_id(name.as_bytes());
+    match team {
+        None => format!("assembler-{id}"),
+        Some(team) => format!("assembler-{id}.team-{team}"),
+    }
 }
 
 /// Most tests side by side.

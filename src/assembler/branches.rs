@@ -8,10 +8,12 @@ use super::approval;
 use super::bench::remove_worktrees;
 use super::conflict::Whose;
 use super::engine::Engine;
+use super::forget;
 use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
 use super::method;
+use super::order;
 use super::report::{Options, Report, Watch};
 use crate::error::UserError;
 use crate::git::checkout::short;
@@ -57,9 +59,10 @@ pub fn assemble_branches(
         options,
     };
     let report = bring_in(repo, &alone, asked, watch);
+    forget::prune(repo)?;
     if repo.read_ref(&config::ledger_ref(repo))?.is_none() {
         remove_worktrees(repo, &alone)?;
-        alone.leave_nothing();
+        alone.leave_nothing(repo);
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }
@@ -77,17 +80,29 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
     let begun = clock::monotonic();
     if let Some(approved) = landing::finish_interrupted(repo, alone)? {
         let mut ledger = Ledger::open(repo.reopen()?, Actor::Human)?;
-        approval::record_late(&mut ledger, repo, &approved)?;
+        approval::record_late(&mut ledger, (repo, alone), &approved)?;
     }
     repo.require_movable(std::slice::from_ref(&asked.target))?;
+    let mut names = asked.names.to_vec();
+    let mut heads = heads(repo, &names)?;
+    if asked.options.by_radar
+        && let Some(tip) = repo.read_ref(&asked.target)?
+    {
+        let cars = names.iter().map(|name| Car::new(name.as_str()));
+        let train = Train::new(cars.collect());
+        let keeps = repo.read_ref(&config::ledger_ref(repo))?.is_some();
+        let order = order::by_radar(repo, (tip, &train), &heads, keeps, watch)?;
+        names = order.iter().map(|at| names[*at].clone()).collect();
+        heads = order.iter().map(|at| heads[*at]).collect();
+    }
     let lane = Branches {
         repo,
         alone,
-        heads: heads(repo, asked.names)?,
-        names: asked.names,
+        heads,
+        names: &names,
         target: asked.target,
     };
-    let cars = asked.names.iter().map(|name| Car::new(name.as_str()));
+    let cars = names.iter().map(|name| Car::new(name.as_str()));
     let train = Train::new(cars.collect());
     let tester = method::tester(repo, alone, &RunSpec::default(), asked.options)?;
     Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)

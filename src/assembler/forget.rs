@@ -9,10 +9,12 @@ use anyhow::Result;
 use super::bench::remove_worktrees;
 use super::landing;
 use super::lock::Alone;
+use super::verdicts;
 use crate::config;
 use crate::error::UserError;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::model::{Board, Over, Power};
 
 /// Where assemblies keep what they remember; the first is all that goes where there is a plan.
 const SPACES: [&str; 3] = [
@@ -23,6 +25,9 @@ const SPACES: [&str; 3] = [
 
 /// Refs that are deleted in one go.
 const MOST_AT_ONCE: usize = 1_000;
+
+/// Verdicts that are kept at most; beyond, the oldest quarter goes.
+const MOST_VERDICTS: usize = 4_096;
 
 /// What was taken away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,12 +43,8 @@ pub struct Forgotten {
 /// An agent asks; another process assembles; an undo or a landing that was killed waits to be finished; or
 /// something cannot be removed.
 pub fn forget(repo: &Repo) -> Result<Forgotten> {
-    if let Some(agent) = config::agent(repo) {
-        return Err(UserError::new(format!(
-            "agent {agent} may not take verdicts away: only a person may"
-        ))
-        .into());
-    }
+    let may = Board::default().may(config::actor(repo), Power::Forget, Over::All);
+    may.map_err(UserError::from)?;
     let alone = Alone::take(repo)?;
     let has_ledger = repo.read_ref(&config::ledger_ref(repo))?.is_some();
     if !has_ledger {
@@ -79,11 +80,35 @@ pub fn forget(repo: &Repo) -> Result<Forgotten> {
     }
     remove_worktrees(repo, &alone)?;
     if !has_ledger {
-        alone.leave_nothing();
+        alone.leave_nothing(repo);
         // Goes only if it is empty.
         let _ = std::fs::remove_dir(repo.orch_dir());
     }
     Ok(forgotten)
+}
+
+/// Takes the oldest verdicts away where there are more than anybody looks at again.
+///
+/// # Errors
+///
+/// Refs cannot be listed or deleted.
+pub(super) fn prune(repo: &Repo) -> Result<()> {
+    let mut refs = remembered(repo, &SPACES[..1])?;
+    if refs.len() <= MOST_VERDICTS {
+        return Ok(());
+    }
+    // A text that cannot be read says nothing, and is the first to go.
+    refs.sort_by_cached_key(|(_, id)| verdicts::last_run(repo, *id));
+    let most = refs.len() - MOST_VERDICTS * 3 / 4;
+    for some in refs[..most].chunks(MOST_AT_ONCE) {
+        let edits: Vec<(&str, Option<Oid>, Option<Oid>)> = some
+            .iter()
+            .map(|(name, at)| (name.as_str(), Some(*at), None))
+            .collect();
+        // Lost, somebody has just added a run: the next assembly looks again.
+        repo.swap_refs(&edits, "orch assemble: old verdicts")?;
+    }
+    Ok(())
 }
 
 fn remembered(repo: &Repo, spaces: &[&str]) -> Result<Vec<(String, Oid)>> {

@@ -34,9 +34,15 @@ pub(super) fn take_over(
         return Ok(());
     }
     ledger.sync()?;
-    let teams = ledger.board().teams.keys();
-    let mut branches = vec![integration_ref()];
-    branches.extend(teams.map(|team| team_ref(*team)));
+    let branches = match alone.team() {
+        Some(team) => vec![team_ref(team)],
+        None => {
+            let teams = ledger.board().teams.keys();
+            let mut branches = vec![integration_ref()];
+            branches.extend(teams.map(|team| team_ref(*team)));
+            branches
+        }
+    };
     let mut moves = Vec::new();
     for branch in branches {
         let Some(theirs) = ledger.fetched_tip(&branch)? else {

@@ -5,7 +5,7 @@
 //! found out by the note, and [`finish_interrupted`] does the rest; refs are never ahead of a commit that
 //! passed, and files never ahead of refs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,10 @@ use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::git::{Checkout, Oid, Repo, files};
+use crate::model::TeamId;
+
+/// What begins the name of the file in which moves are noted.
+const NOTE: &str = "moving";
 
 /// One branch's move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +60,7 @@ struct NotedMove {
 ///
 /// A worktree that has one of them checked out has changes, an operation under way or a file in the way:
 /// then nothing has moved. Or its files could not follow: then what to do is told.
-pub fn land(
-    repo: &Repo,
-    _alone: &Alone,
-    moves: &[Move],
-    kind: Kind,
-    message: &str,
-) -> Result<Swap> {
+pub fn land(repo: &Repo, alone: &Alone, moves: &[Move], kind: Kind, message: &str) -> Result<Swap> {
     let moves: Vec<&Move> = moves.iter().filter(|m| m.old != Some(m.new)).collect();
     if moves.is_empty() {
         return Ok(Swap::Won);
@@ -72,14 +70,14 @@ pub fn land(
     for (checkout, old, new) in followers(&concerned, &moves) {
         checkout.require_free(repo, old, new)?;
     }
-    write_note(repo, kind, &moves)?;
+    write_note(repo, alone, kind, &moves)?;
     let edits: Vec<(&str, Option<Oid>, Option<Oid>)> = moves
         .iter()
         .map(|m| (m.branch.as_str(), m.old, Some(m.new)))
         .collect();
     let swap = repo.swap_refs(&edits, message);
     if !matches!(swap, Ok(Swap::Won)) {
-        strike_note(repo);
+        strike_note(repo, alone);
         return swap;
     }
     for (checkout, old, new) in followers(&concerned, &moves) {
@@ -88,7 +86,7 @@ pub fn land(
     }
     // An approval's note stays until the ledger has it.
     if kind == Kind::Assembly {
-        strike_note(repo);
+        strike_note(repo, alone);
     }
     Ok(Swap::Won)
 }
@@ -99,13 +97,23 @@ pub fn land(
 /// # Errors
 ///
 /// A worktree's files cannot follow its branch: what to do is told.
-pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
-    let Some(note) = files::read_if_exists(&note_path(repo))? else {
+pub fn finish_interrupted(repo: &Repo, alone: &Alone) -> Result<Option<Move>> {
+    let mut approved = None;
+    for path in note_paths(repo, alone) {
+        let finished = finish(repo, &path)?;
+        approved = approved.or(finished);
+    }
+    Ok(approved)
+}
+
+/// Finishes what one note tells of.
+fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
+    let Some(note) = files::read_if_exists(path)? else {
         return Ok(None);
     };
     // Written whole, so an unreadable one is of another version: it says nothing that could be acted on.
     let Some(note) = serde_json::from_slice::<Note>(&note).ok() else {
-        strike_note(repo);
+        strike(path);
         return Ok(None);
     };
     let mut approved = None;
@@ -136,15 +144,24 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
         }
     }
     if approved.is_none() {
-        strike_note(repo);
+        strike(path);
     }
     Ok(approved)
 }
 
 /// Removes the note of a move that is finished.
-pub fn strike_note(repo: &Repo) {
+pub fn strike_note(repo: &Repo, alone: &Alone) {
+    strike(&note_path(repo, alone.team()));
+}
+
+fn strike(path: &Path) {
     // One that stays is found finished by the next run.
-    let _ = std::fs::remove_file(note_path(repo));
+    let _ = std::fs::remove_file(path);
+}
+
+/// Returns whether somebody who held the lock over everything was killed while branches moved.
+pub(super) fn is_interrupted(repo: &Repo) -> bool {
+    note_path(repo, None).exists()
 }
 
 /// Tells what to do about files that could not follow their branch.
@@ -175,11 +192,28 @@ fn followers<'a>(
     })
 }
 
-fn note_path(repo: &Repo) -> PathBuf {
-    repo.orch_dir().join("moving.json")
+fn note_path(repo: &Repo, team: Option<TeamId>) -> PathBuf {
+    repo.orch_dir().join(match team {
+        None => format!("{NOTE}.json"),
+        Some(team) => format!("{NOTE}-team-{team}.json"),
+    })
 }
 
-fn write_note(repo: &Repo, kind: Kind, moves: &[&Move]) -> Result<()> {
+/// Returns the notes that a lock's holder may finish: its own, and each team's where it holds everything.
+fn note_paths(repo: &Repo, alone: &Alone) -> Vec<PathBuf> {
+    let mut paths = vec![note_path(repo, alone.team())];
+    if alone.team().is_none() {
+        let names = std::fs::read_dir(repo.orch_dir()).into_iter().flatten();
+        let of_team = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&format!("{NOTE}-team-")) && name.ends_with(".json")
+        };
+        paths.extend(names.flatten().map(|entry| entry.path()).filter(of_team));
+    }
+    paths
+}
+
+fn write_note(repo: &Repo, alone: &Alone, kind: Kind, moves: &[&Move]) -> Result<()> {
     let moves = moves.iter().map(|m| NotedMove {
         branch: m.branch.clone(),
         old: m.old.map(|old| old.to_string()),
@@ -190,7 +224,7 @@ fn write_note(repo: &Repo, kind: Kind, moves: &[&Move]) -> Result<()> {
         moves: moves.collect(),
     };
     let text = serde_json::to_vec(&note).context("cannot write a note")?;
-    files::replace(&note_path(repo), &text)
+    files::replace(&note_path(repo, alone.team()), &text)
 }
 
 impl NotedMove {

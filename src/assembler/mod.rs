@@ -16,6 +16,7 @@
 //!   killed process began.
 //! * `own` is the test as a coder runs it.
 //! * `in_step` keeps the integrated branches level with a remote's.
+//! * `order` puts a train into the radar's order, where that is asked for.
 //! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
 //! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own
 //!   with the `submodules` of the user's checkout;
@@ -39,6 +40,7 @@ mod levels;
 mod line;
 pub mod lock;
 mod method;
+mod order;
 mod own;
 pub mod pattern;
 pub mod plan;
@@ -59,5 +61,5 @@ pub use branches::assemble_branches;
 pub use forget::{Forgotten, forget};
 pub use own::{OwnTest, own_test};
 pub use pattern::branches_like;
-pub use plan::assemble;
+pub use plan::{assemble, assemble_team};
 pub use report::{Options, Progress, Report, Row, RunRow, Silent, Watch};

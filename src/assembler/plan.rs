@@ -1,30 +1,32 @@
 //! Bringing in what a plan's coders handed in: coder branch to team branch to integration branch.
 //!
 //! A task is merged onto the integration branch's tip; when the merge passed, the team's branch and the
-//! integration branch move to it together and the ledger records it. Killed between the two, the next
+//! integration branch move to it together and the ledger records it. A team may also be brought together by itself
+//! before: then its branch goes in as a whole, or, where that fails, its tasks one by one. Killed between the two, the next
 //! assembly finds the submitted commit in the integration branch and records it then.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::approval;
-use super::conflict::Whose;
 use super::engine::Engine;
+use super::forget;
 use super::in_step;
-use super::landing::{self, Kind, Move};
-use super::lane::{Landed, Lane, Ready};
+use super::landing;
+use super::levels;
 use super::lock::Alone;
 use super::method;
+use super::order;
 use super::report::{Options, Progress, Report, Watch};
 use super::team_branches::{TeamBranches, oid, team_ref};
 use crate::clock;
 use crate::error::{Exit, UserError};
-use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
-use crate::hooks::gate::{self, Branch};
 use crate::ledger::Ledger;
-use crate::model::train::risk::Signs;
-use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
-use crate::model::{Actor, AssemblyRecord, CommitId, Op, State, Task, TaskId, TeamId, Tested};
+use crate::model::train::{Car, INTEGRATION, Strayed, Train, Verdict, team_branch};
+use crate::model::{Actor, AssemblyRecord, CommitId, Op, Task, TeamId, Tested};
+use lane::PlanLane;
+
+mod lane;
 
 /// Brings in all work that was handed in, and records the report.
 ///
@@ -39,11 +41,14 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     approval::finish_interrupted(ledger, &repo, &alone)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
+    levels::tell_doubts(ledger, watch)?;
     let run = ledger.board().run();
     let branches = TeamBranches::load(ledger, &repo)?;
-    let stray = branches.strayed(&repo)?;
-    let train = Train::of(ledger.board(), &stray);
+    let strayed = branches.strayed(ledger, &repo)?;
+    let train = Train::of(ledger.board(), &strayed);
     if train.is_empty() && branches.is_settled(ledger, &repo)? {
+        // Whoever was killed at the very end has not come to this.
+        branches.bring_up(&repo, &alone)?;
         return Err(UserError::new("there is nothing to assemble")
             .hint("git orch status")
             .exit(Exit::NothingToDo)
@@ -51,15 +56,20 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     branches.require_movable(&repo)?;
     branches.bring_up(&repo, &alone)?;
-    let levels = ledger.board().settings.levels.clone();
-    let checks = levels.merge_checks();
+    let train = match options.by_radar {
+        true => in_radar_order(ledger, &repo, branches.start(&repo)?, train, watch)?,
+        false => train,
+    };
+    let checks = ledger.board().merge_checks();
+    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+    let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
     let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,
         ledger,
         cars: train.cars().to_vec(),
-        integration: branches.integration,
+        target: branches.integration,
     };
     let mut engine = Engine::new(&repo, lane, train, tester, watch, begun);
     let mut report = engine.run(options)?;
@@ -69,9 +79,15 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     engine.finish(&mut report);
     let summary = engine.train.summary();
     let is_red = tested.is_none() && !settled;
+    let again = to_start_again(&engine.train, &strayed);
     // Gives back what it borrows, its slots first.
     drop(engine);
-    record(ledger, &report, &summary, tested)?;
+    record(ledger, &report, &summary, (None, tested))?;
+    forget::prune(&repo)?;
+    let branches = TeamBranches::load(ledger, &repo)?;
+    for told in branches.start_again(&repo, &alone, &again)? {
+        watch.progress(Progress::Note(&told));
+    }
     TeamBranches::load(ledger, &repo)?.bring_up(&repo, &alone)?;
     in_step::hand_over(ledger, watch)?;
     if is_red && report.train.is_empty() {
@@ -84,18 +100,132 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     Ok(report)
 }
 
-/// Findings of the gate that a coder is told at once.
-const MOST_FINDINGS: usize = 20;
+/// Brings what one team has handed in onto the team's branch, beside whatever other teams do, and records it.
+///
+/// # Errors
+///
+/// As [`assemble`]; or there is no such team.
+pub fn assemble_team(
+    ledger: &mut Ledger,
+    team: TeamId,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<Report> {
+    let begun = clock::monotonic();
+    let repo = ledger.repo().reopen()?;
+    let alone = alone_for_team(ledger, &repo, team, options, watch)?;
+    landing::finish_interrupted(&repo, &alone)?;
+    in_step::take_over(ledger, &repo, &alone, watch)?;
+    ledger.refresh()?;
+    let branches = TeamBranches::load(ledger, &repo)?;
+    let (tip, is_behind) = branches.bring_up_team(&repo, &alone, team)?;
+    let own = repo.range(branches.start(&repo)?, tip)?;
+    let has = |task: &Task| {
+        let head = task.status.head.as_ref().and_then(oid);
+        head.is_some_and(|head| own.iter().any(|commit| commit.id == head))
+    };
+    let train = Train::of_team(ledger.board(), team, is_behind, has);
+    if train.is_empty() {
+        return Err(UserError::new(format!(
+            "team {team} has handed nothing in that its branch lacks"
+        ))
+        .hint("git orch assemble")
+        .hint("git orch status")
+        .exit(Exit::NothingToDo)
+        .into());
+    }
+    let train = match options.by_radar {
+        true => in_radar_order(ledger, &repo, tip, train, watch)?,
+        false => train,
+    };
+    let run = ledger.board().run();
+    let checks = ledger.board().team_checks();
+    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+    let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
+    let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
+    let lane = PlanLane {
+        repo: &repo,
+        alone: &alone,
+        ledger,
+        cars: train.cars().to_vec(),
+        target: team_ref(team),
+    };
+    let mut engine = Engine::new(&repo, lane, train, tester, watch, begun);
+    let report = engine.run(options)?;
+    let summary = engine.train.summary();
+    drop(engine);
+    record(ledger, &report, &summary, (Some(team), None))?;
+    in_step::hand_over(ledger, watch)?;
+    Ok(report)
+}
+
+/// Takes the lock over one team's branch; what somebody who held the lock over everything left unfinished is
+/// finished before.
+fn alone_for_team(
+    ledger: &mut Ledger,
+    repo: &Repo,
+    team: TeamId,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<Alone> {
+    loop {
+        let alone = Alone::wait_for_team(repo, team, options, watch)?;
+        if !landing::is_interrupted(repo) {
+            return Ok(alone);
+        }
+        drop(alone);
+        let alone = Alone::wait(repo, options, watch)?;
+        approval::finish_interrupted(ledger, repo, &alone)?;
+    }
+}
+
+/// Returns the teams whose branch did not go in as a whole, although it holds nothing but tasks' work.
+fn to_start_again(train: &Train, strayed: &[Strayed]) -> Vec<TeamId> {
+    let failed = |team: TeamId| {
+        let branch = team_branch(team);
+        let position = train.cars().iter().position(|car| car.branch == branch);
+        let outcome = position.and_then(|position| train.outcome(position));
+        let out = [Verdict::Conflict, Verdict::TestFailed, Verdict::GateFailed];
+        outcome.is_some_and(|outcome| out.contains(&outcome.verdict))
+    };
+    let again = strayed
+        .iter()
+        .filter(|of| of.is_made_of_tasks && failed(of.team));
+    again.map(|of| of.team).collect()
+}
+
+/// Puts a train into the order in which most of it merges.
+fn in_radar_order(
+    ledger: &Ledger,
+    repo: &Repo,
+    tip: Oid,
+    train: Train,
+    watch: &mut dyn Watch,
+) -> Result<Train> {
+    let tasks = &ledger.board().tasks;
+    let head = |car: &Car| match &car.task {
+        Some(task) => {
+            let head = tasks.get(task).and_then(|task| task.status.head.as_ref());
+            let head = head.and_then(oid);
+            Ok(head.filter(|head| repo.read_commit(*head).is_ok()))
+        }
+        None => repo.read_ref(&format!("refs/heads/{}", car.branch)),
+    };
+    let heads: Vec<Option<Oid>> = train.cars().iter().map(head).collect::<Result<_>>()?;
+    let order = order::by_radar(repo, (tip, &train), &heads, true, watch)?;
+    Ok(train.in_order(&order))
+}
 
 fn record(
     ledger: &mut Ledger,
     report: &Report,
     summary: &str,
-    tested: Option<Tested>,
+    (team, tested): (Option<TeamId>, Option<Tested>),
 ) -> Result<()> {
     let record = AssemblyRecord {
         report: report.to_toml()?,
         summary: summary.to_owned(),
+        team,
         tested,
     };
     let op = Op::Assembled(Box::new(record));
@@ -125,291 +255,4 @@ impl Engine<'_, PlanLane<'_>> {
             test: self.tester.method.command.clone(),
         }
     }
-}
-
-/// A plan's handed-in work on its way.
-struct PlanLane<'a> {
-    repo: &'a Repo,
-    alone: &'a Alone,
-    ledger: &'a mut Ledger,
-    cars: Vec<Car>,
-    integration: String,
-}
-
-impl PlanLane<'_> {
-    /// Returns a car's task as the ledger has it; `None` for a team's branch.
-    fn task(&self, position: usize) -> Option<&Task> {
-        let id = self.cars[position].task.as_ref()?;
-        self.ledger.board().tasks.get(id)
-    }
-
-    /// Returns the team whose branch moves with a car.
-    fn team(&self, position: usize) -> Option<TeamId> {
-        self.task(position).map(|task| task.team)
-    }
-
-    fn is_waiting(&self, task: &TaskId, head: Oid) -> bool {
-        let status = self.ledger.board().tasks.get(task).map(|t| &t.status);
-        status.is_some_and(|status| {
-            matches!(status.state, State::Submitted | State::Accepted)
-                && status.head.as_ref().and_then(oid) == Some(head)
-        })
-    }
-
-    fn record_merge(&mut self, position: usize, head: Oid, commit: Oid) -> Result<()> {
-        let Some(task) = self.cars[position].task.clone() else {
-            return Ok(());
-        };
-        let id = |oid: Oid| CommitId(oid.to_string());
-        let op = Op::Merge(task, id(head), id(commit));
-        // Refused means that someone has changed the task's state since: the work is in all the same.
-        let _refused = self.ledger.try_transact(Actor::Assembler, op)?;
-        Ok(())
-    }
-
-    /// Checks what a task's branch brings along.
-    fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let range: Vec<(CommitId, Vec<String>)> = self
-            .repo
-            .range(tip, head)?
-            .into_iter()
-            .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
-            .collect();
-        Ok(match carried(self.ledger.board(), &task.id, &range) {
-            None => self.check_gate(task, head, tip)?,
-            Some(other) => {
-                let state = other.status.state;
-                let reason = format!("carries commits of {}, which is {state}", other.id);
-                if matches!(state, State::Gap | State::Cancelled) {
-                    let findings = format!(
-                        "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
-                        task.branch_name()
-                    );
-                    Ready::Bad(reason, findings)
-                } else {
-                    Ready::Not(Outcome::out(Verdict::Skipped, reason))
-                }
-            }
-        })
-    }
-}
-
-impl PlanLane<'_> {
-    /// Checks from the commits themselves what hooks check in a worktree.
-    fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let board = self.ledger.board();
-        let base = format!("refs/heads/{}", board.settings.base);
-        let allowed = [Some(tip), self.repo.read_ref(&base)?];
-        let allowed: Vec<Oid> = allowed.into_iter().flatten().collect();
-        let others: Vec<(TaskId, Oid)> = board
-            .tasks
-            .values()
-            .filter(|other| other.id != task.id && other.status.state != State::Merged)
-            .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
-            .collect();
-        let findings = gate::check(
-            self.repo,
-            &Branch {
-                task: &task.id,
-                team: task.team,
-                scope: &self.ledger.spec(&task.id)?.scope,
-                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
-                head,
-                allowed: &allowed,
-                others: &others,
-            },
-        )?;
-        let Some(first) = findings.first() else {
-            return Ok(Ready::Go(head));
-        };
-        let more = match findings.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let reason = format!(
-            "commit {} {}{more}",
-            first.commit.to_hex_with_len(10),
-            first.what
-        );
-        let lines = findings.iter().take(MOST_FINDINGS);
-        let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
-        let branch = task.branch_name();
-        Ok(Ready::Bad(
-            reason,
-            format!(
-                "{branch} breaks a rule of the gate:\n\n{}",
-                lines.join("\n")
-            ),
-        ))
-    }
-}
-
-impl Lane for PlanLane<'_> {
-    fn target(&self) -> &str {
-        &self.integration
-    }
-
-    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready> {
-        let Some(id) = self.cars[position].task.clone() else {
-            let branch = format!("refs/heads/{}", self.cars[position].branch);
-            let head = self
-                .repo
-                .read_ref(&branch)?
-                .context("a team's branch is gone")?;
-            let is_in = self.repo.has(tip, head)?;
-            return Ok(if is_in {
-                Ready::In(head)
-            } else {
-                Ready::Go(head)
-            });
-        };
-        self.ledger.refresh()?;
-        let out = |reason: &str| Ready::Not(Outcome::out(Verdict::Skipped, reason));
-        let Some(task) = self.ledger.board().tasks.get(&id) else {
-            return Ok(out("is no longer in the plan"));
-        };
-        if !matches!(task.status.state, State::Submitted | State::Accepted) {
-            return Ok(out(&format!("is {} by now", task.status.state)));
-        }
-        let Some(head) = task.status.head.as_ref().and_then(oid) else {
-            return Ok(out("the ledger names no commit for it"));
-        };
-        if self.repo.read_commit(head).is_err() {
-            return Ok(out(&format!("its commit {head} is not in this repository")));
-        }
-        if self.repo.has(tip, head)? {
-            return Ok(Ready::In(head));
-        }
-        let task = task.clone();
-        self.check_task(&task, head, tip)
-    }
-
-    fn signs(&self, position: usize) -> Signs {
-        let Some(agent) = self.task(position).and_then(|task| task.status.agent) else {
-            return Signs::default();
-        };
-        let tasks = self.ledger.board().tasks.values();
-        let mut signs = Signs::default();
-        for task in tasks.filter(|task| task.status.agent == Some(agent)) {
-            match task.status.state {
-                State::Merged => signs.came_in += 1,
-                // Sent back, and not in again yet.
-                _ if task.status.findings.is_some() => signs.sent_back += 1,
-                _ => {}
-            }
-        }
-        signs
-    }
-
-    fn message(&self, position: usize) -> String {
-        match self.task(position) {
-            Some(task) => train::merge_message(self.ledger.board().run_name(), task),
-            None => format!("Merge branch '{}'\n", self.cars[position].branch),
-        }
-    }
-
-    fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap> {
-        let Some(last) = landed.last() else {
-            return Ok(Swap::Won);
-        };
-        self.ledger.refresh()?;
-        for car in landed {
-            if let Some(task) = &self.cars[car.position].task
-                && !self.is_waiting(task, car.head)
-            {
-                // Cancelled or taken back while its test ran.
-                return Ok(Swap::Lost);
-            }
-        }
-        let mut moves = vec![Move {
-            branch: self.integration.clone(),
-            old: Some(tip),
-            new: last.commit,
-        }];
-        let branches = landed.iter().map(|car| match self.team(car.position) {
-            Some(team) => team_ref(team),
-            None => format!("refs/heads/{}", self.cars[car.position].branch),
-        });
-        for branch in branches {
-            let now = self.repo.read_ref(&branch)?;
-            let follows = match now {
-                Some(now) => self.repo.is_ancestor(now, last.commit)?,
-                None => true,
-            };
-            // Whatever was committed there meanwhile is a car of its own next time.
-            if follows && !moves.iter().any(|known| known.branch == branch) {
-                moves.push(Move {
-                    branch,
-                    old: now,
-                    new: last.commit,
-                });
-            }
-        }
-        let message = format!("orch assemble: {}", self.cars[last.position].name());
-        let swap = landing::land(self.repo, self.alone, &moves, Kind::Assembly, &message)?;
-        if swap == Swap::Won {
-            for car in landed {
-                self.record_merge(car.position, car.head, car.commit)?;
-            }
-        }
-        Ok(swap)
-    }
-
-    fn found(&mut self, position: usize, head: Oid, tip: Oid) -> Result<Outcome> {
-        let commit = brought_in_by(self.repo, head, tip)?;
-        self.record_merge(position, head, commit)?;
-        Ok(Outcome::merged(CommitId(commit.to_string())))
-    }
-
-    fn whose(&self, position: usize) -> Whose {
-        let task = self.task(position);
-        Whose {
-            task: task.map(|task| task.id.clone()),
-            agent: task.and_then(|task| task.status.agent),
-        }
-    }
-
-    fn sent_back(
-        &mut self,
-        position: usize,
-        verdict: Verdict,
-        reason: &str,
-        findings: &str,
-    ) -> Result<()> {
-        let Some(task) = self.task(position) else {
-            return Ok(());
-        };
-        let Some(head) = task.status.head.clone() else {
-            return Ok(());
-        };
-        let (id, reason, findings) = (task.id.clone(), reason.to_owned(), findings.to_owned());
-        let op = match verdict {
-            Verdict::Conflict => Op::Conflict(id, head, reason, findings),
-            _ => Op::Reject(id, head, reason, findings),
-        };
-        // Refused means that it was cancelled or taken back: then there is nobody to send it to.
-        let _refused = self.ledger.try_transact(Actor::Assembler, op)?;
-        Ok(())
-    }
-}
-
-/// Returns the oldest commit of the first-parent history that has a commit in it.
-fn brought_in_by(repo: &Repo, head: Oid, tip: Oid) -> Result<Oid> {
-    let line = repo.first_parents(tip, Some(head))?;
-    // Along the line having it in is monotonous: newest first, all that have it come first.
-    let (mut has, mut lacks) = (0, line.len());
-    while lacks - has > 1 {
-        let middle = has + (lacks - has) / 2;
-        if repo.is_ancestor(head, line[middle])? {
-            has = middle;
-        } else {
-            lacks = middle;
-        }
-    }
-    let Some(commit) = line.get(has).copied() else {
-        return Ok(head);
-    };
-    // Brought in by a fast-forward, it stands on the line itself.
-    let on_line = repo.read_commit(commit)?.parents.first() == Some(&head);
-    Ok(if on_line { head } else { commit })
 }

@@ -166,6 +166,15 @@ pub fn scan(repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     }
 }
 
+/// The same as [`scan`], with nothing kept of it.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub(super) fn scan_without_trace(repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
+    scan_in(&Place::take_temporary(repo)?, repo, tip, branches)
+}
+
 fn scan_in(place: &Place, repo: &Repo, tip: Oid, branches: &[Branch]) -> Result<Radar> {
     let mut scan = Scan {
         repo,

@@ -32,6 +32,8 @@ pub struct Options {
     pub every_commit_green: bool,
     /// Whether to give up at once where another assembly is at work.
     pub no_wait: bool,
+    /// Whether branches go in the order in which most of them merge, not in the declared one.
+    pub by_radar: bool,
 }
 
 /// What the assembler came to; the same in the ledger (TOML) and on stdout (JSON).

@@ -6,11 +6,11 @@ use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use crate::error::UserError;
 use crate::git::refs::Swap;
-use crate::git::{Oid, Repo};
+use crate::git::{Merge, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::levels::has_checks;
-use crate::model::train::{INTEGRATION, team_branch};
-use crate::model::{CommitId, TeamId};
+use crate::model::train::{INTEGRATION, Strayed, team_branch};
+use crate::model::{CommitId, TaskId, TeamId};
 
 /// Returns the full name of the integration branch.
 pub fn integration_ref() -> String {
@@ -33,7 +33,7 @@ pub(super) fn is_tested(ledger: &Ledger, commit: Oid) -> bool {
     let board = ledger.board();
     board.tested.as_ref().is_some_and(|tested| {
         let enough = tested.test.is_some() || board.run().test.is_none();
-        let checks = board.settings.levels.merge_checks();
+        let checks = board.merge_checks();
         let enough = enough && has_checks(tested.test.as_deref(), &checks);
         enough && oid(&tested.commit) == Some(commit)
     })
@@ -78,17 +78,62 @@ impl TeamBranches {
     }
 
     /// Returns the teams whose branch has commits that the integration branch has not.
-    pub(super) fn strayed(&self, repo: &Repo) -> Result<Vec<TeamId>> {
+    pub(super) fn strayed(&self, ledger: &Ledger, repo: &Repo) -> Result<Vec<Strayed>> {
         let start = self.start(repo)?;
         let mut strayed = Vec::new();
         for (team, tip) in &self.teams {
             if let Some(tip) = tip
                 && !repo.is_ancestor(*tip, start)?
             {
-                strayed.push(*team);
+                strayed.push(Strayed {
+                    team: *team,
+                    is_made_of_tasks: is_made_of_tasks(ledger, repo, start, *tip)?,
+                });
             }
         }
         Ok(strayed)
+    }
+
+    /// Returns where a team's branch is.
+    pub(super) fn tip_of(&self, team: TeamId) -> Option<Oid> {
+        let of = self.teams.iter().find(|(other, _)| *other == team);
+        of.and_then(|(_, tip)| *tip)
+    }
+
+    /// Sets a team's branch, which holds nothing but tasks' work, to the integration branch: as a whole it does
+    /// not go in, so the tasks that are good go in by themselves. Where it was is kept under a recovery ref.
+    pub(super) fn start_again(
+        &self,
+        repo: &Repo,
+        alone: &Alone,
+        teams: &[TeamId],
+    ) -> Result<Vec<String>> {
+        let start = self.start(repo)?;
+        let (mut moves, mut kept) = (Vec::new(), Vec::new());
+        for team in teams {
+            let Some(tip) = self.tip_of(*team).filter(|tip| *tip != start) else {
+                continue;
+            };
+            let name = repo.keep(&team_branch(*team), tip)?;
+            kept.push(format!(
+                "{} starts again; it was {name}",
+                team_branch(*team)
+            ));
+            moves.push(Move {
+                branch: team_ref(*team),
+                old: Some(tip),
+                new: start,
+            });
+        }
+        // Lost means that somebody has put something there meanwhile: the next assembly looks at it.
+        landing::land(
+            repo,
+            alone,
+            &moves,
+            Kind::Assembly,
+            "orch assemble: start again",
+        )?;
+        Ok(kept)
     }
 
     /// Returns whether the integration branch holds nothing that is not tested and recorded.
@@ -100,6 +145,34 @@ impl TeamBranches {
             return Ok(true);
         }
         repo.is_ancestor(tip, self.base)
+    }
+
+    /// Creates one team's branch where it is missing, and brings it to the integration branch where it has nothing
+    /// of its own; returns where it is then, and whether the integration branch has more.
+    pub(super) fn bring_up_team(
+        &self,
+        repo: &Repo,
+        alone: &Alone,
+        team: TeamId,
+    ) -> Result<(Oid, bool)> {
+        let start = self.start(repo)?;
+        let branch = team_ref(team);
+        repo.require_movable(std::slice::from_ref(&branch))?;
+        let tip = match self.tip_of(team) {
+            Some(tip) if !repo.is_ancestor(tip, start)? => {
+                return Ok((tip, !repo.is_ancestor(start, tip)?));
+            }
+            tip => tip,
+        };
+        let moves = [Move {
+            branch,
+            old: tip,
+            new: start,
+        }];
+        match landing::land(repo, alone, &moves, Kind::Assembly, "orch assemble: begin")? {
+            Swap::Won => Ok((start, false)),
+            Swap::Lost => Err(being_moved()),
+        }
     }
 
     pub(super) fn require_movable(&self, repo: &Repo) -> Result<()> {
@@ -131,12 +204,39 @@ impl TeamBranches {
         }
         let swap = landing::land(repo, alone, &moves, Kind::Assembly, "orch assemble: begin")?;
         if swap == Swap::Lost {
-            return Err(UserError::new(format!(
-                "someone else is moving {INTEGRATION} or a team's branch"
-            ))
-            .hint("git orch assemble")
-            .into());
+            return Err(being_moved());
         }
         Ok(())
     }
+}
+
+fn being_moved() -> anyhow::Error {
+    UserError::new(format!(
+        "someone else is moving {INTEGRATION} or a team's branch"
+    ))
+    .hint("git orch assemble")
+    .into()
+}
+
+/// Returns whether a branch has nothing more than another but commits of the plan's tasks, and merges that
+/// add nothing of their own.
+fn is_made_of_tasks(ledger: &Ledger, repo: &Repo, without: Oid, tip: Oid) -> Result<bool> {
+    let tasks = &ledger.board().tasks;
+    for commit in repo.range(without, tip)? {
+        let known = |name: &String| name.parse().is_ok_and(|id: TaskId| tasks.contains_key(&id));
+        if !commit.tasks.is_empty() && commit.tasks.iter().all(known) {
+            continue;
+        }
+        let data = repo.read_commit(commit.id)?;
+        let [ours, theirs] = data.parents[..] else {
+            return Ok(false);
+        };
+        let Merge::Clean(tree) = repo.merge_tree(ours, theirs)? else {
+            return Ok(false);
+        };
+        if tree != data.tree {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

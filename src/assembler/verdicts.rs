@@ -168,6 +168,15 @@ impl Verdicts {
     }
 }
 
+/// Returns when the last run of a record ended, as text that sorts by time; empty where it cannot be read.
+pub(super) fn last_run(repo: &Repo, id: Oid) -> String {
+    let text = repo.read_blob(id).ok();
+    let record =
+        text.and_then(|text| toml::from_str::<Record>(std::str::from_utf8(&text).ok()?).ok());
+    let last = record.and_then(|record| record.runs.last().map(|run| run.at.clone()));
+    last.unwrap_or_default()
+}
+
 impl Run {
     /// Returns a run that ended just now.
     pub(super) fn ended(green: bool, seconds: f64) -> Self {

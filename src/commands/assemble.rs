@@ -6,12 +6,12 @@ use anyhow::Result;
 
 use super::Ctx;
 use crate::assembler::{self, Options, Progress, Report, Watch};
-use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files;
 use crate::model::event::shorten;
 use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
+use crate::model::{Power, TeamId};
 use crate::report::levels::{self, Step};
 use crate::ui::{Style, Ui};
 
@@ -19,7 +19,8 @@ use crate::ui::{Style, Ui};
 ///
 /// Without branches: everything that the plan's coders handed in goes onto `orch/integration`, with
 /// dependencies first. A branch that conflicts or fails the test is sent back to its coder with the reason;
-/// the rest goes on. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
+/// the rest goes on. With `--team`: what one team's coders handed in goes onto the team's branch, while other
+/// teams do the same; the next assembly of everything takes that branch up as a whole. With branches: they go onto the branch named by `--onto`, in the order given; no plan is
 /// needed, and nothing but the result and the verdicts stays behind.
 ///
 /// Branches only ever move to a commit that passed the test command. Tests run side by side where that pays,
@@ -32,12 +33,18 @@ pub struct AssembleArgs {
     /// Branch that moves
     #[arg(long, value_name = "BRANCH")]
     onto: Option<String>,
+    /// Bring this team's work onto the team's own branch only
+    #[arg(long, value_name = "TEAM", conflicts_with_all = ["onto", "branches"])]
+    team: Option<TeamId>,
     /// Test command, run by `sh` in a worktree kept for it [default: the plan's]
     #[arg(long, value_name = "COMMAND")]
     test: Option<String>,
     /// Test each branch as it is merged, or land several at once and search for what breaks them
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     gate: GateArg,
+    /// Order in which branches go in
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    order: OrderArg,
     /// Most tests side by side [default: the plan's, else as many as are measured to be worth it]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: Option<u32>,
@@ -83,6 +90,16 @@ pub struct AssembleArgs {
     branches: Vec<String>,
 }
 
+/// Which branch goes first.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum OrderArg {
+    /// As the plan, or the command line, has it
+    #[default]
+    Declared,
+    /// So that most of them merge: of branches that conflict, those that keep fewest others out
+    Radar,
+}
+
 /// How tests are spent.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub enum GateArg {
@@ -116,6 +133,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
+        by_radar: matches!(args.order, OrderArg::Radar),
     };
     let mut steps = None;
     let report = match &args.onto {
@@ -127,7 +145,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
             options.clone(),
         )?,
         None => {
-            let (report, after) = plan(ctx, &options)?;
+            let (report, after) = plan(ctx, args.team, &options)?;
             steps = Some(after);
             report
         }
@@ -154,12 +172,20 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
     }
 }
 
-/// Brings in what a plan's coders handed in; returns as well what waits at each step then.
-fn plan(ctx: &Ctx, options: &Options) -> Result<(Report, Vec<Step>)> {
+/// Brings in what a plan's coders, or one team's, handed in; returns as well what waits at each step then.
+fn plan(ctx: &Ctx, team: Option<TeamId>, options: &Options) -> Result<(Report, Vec<Step>)> {
     let mut ledger = ctx.ledger()?;
-    let may = ledger.board().may_assemble(ledger.actor());
+    let (board, actor) = (ledger.board(), ledger.actor());
+    let may = match team {
+        Some(team) => board.may_assemble_team(actor, team),
+        None => board.may_assemble(actor),
+    };
     may.map_err(UserError::from)?;
-    let report = assembler::assemble(&mut ledger, options, &mut Lines { ui: ctx.ui })?;
+    let watch = &mut Lines { ui: ctx.ui };
+    let report = match team {
+        Some(team) => assembler::assemble_team(&mut ledger, team, options, watch)?,
+        None => assembler::assemble(&mut ledger, options, watch)?,
+    };
     let steps = levels::steps(&ledger)?;
     Ok((report, steps))
 }
@@ -173,9 +199,7 @@ fn branches(
     mut options: Options,
 ) -> Result<Report> {
     let repo = ctx.repo()?;
-    if let Some(agent) = config::agent(&repo) {
-        return Err(not_for(&agent.to_string()));
-    }
+    ctx.require(Power::Assemble)?;
     if let Some(pattern) = pattern {
         branches = assembler::branches_like(&repo, pattern, onto)?;
     }
@@ -197,6 +221,7 @@ fn branches(
 }
 
 fn forget(ctx: &Ctx) -> Result<()> {
+    ctx.require(Power::Forget)?;
     let forgotten = assembler::forget(&ctx.repo()?)?;
     if ctx.ui.is_json() {
         ctx.ui
@@ -208,13 +233,6 @@ fn forget(ctx: &Ctx) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn not_for(agent: &str) -> anyhow::Error {
-    UserError::new(format!(
-        "agent {agent} may not assemble: a person, the executor or a leader does"
-    ))
-    .into()
 }
 
 fn answer(ctx: &Ctx, report: &Report, options: &Options) {

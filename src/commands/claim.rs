@@ -4,17 +4,17 @@ use anyhow::Result;
 
 use super::Ctx;
 use crate::clock;
-use crate::config;
 use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Choice, Other, TaskId, Wish};
+use crate::model::{Actor, AgentId, Attempt, Choice, Claim, Other, TaskId, Wish};
 use crate::report::text::clean;
 use crate::workspace;
 
 /// Claim a task for an agent
 ///
 /// Without a task the best one that is ready for the agent's team is taken. The coder's worktree is made
-/// ready on the task's branch. Exits with 3 where nothing is ready, with 4 where someone else holds the task.
+/// ready on the task's branch. A claim that was killed before its worktree was ready is gone on with by
+/// `--attempt`. Exits with 3 where nothing is ready, with 4 where someone else holds the task.
 #[derive(Debug, clap::Args)]
 pub struct ClaimArgs {
     /// Task to claim [default: the best one that is ready]
@@ -22,6 +22,9 @@ pub struct ClaimArgs {
     /// Agent that will work on it [default: the one of this worktree]
     #[arg(long, value_name = "N.M")]
     agent: Option<AgentId>,
+    /// Go on with this attempt, which the agent holds already: make its worktree ready
+    #[arg(long, value_name = "K", requires = "task", conflicts_with = "explain")]
+    attempt: Option<Attempt>,
     /// Claim only; make no worktree
     #[arg(long)]
     no_worktree: bool,
@@ -44,7 +47,10 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let agent = args
         .agent
-        .or_else(|| config::agent(ledger.repo()))
+        .or(match ledger.actor() {
+            Actor::Agent(agent) => Some(agent),
+            _ => None,
+        })
         .ok_or_else(|| {
             UserError::new("the agent is not given, and this is no coder's worktree")
                 .hint("git orch claim --agent 1.1")
@@ -58,8 +64,20 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     if args.explain {
         return explain(ctx, &ledger, &wish, args.number);
     }
-    let assigned = workspace::assign(&mut ledger, actor, &wish, !args.no_worktree)?
-        .map_err(UserError::from)?;
+    let with_worktree = !args.no_worktree;
+    let assigned = match (args.attempt, &wish.task) {
+        (Some(attempt), Some(task)) => {
+            let task = task.clone();
+            let claim = Claim {
+                task,
+                agent,
+                attempt,
+            };
+            workspace::take_up(&ledger, &claim, with_worktree)?
+        }
+        _ => workspace::assign(&mut ledger, actor, &wish, with_worktree)?,
+    };
+    let assigned = assigned.map_err(UserError::from)?;
     let a = &assigned.assignment;
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({

@@ -69,7 +69,16 @@ pub fn run(ctx: &Ctx, args: ConflictArgs) -> Result<()> {
 }
 
 fn list(ctx: &Ctx, repo: &Repo) -> Result<()> {
-    let bundles = conflict::list(repo)?;
+    let mut bundles = Vec::new();
+    for found in conflict::list(repo)? {
+        match found {
+            Ok(bundle) => bundles.push(bundle),
+            Err((name, error)) => {
+                ctx.ui.warn(&format!("{error:#}"));
+                ctx.ui.hint(&format!("git update-ref -d {name}"));
+            }
+        }
+    }
     let mut rows = Vec::new();
     for bundle in &bundles {
         let now = repo.read_ref(&format!("refs/heads/{}", bundle.branch))?;

@@ -173,10 +173,22 @@ impl Lock {
     ///
     /// The lock file cannot be created.
     pub fn wait(path: &Path) -> Result<Self> {
+        Self::wait_by(path, fs::File::lock)
+    }
+
+    /// Waits for a lock that any number may hold beside each other, and nobody beside one who holds it alone.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be created.
+    pub fn wait_shared(path: &Path) -> Result<Self> {
+        Self::wait_by(path, fs::File::lock_shared)
+    }
+
+    fn wait_by(path: &Path, wait: fn(&fs::File) -> std::io::Result<()>) -> Result<Self> {
         loop {
             let file = Self::open(path)?;
-            file.lock()
-                .with_context(|| format!("cannot lock {}", path.display()))?;
+            wait(&file).with_context(|| format!("cannot lock {}", path.display()))?;
             let lock = Self { file };
             // A file that was removed meanwhile locks nobody out.
             if lock.is_at(path) {
@@ -191,11 +203,27 @@ impl Lock {
     ///
     /// The lock file cannot be created.
     pub fn take(path: &Path) -> Result<Option<Self>> {
+        Self::take_by(path, fs::File::try_lock)
+    }
+
+    /// Takes a lock beside others who share it; `None` where one process holds it alone.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be created.
+    pub fn take_shared(path: &Path) -> Result<Option<Self>> {
+        Self::take_by(path, fs::File::try_lock_shared)
+    }
+
+    fn take_by(
+        path: &Path,
+        take: fn(&fs::File) -> Result<(), fs::TryLockError>,
+    ) -> Result<Option<Self>> {
         loop {
             let lock = Self {
                 file: Self::open(path)?,
             };
-            match lock.file.try_lock() {
+            match take(&lock.file) {
                 // A file that its last holder has removed locks nobody out.
                 Ok(()) if lock.is_at(path) => return Ok(Some(lock)),
                 Ok(()) => {}

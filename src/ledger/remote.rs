@@ -98,6 +98,16 @@ impl Ledger {
                 };
                 branches.into_iter().map(push).collect()
             }
+            Op::Accept(task, _, commit) => {
+                let team = self.board().tasks.get(task).map(|task| task.team);
+                let commit = id(&commit.0)?;
+                let push = |team: TeamId| Push {
+                    commit,
+                    branch: format!("refs/heads/orch/team-{team}/integration"),
+                    force: false,
+                };
+                team.map(push).into_iter().collect()
+            }
             _ => Vec::new(),
         })
     }
@@ -159,6 +169,7 @@ impl Ledger {
                 pace.won(took, lost.max(met));
                 pace.save(&self.repo);
                 self.snapshot.save_if_worth_it(&self.repo);
+                self.note_verified(new);
                 decided.settle(matters);
                 return Ok(());
             }

@@ -48,6 +48,8 @@ pub enum EventKind {
     Cancel,
     /// The assembler sent a task back.
     Reject,
+    /// A task is on its team's branch.
+    Accept,
     /// A task is in the integration branch.
     Merge,
     /// An assembly came to its end.
@@ -58,11 +60,15 @@ pub enum EventKind {
     Undo,
     /// A file of the ledger that could not be read was put back.
     Restore,
+    /// A lock was made, changed or taken away.
+    Lock,
+    /// Somebody may sign, or no more; or whether anything is signed.
+    Sign,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -81,11 +87,14 @@ impl EventKind {
         Self::Escalate,
         Self::Cancel,
         Self::Reject,
+        Self::Accept,
         Self::Merge,
         Self::Assemble,
         Self::Approve,
         Self::Undo,
         Self::Restore,
+        Self::Lock,
+        Self::Sign,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -109,11 +118,14 @@ impl EventKind {
             Self::Escalate => "escalate",
             Self::Cancel => "cancel",
             Self::Reject => "reject",
+            Self::Accept => "accept",
             Self::Merge => "merge",
             Self::Assemble => "assemble",
             Self::Approve => "approve",
             Self::Undo => "undo",
             Self::Restore => "restore",
+            Self::Lock => "lock",
+            Self::Sign => "sign",
         }
     }
 }
@@ -143,9 +155,9 @@ pub struct Event {
     pub summary: String,
     /// Prose; may have several lines.
     pub body: String,
-    /// Submitted head, for submit, reject and merge.
+    /// Submitted head, for submit, reject, accept and merge.
     pub head: Option<CommitId>,
-    /// Commit that landed, for merge, assemble and approve; or was taken out, for undo.
+    /// Commit that landed, for accept, merge, assemble and approve; or was taken out, for undo.
     pub commit: Option<CommitId>,
     /// Further trailers, without their `Orch-`: the step taken, and what the plan says of it.
     pub more: Vec<(&'static str, String)>,

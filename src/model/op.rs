@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::board::{AgentRecord, Gate, Settings, Tested};
 use super::choose::Ask;
 use super::event::Event;
-use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::ids::{AgentId, Attempt, CommitId, LockId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::locks::Lock;
+use super::signing::{Signer, Signing};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
 
@@ -116,6 +118,18 @@ pub enum Op {
     Approve(String, CommitId, CommitId),
     /// A landing was taken back out of the integration branch.
     Undo(Box<Undone>),
+    /// It is on its team's branch: the submitted head and the commit that brought it there.
+    Accept(TaskId, CommitId, CommitId),
+    /// Make a lock, or change it.
+    SetLock(Box<Lock>),
+    /// Take a lock away.
+    RemoveLock(LockId),
+    /// Say how transitions and commits are signed, and who may to begin with.
+    Signing(Signing, Vec<Signer>),
+    /// Let somebody sign.
+    Enroll(Vec<Signer>),
+    /// Let somebody sign no more.
+    Dismiss(String),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -134,6 +148,8 @@ pub struct AssemblyRecord {
     pub report: String,
     /// One line for the message.
     pub summary: String,
+    /// The team onto whose branch it was; `None` for the integration branch.
+    pub team: Option<TeamId>,
     /// The tip of the integration branch and the test that it passed.
     pub tested: Option<Tested>,
 }
@@ -200,4 +216,8 @@ pub enum Edit {
     PutAssembly(u32, String),
     /// Write which integration commit passed its test.
     PutTested(Option<Tested>),
+    /// Write `locks.toml`.
+    PutLocks(Vec<Lock>),
+    /// Write `allowed_signers`.
+    PutSigners(Vec<Signer>),
 }

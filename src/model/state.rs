@@ -27,7 +27,7 @@ pub enum State {
     Blocked,
     /// The coder says done, and the checks of `submit` agree.
     Submitted,
-    /// Quality control says good.
+    /// Found good, and on its way up: its team's branch has it.
     Accepted,
     /// In the integration branch.
     Merged,

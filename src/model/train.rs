@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::board::{Board, Task};
 use super::event::one_line;
 use super::ids::{CommitId, TaskId, TeamId};
-use super::spec::Coupling;
+use super::spec::{Coupling, Dependency};
 use super::state::State;
 
 /// What became of one branch (design.md 7).
@@ -97,6 +97,37 @@ impl Car {
         }
     }
 
+    /// Returns a task's branch.
+    fn of(task: &Task) -> Self {
+        let mut car = Self::new(task.branch_name());
+        car.task = Some(task.id.clone());
+        car
+    }
+
+    /// Puts the car behind the cars of the tasks that its own depends on; a dependency that is neither among
+    /// them nor in already blocks it.
+    fn follow(&mut self, board: &Board, task: &Task, cars: &[Self], is_in: impl Fn(&Task) -> bool) {
+        for dependency in &task.after {
+            let is_its = |car: &Self| car.task.as_ref() == Some(&dependency.task);
+            let known = board.tasks.get(&dependency.task);
+            match (cars.iter().position(is_its), known) {
+                (Some(position), _) => self.after.push(position),
+                (None, Some(known)) if is_in(known) => {}
+                // What was given up cannot be waited for; of a loose dependency only the contract counts.
+                (None, known)
+                    if dependency.coupling == Coupling::Loose
+                        && known.is_none_or(|known| {
+                            matches!(known.status.state, State::Gap | State::Cancelled)
+                        }) => {}
+                (None, known) => {
+                    let state = known.map_or("unknown", |known| known.status.state.as_str());
+                    let reason = format!("comes after {}, which is {state}", dependency.task);
+                    self.blocked.get_or_insert(reason);
+                }
+            }
+        }
+    }
+
     /// Returns the name that reports use: the task's, or the branch's.
     pub fn name(&self) -> &str {
         self.task.as_ref().map_or(&self.branch, TaskId::as_str)
@@ -148,6 +179,15 @@ impl Outcome {
     }
 }
 
+/// A team's branch that has something which the integration branch has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strayed {
+    /// The team.
+    pub team: TeamId,
+    /// Whether it is nothing but what tasks have handed in, merged; otherwise somebody has committed to it.
+    pub is_made_of_tasks: bool,
+}
+
 /// An ordered list of branches and what became of them so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Train {
@@ -166,39 +206,94 @@ impl Train {
 
     /// Returns the train of everything that was handed in: work that lies on team branches themselves first,
     /// then tasks with dependencies before dependents.
-    pub fn of(board: &Board, strayed: &[TeamId]) -> Self {
-        let mut cars: Vec<Car> = strayed
+    pub fn of(board: &Board, strayed: &[Strayed]) -> Self {
+        let cars = strayed
             .iter()
-            .map(|team| Car::new(team_branch(*team)))
-            .collect();
-        let waiting = |state| matches!(state, State::Submitted | State::Accepted);
-        let tasks = board.train_order();
-        for task in tasks.into_iter().filter(|t| waiting(t.status.state)) {
-            let mut car = Car::new(task.branch_name());
-            car.task = Some(task.id.clone());
-            car.after
-                .extend(strayed.iter().position(|team| *team == task.team));
-            for dependency in &task.after {
-                let before = cars
-                    .iter()
-                    .position(|car| car.task.as_ref() == Some(&dependency.task));
-                let state = board.tasks.get(&dependency.task).map(|t| t.status.state);
-                match (before, state) {
-                    (Some(position), _) => car.after.push(position),
-                    (None, Some(State::Merged)) => {}
-                    // What was given up cannot be waited for; of a loose dependency only the contract counts.
-                    (None, None | Some(State::Gap | State::Cancelled))
-                        if dependency.coupling == Coupling::Loose => {}
-                    (None, state) => {
-                        let state = state.map_or("unknown", State::as_str);
-                        let reason = format!("comes after {}, which is {state}", dependency.task);
-                        car.blocked.get_or_insert(reason);
-                    }
-                }
-            }
+            .map(|strayed| Car::new(team_branch(strayed.team)));
+        let mut cars: Vec<Car> = cars.collect();
+        let waiting =
+            |task: &&Task| matches!(task.status.state, State::Submitted | State::Accepted);
+        for task in board.train_order().into_iter().filter(waiting) {
+            let mut car = Car::of(task);
+            // What holds nothing but tasks' work may fail as a whole: each task is then tried by itself.
+            let holds = |strayed: &Strayed| strayed.team == task.team && !strayed.is_made_of_tasks;
+            car.after.extend(strayed.iter().position(holds));
+            car.follow(board, task, &cars, |dependency| {
+                dependency.status.state == State::Merged
+            });
             cars.push(car);
         }
         Self::new(cars)
+    }
+
+    /// Returns the train of what one team has handed in and its branch has not, onto that branch: what the
+    /// integration branch has more goes first, where there is such.
+    pub fn of_team(
+        board: &Board,
+        team: TeamId,
+        is_behind: bool,
+        has: impl Fn(&Task) -> bool,
+    ) -> Self {
+        let mut cars = Vec::new();
+        let waiting = |task: &&Task| match task.status.state {
+            State::Submitted => task.team == team,
+            State::Accepted => task.team == team && !has(task),
+            _ => false,
+        };
+        let tasks: Vec<&Task> = board.train_order().into_iter().filter(waiting).collect();
+        if is_behind && !tasks.is_empty() {
+            cars.push(Car::new(INTEGRATION));
+        }
+        for task in tasks {
+            let mut car = Car::of(task);
+            let merged = |of: &Dependency| {
+                let state = board.tasks.get(&of.task).map(|task| task.status.state);
+                state == Some(State::Merged)
+            };
+            if is_behind && task.after.iter().any(merged) {
+                car.after.push(0);
+            }
+            car.follow(board, task, &cars, |dependency| {
+                dependency.status.state == State::Merged
+                    || (dependency.team == team
+                        && dependency.status.state == State::Accepted
+                        && has(dependency))
+            });
+            cars.push(car);
+        }
+        Self::new(cars)
+    }
+
+    /// Returns an order of the cars near to a given one in which each stands behind those it comes after.
+    pub fn with_dependencies_first(&self, order: &[usize]) -> Vec<usize> {
+        fn put(cars: &[Car], car: usize, placed: &mut Vec<usize>, open: &mut Vec<usize>) {
+            if placed.contains(&car) || open.contains(&car) {
+                return;
+            }
+            open.push(car);
+            for before in &cars[car].after {
+                put(cars, *before, placed, open);
+            }
+            open.pop();
+            placed.push(car);
+        }
+        let mut placed = Vec::with_capacity(self.cars.len());
+        for car in order {
+            put(&self.cars, *car, &mut placed, &mut Vec::new());
+        }
+        placed
+    }
+
+    /// Returns the train with its cars in another order, which has each position once. To be called before
+    /// anything is decided.
+    pub fn in_order(self, order: &[usize]) -> Self {
+        let place = |car: &usize| order.iter().position(|other| other == car);
+        let cars = order.iter().filter_map(|car| {
+            let mut car = self.cars.get(*car)?.clone();
+            car.after = car.after.iter().filter_map(place).collect();
+            Some(car)
+        });
+        Self::new(cars.collect())
     }
 
     /// Returns the cars in order.

@@ -8,6 +8,7 @@ mod fields;
 mod finding;
 mod read;
 mod read_levels;
+mod read_locks;
 mod read_sandbox;
 mod read_task;
 mod render;

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
+use super::read_locks::read_lock;
 use super::read_sandbox::{read_network, read_sandbox, read_writable};
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
@@ -15,8 +16,10 @@ use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
     CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
-    TaskId, TaskSpec, TeamId, TeamSpec,
+    Signing, TaskId, TaskSpec, TeamId, TeamSpec,
 };
+
+const SIGNINGS: [(&str, Signing); 2] = [("ssh", Signing::Ssh), ("off", Signing::Off)];
 
 /// What came of reading a text.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     } else {
         Some(TeamId(1))
     };
+    let locks = root.tables("locks", read_lock);
     let tasks = root.tables("tasks", |fields, i| {
         read_task_fields(fields, i, default_team)
     });
@@ -108,6 +112,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
         levels,
         phases,
         teams,
+        locks: locks.into_iter().flatten().collect(),
         tasks,
     };
     fill(&mut plan, has.0, has.1);
@@ -176,6 +181,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .unwrap_or(default.test_retries),
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
+        signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
         limits: limits.unwrap_or_default(),
         sandbox: read_sandbox(&mut fields).unwrap_or_default(),

@@ -27,6 +27,9 @@ pub(super) fn render_head(plan: &Plan) -> String {
             text.push_str(&format!("\n[levels.{}]\n{}", level.as_str(), render(spec)));
         }
     }
+    for lock in &plan.locks {
+        text.push_str(&format!("\n[[locks]]\n{}", render(lock)));
+    }
     for phase in &plan.phases {
         text.push_str(&format!("\n[[phases]]\n{}", render(phase)));
     }

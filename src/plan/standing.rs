@@ -33,6 +33,7 @@ fn standing_head(ledger: &Ledger) -> Plan {
         levels: board.settings.levels.clone(),
         phases: board.phases.clone(),
         teams: board.teams.values().cloned().collect(),
+        locks: board.locks.clone(),
         tasks: Vec::new(),
     }
 }
@@ -76,6 +77,7 @@ impl Comparison {
             levels: after.settings.levels.clone(),
             phases: after.phases.clone(),
             teams: after.teams.values().cloned().collect(),
+            locks: after.locks.clone(),
             tasks: Vec::new(),
         };
         let difference = board.compare_plan(change);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, prepare_from, show_task};
+use super::{Assignment, keys, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -81,6 +81,7 @@ pub fn assign(
         };
         ledger.refresh()?;
         let assignment = claimed(ledger, &done)?;
+        keys::keep(ledger, &[assignment.agent])?;
         let worktree = match with_worktree {
             true => Some(ready_worktree(ledger, actor, &assignment)?),
             false => None,
@@ -96,6 +97,50 @@ pub fn assign(
     ))
     .hint("git orch queue active")
     .into())
+}
+
+/// Goes on with a claim that holds already, for example after a crash: its worktree is made ready, what lay in it
+/// uncommitted is saved first.
+///
+/// # Errors
+///
+/// Git or the ledger cannot be read or written. A refusal is a value: the claim does not hold, or not here.
+pub fn take_up(
+    ledger: &Ledger,
+    claim: &Claim,
+    with_worktree: bool,
+) -> Result<Result<Assigned, Refusal>> {
+    let board = ledger.board();
+    let task = match board.require_task(&claim.task) {
+        Ok(task) => task,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let status = &task.status;
+    let holds = status.state.is_held()
+        && status.agent == Some(claim.agent)
+        && status.attempt == claim.attempt
+        && status.machine.as_ref() == Some(ledger.machine());
+    if !holds {
+        let Claim {
+            task,
+            agent,
+            attempt,
+        } = claim;
+        return Ok(Err(Refusal {
+            kind: RefusalKind::Lost,
+            message: format!("agent {agent} does not hold task {task} in attempt {attempt} here"),
+            hints: vec![format!("git orch status {task}")],
+        }));
+    }
+    let assignment = assignment_of(ledger, task, claim)?;
+    Ok(Ok(Assigned {
+        worktree: match with_worktree {
+            true => Some(ready(ledger, &assignment)?),
+            false => None,
+        },
+        lease_until: status.lease_until.unwrap_or_else(|| lease_until(board)),
+        assignment,
+    }))
 }
 
 /// Returns the claim to ask for, with the commits that branches will be cut from.
@@ -240,6 +285,7 @@ pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
         start_of(ledger, assignment)?,
         &[],
     )?;
+    merging::begin(ledger, assignment, &dir)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
 }
@@ -297,12 +343,31 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         &hooks_view.join(format!("{}.task.toml", assignment.agent)),
         text.as_bytes(),
     )?;
+    let locks_view = hooks_view.join(format!("{}.locks.toml", assignment.agent));
+    let locks = &board.locks;
+    if !locks.is_empty() || locks_view.exists() {
+        let locks = locks.clone();
+        let text = ledger::files::render(&ledger::files::LocksFile { locks });
+        files::replace(&locks_view, text.as_bytes())?;
+    }
     let mut shown = vec![(String::from("task.toml"), text)];
+    let locks = board.locks.iter().filter(|lock| lock.touches(&spec.scope));
+    let locks: Vec<_> = locks.cloned().collect();
+    if !locks.is_empty() {
+        let text = ledger::files::render(&ledger::files::LocksFile { locks });
+        shown.push((String::from("locks.toml"), text));
+    }
     if let Some(team) = board.teams.get(&task.team) {
         shown.push((String::from("team.toml"), ledger::files::render(team)));
     }
     if let Some(findings) = &task.status.findings {
-        shown.push((String::from("findings.txt"), findings.clone()));
+        let mut text = findings.clone();
+        if merging::undecided(dir)?.is_some() {
+            text.push_str(
+                "\n\nThat merge is under way in this worktree: decide, `git add`, commit.\n",
+            );
+        }
+        shown.push((String::from("findings.txt"), text));
     }
     for dependency in &task.after {
         if let Some(handoff) = ledger.handoff(&dependency.task)? {
@@ -415,7 +480,7 @@ fn fetched_commit(ledger: &Ledger, id: &CommitId) -> Result<Oid> {
 }
 
 /// Returns the tip of the team branch, the integration branch or the base branch, whichever is furthest.
-fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
+pub(super) fn start_commit(ledger: &Ledger, team: TeamId) -> Result<Oid> {
     let repo = ledger.repo();
     let of_team = ledger.branch_tip(&format!("orch/team-{team}/integration"))?;
     let integration = ledger.branch_tip("orch/integration")?;

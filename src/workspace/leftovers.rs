@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::Assignment;
+use super::merging::is_decided;
 use super::recovery::{OPERATION_COMMITS, end_operations, is_reachable, operation_commits};
 use super::settings::identity;
 use crate::clock;
@@ -18,6 +19,7 @@ use crate::error::UserError;
 use crate::git::objects::NewCommit;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
+use crate::ledger::signatures::{agent_key, write_signed};
 use crate::model::AgentId;
 use crate::model::event::{commit_tags, one_line};
 
@@ -63,6 +65,10 @@ impl Change {
             &self.code,
             b"DD" | b"AU" | b"UD" | b"UA" | b"DU" | b"AA" | b"UU"
         )
+    }
+
+    fn is_changed_by_both(&self) -> bool {
+        matches!(&self.code, b"UU" | b"AA")
     }
 
     /// Whether the index holds a third version beside those of HEAD and of the worktree.
@@ -129,7 +135,11 @@ pub fn commit_leftovers(
     let found: Vec<Change> = changes(dir)?;
     let work = Work::open(repo, dir)?;
     let on_branch = matches!(&work.head, Head::Branch(name) if *name == assignment.branch);
-    let unmerged = found.iter().any(Change::is_unmerged);
+    let undecided = |change: &Change| {
+        change.is_unmerged()
+            && !(change.is_changed_by_both() && is_decided(&dir.join(as_path(&change.path))))
+    };
+    let unmerged = found.iter().any(undecided);
     if !on_branch || unmerged {
         let why = if on_branch {
             format!("conflicts are unresolved in {}", dir.display())
@@ -161,14 +171,19 @@ pub fn commit_leftovers(
     let mut parents = vec![head];
     parents.extend(merged);
     let person = identity(repo, assignment.agent);
-    let commit = repo.write_commit(&NewCommit {
+    let commit = NewCommit {
         tree,
         parents: &parents,
         author: &person,
         committer: &person,
         time: clock::now().0,
         message: &message(assignment, subject),
-    })?;
+    };
+    let key = agent_key(repo, assignment.agent);
+    let commit = match key.exists() {
+        true => write_signed(repo, &commit, &key)?,
+        false => repo.write_commit(&commit)?,
+    };
     let name = format!("refs/heads/{}", assignment.branch);
     work.git(repo)
         .args(["update-ref", "-m"])

@@ -8,6 +8,7 @@
 //! * [`worktree`] makes, reuses, parks and removes worktrees.
 //! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
+//! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
 //! * [`private`] lends a sandboxed agent a repository of its own, and brings its commits home.
@@ -17,7 +18,9 @@
 
 pub mod assign;
 pub mod inspect;
+pub mod keys;
 pub mod leftovers;
+mod merging;
 mod place;
 pub mod private;
 mod recovery;
@@ -32,9 +35,10 @@ use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
-    explain, ready,
+    explain, ready, take_up,
 };
 pub use leftovers::{commit_leftovers, save_leftovers, uncommitted};
+pub use merging::undecided;
 pub use private::bring_home;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};

@@ -130,6 +130,7 @@ impl Drive {
 
     pub fn assembled(&mut self) -> &mut Self {
         self.does(Op::Assembled(Box::new(AssemblyRecord {
+            team: None,
             report: String::new(),
             summary: String::from("all in"),
             tested: Some(Tested {

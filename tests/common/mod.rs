@@ -4,8 +4,10 @@
 
 pub mod drive;
 pub mod machines;
+pub mod print;
 pub mod replay;
 pub mod site;
+pub mod trace;
 pub mod words;
 
 use std::ffi::OsStr;

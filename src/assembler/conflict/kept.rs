@@ -88,12 +88,12 @@ pub fn load(repo: &Repo, name: &str) -> Result<Option<Bundle>> {
     }
 }
 
-/// Returns all bundles that are kept, ordered by name.
+/// Returns all bundles that are kept, ordered by name; in place of one that cannot be read, its ref and why.
 ///
 /// # Errors
 ///
-/// One of them cannot be read.
-pub fn list(repo: &Repo) -> Result<Vec<Bundle>> {
+/// The refs cannot be listed.
+pub fn list(repo: &Repo) -> Result<Vec<Result<Bundle, (String, anyhow::Error)>>> {
     let listed = repo
         .git()
         .args(["for-each-ref", "--format=%(objectname) %(refname)", PREFIX])
@@ -103,7 +103,7 @@ pub fn list(repo: &Repo) -> Result<Vec<Bundle>> {
         .map(|line| {
             let (id, name) = line.split_once(' ').context("git listed no ref")?;
             let tree = Oid::from_hex(id.as_bytes()).context("git listed no object id")?;
-            read(repo, tree, name)
+            Ok(read(repo, tree, name).map_err(|error| (name.to_owned(), error)))
         })
         .collect()
 }

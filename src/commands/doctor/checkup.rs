@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::finding::{FIX, Finding};
 use super::{
-    branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted, worktrees,
+    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted, worktrees,
 };
 use crate::commands::Ctx;
 use crate::error::UserError;
@@ -54,7 +54,8 @@ impl<'a> Checkup<'a> {
         let ledger = self.check_ledger();
         let board = ledger.is_some();
         if board {
-            let checks: [(&str, LedgerCheck); 4] = [
+            let checks: [(&str, LedgerCheck); 5] = [
+                ("audit", audit::check),
                 ("queue", queue::check),
                 ("branches", branches::check),
                 ("submitted", submitted::check),

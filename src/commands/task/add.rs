@@ -108,12 +108,15 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
                 }
                 return Ok(());
             }
-            // Somebody else made the same id between our reading and our writing.
-            Err(refusal)
-                if refusal.kind == RefusalKind::Denied
-                    && spec.id == made
-                    && ledger.board().tasks.contains_key(&made) => {}
-            Err(refusal) => return Err(UserError::from(refusal).into()),
+            Err(refusal) => {
+                // Whoever else wrote for us has not told our board.
+                ledger.refresh()?;
+                let is_made = refusal.kind == RefusalKind::Denied && spec.id == made;
+                if !(is_made && ledger.board().tasks.contains_key(&made)) {
+                    return Err(UserError::from(refusal).into());
+                }
+                // Somebody else made the same id between our reading and our writing.
+            }
         }
     }
     Err(

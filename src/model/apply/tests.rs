@@ -4,7 +4,7 @@ use super::*;
 use crate::model::board::Gate;
 use crate::model::choose::Ask;
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, Timestamp};
-use crate::model::op::{Claim, PlanChange};
+use crate::model::op::{Actor, Claim, PlanChange};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 
@@ -383,7 +383,13 @@ const ARROWS: &[(State, &[State])] = &[
     ),
     (
         State::Submitted,
-        &[State::Merged, State::Ready, State::Failed, State::Cancelled],
+        &[
+            State::Accepted,
+            State::Merged,
+            State::Ready,
+            State::Failed,
+            State::Cancelled,
+        ],
     ),
     (
         State::Accepted,
@@ -421,6 +427,7 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
                 Op::Cancel(id("a"), text()),
                 Op::Escalate(id("a"), text()),
                 Op::Reject(id("a"), head(), text(), text()),
+                Op::Accept(id("a"), head(), head()),
                 Op::Merge(id("a"), head(), head()),
             ];
             let mut reached = Vec::new();

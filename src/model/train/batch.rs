@@ -207,16 +207,19 @@ fn on_prefix(length: usize, what: &What, facts: &impl Facts) -> Said {
 
 /// Searches for what breaks the build, by building prefixes; `None` where the build is not what fails.
 fn by_building(risk: &[f64], red: usize, facts: &impl Facts, means: Means) -> Option<Next> {
+    if facts.build(red).is_green() {
+        return None;
+    }
+    // A run that tells of no failing test has mostly not built: the search begins without making sure of it, and
+    // ends with the build of the prefix that it has come to.
     let broken = (1..=red).find(|k| facts.build(*k).is_red());
-    let Some(broken) = broken else {
-        if facts.build(red).is_green() {
-            return None;
-        }
-        let what = What::Build;
-        return Some(Next::Test(vec![Probe { length: red, what }]));
-    };
+    let broken = broken.unwrap_or(red);
     let fine = (1..broken).rev().find(|k| facts.build(*k).is_green());
     let fine = fine.unwrap_or(0);
+    if broken - fine == 1 && facts.build(broken) == Said::default() {
+        let (length, what) = (broken, What::Build);
+        return Some(Next::Test(vec![Probe { length, what }]));
+    }
     if broken - fine == 1 {
         return Some(Next::Suspect(vec![(broken, What::Build)]));
     }

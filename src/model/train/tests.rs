@@ -99,15 +99,97 @@ fn a_dependency_outside_the_train_blocks_unless_it_is_in() {
 }
 
 #[test]
+fn another_order_keeps_dependencies_first() {
+    let board = board(&[
+        ("a", State::Submitted, &[]),
+        ("b", State::Submitted, &[("a", Coupling::Medium)]),
+        ("c", State::Submitted, &[]),
+    ]);
+    let train = Train::of(&board, &[]);
+    let names = |train: &Train| -> Vec<String> {
+        train
+            .cars()
+            .iter()
+            .map(|car| car.name().to_owned())
+            .collect()
+    };
+    let at = |name: &str| {
+        names(&train)
+            .iter()
+            .position(|other| other == name)
+            .unwrap()
+    };
+    let order = train.with_dependencies_first(&[at("c"), at("b"), at("a")]);
+    let mut other = train.clone().in_order(&order);
+    assert_eq!(names(&other), ["c", "a", "b"]);
+    assert_eq!(other.cars()[2].after, [1]);
+    let told = run(&mut other, &["a"]);
+    assert_eq!(told[2].1, Verdict::Skipped);
+}
+
+fn by_hand(team: u32) -> Strayed {
+    Strayed {
+        team: TeamId(team),
+        is_made_of_tasks: false,
+    }
+}
+
+#[test]
+fn what_a_team_branch_has_of_tasks_may_fail_without_holding_them_back() {
+    let board = board(&[("a", State::Accepted, &[])]);
+    let strayed = Strayed {
+        is_made_of_tasks: true,
+        ..by_hand(1)
+    };
+    let mut train = Train::of(&board, &[strayed]);
+    let told = run(&mut train, &["orch/team-1/integration"]);
+    assert_eq!(told[1], (String::from("a"), Verdict::Merged));
+}
+
+#[test]
+fn a_team_train_has_what_its_branch_lacks() {
+    let mut board = board(&[
+        ("in", State::Accepted, &[]),
+        ("b", State::Submitted, &[("in", Coupling::Medium)]),
+        ("c", State::Accepted, &[("old", Coupling::Tight)]),
+        ("other", State::Accepted, &[]),
+        ("d", State::Submitted, &[("other", Coupling::Medium)]),
+        ("old", State::Merged, &[]),
+    ]);
+    board.tasks.get_mut(&id("other")).unwrap().team = TeamId(2);
+    let has = |task: &Task| task.id == id("in");
+    let names = |train: &Train| -> Vec<String> {
+        let cars = train.cars().iter();
+        cars.map(|car| car.name().to_owned()).collect()
+    };
+    let mut train = Train::of_team(&board, TeamId(1), true, has);
+    assert_eq!(names(&train), ["orch/integration", "b", "d", "c"]);
+    // What a merged dependency brings comes with the integration branch; another team's branch is not in ours.
+    let told = run(&mut train, &["orch/integration"]);
+    let verdicts: Vec<Verdict> = told.iter().map(|(_, verdict)| *verdict).collect();
+    assert_eq!(
+        verdicts[1..],
+        [Verdict::Merged, Verdict::Skipped, Verdict::Skipped]
+    );
+    assert_eq!(
+        train.outcome(2).unwrap().reason.as_deref(),
+        Some("comes after other, which is accepted")
+    );
+    let train = Train::of_team(&board, TeamId(1), false, has);
+    assert_eq!(names(&train), ["b", "d", "c"]);
+    assert!(Train::of_team(&board, TeamId(3), true, has).is_empty());
+}
+
+#[test]
 fn work_on_a_team_branch_itself_goes_first_and_holds_its_tasks_back() {
     let board = board(&[("a", State::Submitted, &[])]);
-    let mut train = Train::of(&board, &[TeamId(1)]);
+    let mut train = Train::of(&board, &[by_hand(1)]);
     assert_eq!(train.cars()[0].branch, "orch/team-1/integration");
     let told = run(&mut train.clone(), &["orch/team-1/integration"]);
     assert_eq!(told[1].1, Verdict::Skipped);
     assert_eq!(run(&mut train, &[])[1].1, Verdict::Merged);
     // Another team is not concerned.
-    let mut train = Train::of(&board, &[TeamId(2)]);
+    let mut train = Train::of(&board, &[by_hand(2)]);
     assert_eq!(
         run(&mut train, &["orch/team-2/integration"])[1].1,
         Verdict::Merged

@@ -1,0 +1,101 @@
+//! Work that did not merge goes back to a coder with that merge under way in its worktree.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Assignment;
+use super::assign::start_commit;
+use super::leftovers::PLAIN;
+use super::recovery::end_operations;
+use crate::git::{Git, Oid, Repo};
+use crate::ledger::Ledger;
+
+/// Begins to merge what the work conflicted with, at its current tip, into the branch of a worktree that was
+/// just made ready. Does nothing where the work did not conflict or has that tip in it already.
+///
+/// # Errors
+///
+/// Git or the ledger cannot be read.
+pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Result<()> {
+    let (repo, board) = (ledger.repo(), ledger.board());
+    let Some(task) = board.tasks.get(&assignment.task) else {
+        return Ok(());
+    };
+    if task.status.conflicts == 0 {
+        return Ok(());
+    }
+    let tip = start_commit(ledger, task.team)?;
+    let head = repo.read_ref(&format!("refs/heads/{}", assignment.branch))?;
+    if head.is_none_or(|head| repo.is_ancestor(tip, head).unwrap_or(true)) {
+        return Ok(());
+    }
+    let merged = Git::new(dir)
+        .args(PLAIN)
+        .args(["-c", "rerere.enabled=false", "merge"])
+        .args([
+            "--no-ff",
+            "--no-commit",
+            "--quiet",
+            "--no-verify-signatures",
+        ])
+        .arg(name_of(repo, task.team, tip)?)
+        .output()?;
+    match merged.status.code() {
+        // Merged by itself, or with conflicts: either way it waits for the coder's commit.
+        Some(0 | 1) => Ok(()),
+        // A merge that git cannot even begin is left to the coder, who has been told what conflicts.
+        _ => give_up(dir),
+    }
+}
+
+/// Names a tip by its branch, which reads better between conflict markers.
+fn name_of(repo: &Repo, team: crate::model::TeamId, tip: Oid) -> Result<String> {
+    for branch in [
+        String::from("orch/integration"),
+        format!("orch/team-{team}/integration"),
+    ] {
+        if repo.read_ref(&format!("refs/heads/{branch}"))? == Some(tip) {
+            return Ok(branch);
+        }
+    }
+    Ok(tip.to_string())
+}
+
+fn give_up(dir: &Path) -> Result<()> {
+    Git::new(dir)
+        .args(PLAIN)
+        .args(["reset", "--hard", "--quiet"])
+        .run()?;
+    end_operations(Repo::discover(dir)?.git_dir())
+}
+
+/// Returns the paths that a coder has to decide, where a merge is under way in its worktree.
+///
+/// # Errors
+///
+/// The worktree cannot be read.
+pub fn undecided(dir: &Path) -> Result<Option<Vec<String>>> {
+    if !Repo::discover(dir)?.git_dir().join("MERGE_HEAD").exists() {
+        return Ok(None);
+    }
+    let listed = Git::new(dir)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .args(PLAIN)
+        .args(["diff", "--name-only", "--diff-filter=U", "-z"])
+        .read_bytes()?;
+    let paths = listed.split(|byte| *byte == 0);
+    let paths = paths.filter(|path| !path.is_empty());
+    let paths = paths.map(|path| String::from_utf8_lossy(path).into_owned());
+    Ok(Some(paths.collect()))
+}
+
+/// Returns whether a file that both sides changed holds no conflict marker any more: whoever took them out has
+/// decided. Of a file that is no text nobody can tell.
+pub(super) fn is_decided(path: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(path) else {
+        return false;
+    };
+    let marks = |line: &[u8]| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ");
+    !bytes.contains(&0) && !bytes.split(|byte| *byte == b'\n').any(marks)
+}
