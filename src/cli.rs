@@ -92,6 +92,8 @@ pub enum Command {
     Pack(commands::pack::PackArgs),
     #[command(hide = true)]
     Hook(commands::hook::HookArgs),
+    #[command(hide = true)]
+    Sandboxed(commands::sandboxed::SandboxedArgs),
 }
 
 /// Runs a command.
@@ -142,6 +144,7 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Man(args) => commands::man::run(ctx, args),
         Command::Pack(args) => commands::pack::run(ctx, args),
         Command::Hook(args) => commands::hook::run(ctx, args),
+        Command::Sandboxed(args) => commands::sandboxed::run(ctx, args),
     }
 }
 

@@ -187,12 +187,28 @@ pub fn mergiraf(repo: &Repo) -> Option<PathBuf> {
     match repo.config("orch.mergiraf").as_deref() {
         Some("false" | "no" | "off" | "0") => None,
         Some(path) if path.contains('/') => Some(PathBuf::from(path)),
-        _ => {
-            let path = std::env::var_os("PATH")?;
-            let places = std::env::split_paths(&path).map(|dir| dir.join("mergiraf"));
-            places.into_iter().find(|place| place.is_file())
-        }
+        _ => on_path("mergiraf"),
     }
+}
+
+/// Returns the program of that name on the path, or the path itself where it is one.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|place| place.is_file());
+    }
+    let path = std::env::var_os("PATH")?;
+    let places = std::env::split_paths(&path).map(|dir| dir.join(program));
+    places.into_iter().find(|place| place.is_file())
+}
+
+/// Returns the home directory.
+pub fn home() -> Option<PathBuf> {
+    path("HOME")
+}
+
+/// Returns what this process is kept in, where an executor has put it into a sandbox.
+pub fn sandbox() -> Option<String> {
+    text("ORCH_SANDBOX")
 }
 
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).
@@ -213,6 +229,18 @@ pub fn environment() -> Vec<(OsString, OsString)> {
 /// Returns the Git directory that Git told a hook, `GIT_DIR`.
 pub fn hook_git_dir() -> Option<PathBuf> {
     path("GIT_DIR")
+}
+
+/// Returns whether the environment binds Git to files or objects of one repository, which the directory that is
+/// asked about outdoes here.
+pub fn is_bound_elsewhere() -> bool {
+    let names = [
+        "GIT_WORK_TREE",
+        "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    ];
+    names.iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// Returns the index that Git told a hook, `GIT_INDEX_FILE`; a commit of some files only has one of its own.

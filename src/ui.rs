@@ -1,13 +1,19 @@
 //! The only writer to the terminal. stdout is the answer, stderr the story of getting it.
+//!
+//! Whatever is for people passes [`printable()`] on its way, whether a terminal is there or not.
 
+pub mod printable;
 pub mod progress;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
 use crate::config;
 use crate::error::user_error;
+
+use printable::{printable, printable_json};
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -67,6 +73,10 @@ impl Ui {
 
     /// Prints a text as the answer, with a line break at its end.
     pub fn answer(&self, text: &str) {
+        self.answer_line(&self.for_answer(text));
+    }
+
+    fn answer_line(&self, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         // A reader that went away has had enough (`| head`): not an error.
         let _ = writeln!(io::stdout(), "{text}");
@@ -74,13 +84,14 @@ impl Ui {
 
     /// Prints a part of a long answer and returns whether anybody still reads it.
     pub fn answer_part(&self, text: &str) -> bool {
+        let text = self.for_answer(text);
         io::stdout().write_all(text.as_bytes()).is_ok()
     }
 
     /// Prints a value as the answer, as one JSON document.
     pub fn json(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {
-            Ok(text) => self.answer(&text),
+            Ok(text) => self.answer_line(&printable_json(&text)),
             Err(error) => self.warn(&format!("cannot write JSON: {error}")),
         }
     }
@@ -88,7 +99,7 @@ impl Ui {
     /// Prints a value as the answer, as one JSON document on one line, for answers that follow each other.
     pub fn json_line(&self, value: &impl Serialize) {
         match serde_json::to_string(value) {
-            Ok(text) => self.answer(&text),
+            Ok(text) => self.answer_line(&printable_json(&text)),
             Err(error) => self.warn(&format!("cannot write JSON: {error}")),
         }
     }
@@ -97,14 +108,14 @@ impl Ui {
     pub fn redraw(&self, text: &str) {
         if self.answers_terminal() {
             // Home, the new text with the rest of each line erased, then the rest of the screen.
-            let text = text.replace('\n', "\u{1b}[K\n");
+            let text = self.for_answer(text).replace('\n', "\u{1b}[K\n");
             self.answer_bytes(format!("\u{1b}[H{text}\u{1b}[J").as_bytes());
         } else {
             self.answer(text);
         }
     }
 
-    /// Prints bytes as the answer, as they are.
+    /// Prints bytes as the answer, as they are: for what is all our own.
     pub fn answer_bytes(&self, bytes: &[u8]) {
         let _ = io::stdout().write_all(bytes);
         let _ = io::stdout().flush();
@@ -113,21 +124,21 @@ impl Ui {
     /// Tells a step on the way.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", self.for_story(text));
         }
     }
 
     /// Tells something that the person should look at.
     pub fn warn(&self, text: &str) {
         let label = self.paint_err(Style::Warning, "warning:");
-        let _ = writeln!(io::stderr(), "{label} {text}");
+        let _ = writeln!(io::stderr(), "{label} {}", self.for_story(text));
     }
 
     /// Tells a command that helps.
     pub fn hint(&self, text: &str) {
         if !self.quiet {
             let label = self.paint_err(Style::Strong, "hint:");
-            let _ = writeln!(io::stderr(), "{label} {text}");
+            let _ = writeln!(io::stderr(), "{label} {}", self.for_story(text));
         }
     }
 
@@ -136,17 +147,14 @@ impl Ui {
         let label = self.paint_err(Style::Bad, "error:");
         // A hint's error is what the person must read first, wherever it stands in the chain.
         let user = user_error(error);
-        let _ = match user {
-            Some(user) => writeln!(io::stderr(), "{label} {user}"),
-            None => writeln!(io::stderr(), "{label} {error}"),
-        };
         let first = user.map_or_else(|| error.to_string(), ToString::to_string);
+        let _ = writeln!(io::stderr(), "{label} {}", self.for_story(&first));
         for cause in error
             .chain()
             .map(ToString::to_string)
             .filter(|text| *text != first)
         {
-            let _ = writeln!(io::stderr(), "caused by: {cause}");
+            let _ = writeln!(io::stderr(), "caused by: {}", self.for_story(&cause));
         }
         for hint in user.map(|user| user.hints.as_slice()).unwrap_or_default() {
             self.hint(hint);
@@ -161,6 +169,14 @@ impl Ui {
     /// Sets off a word of the story.
     pub fn paint_err(&self, style: Style, text: &str) -> String {
         paint(self.wants_color(io::stderr().is_terminal()), style, text)
+    }
+
+    fn for_answer<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        printable(text, self.wants_color(io::stdout().is_terminal()))
+    }
+
+    fn for_story<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        printable(text, self.wants_color(io::stderr().is_terminal()))
     }
 
     fn wants_color(&self, terminal: bool) -> bool {

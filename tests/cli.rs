@@ -107,7 +107,7 @@ fn git_finds_the_program_and_its_manual_page() {
         let page = man
             .join("man1")
             .join(format!("git-orch-{}.1", words.join("-")));
-        let hidden = ["hook", "pack"].contains(&words[0].as_str());
+        let hidden = ["hook", "pack", "sandboxed"].contains(&words[0].as_str());
         assert_eq!(page.exists(), !hidden, "{}", page.display());
     }
     let page = std::fs::read_to_string(man.join("man1/git-orch.1")).unwrap();

@@ -8,8 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec,
-    Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Signing, TaskSpec,
-    TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
+    Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox, Signing,
+    TaskSpec, TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
 };
 
 use super::common::words::{command_lines, sample};
@@ -117,6 +117,9 @@ fn full_plan() -> Plan {
         jobs: Some(3),
         wrapup: Some(WrapUpAt::Submit),
         limits: Limits::default(),
+        sandbox: Sandbox::Landlock,
+        sandbox_write: vec![String::from("~/.cargo")],
+        sandbox_network: Some(false),
     };
     let profile = Profile {
         command: Some(Command::Shell(String::from("true"))),
@@ -127,6 +130,9 @@ fn full_plan() -> Plan {
         timeout: Some(minute),
         idle_timeout: Some(minute),
         env: BTreeMap::from([(String::from("env"), String::from("x"))]),
+        sandbox: Some(Sandbox::None),
+        sandbox_write: vec![String::from("~/.cargo")],
+        sandbox_network: Some(true),
     };
     let phase = |after| PhaseSpec {
         name: PhaseName(String::from("all")),

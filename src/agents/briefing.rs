@@ -97,10 +97,17 @@ impl Briefing {
         }
         let (profile_name, profile) = board.profile_of(row);
         let team = board.teams.get(&work.agent.team);
+        let run = board.run();
         Ok(Self {
-            files: AttemptFiles::new(ledger.repo(), &work.task, work.attempt),
+            files: AttemptFiles::of_profile(
+                ledger.repo(),
+                &work.task,
+                work.attempt,
+                &run,
+                &profile,
+            ),
             run: board.run_name().to_owned(),
-            goal: board.run().goal,
+            goal: run.goal,
             team_name: team.map(|team| team.name.clone()).unwrap_or_default(),
             model: board.model_of(row),
             profile_name,

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::git::files::read_if_exists;
+use crate::git::files::read_within;
+use crate::model::bounds::MOST_RESULT;
 use crate::model::{Handoff, TaskId};
 
 /// Reads an agent's result file; `None` where it left none.
@@ -13,7 +14,7 @@ use crate::model::{Handoff, TaskId};
 ///
 /// The file is no handoff contract, or another task's.
 pub fn read_result(path: &Path, task: &TaskId) -> Result<Option<Handoff>> {
-    let Some(bytes) = read_if_exists(path)? else {
+    let Some(bytes) = read_within(path, MOST_RESULT)? else {
         return Ok(None);
     };
     let text = String::from_utf8(bytes).context("the result file is no UTF-8")?;

@@ -11,6 +11,7 @@ mod ledger;
 mod locks;
 mod queue;
 mod repository;
+mod sandbox;
 mod submitted;
 mod worktrees;
 

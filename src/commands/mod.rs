@@ -31,6 +31,7 @@ pub mod remote;
 pub mod renew;
 pub mod resume;
 pub mod run;
+pub mod sandboxed;
 pub mod signers;
 pub mod start;
 pub mod status;

@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result};
 
 use super::Ctx;
 use crate::error::UserError;
+use crate::git::files::read_named;
 use crate::ledger::Ledger;
+use crate::model::bounds::MOST_PLAN;
 use crate::model::{Op, Plan, PlanChange};
 use crate::plan::{self, Checked, Comparison, Severity, standing_plan};
 use crate::ui::Style;
@@ -65,8 +67,8 @@ struct Read {
 impl Read {
     fn new(ctx: &Ctx, file: &Path) -> Result<Self> {
         let path = ctx.dir.join(file);
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = read_named(&path, MOST_PLAN)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self {
             name: file.display().to_string(),

@@ -12,7 +12,8 @@ use crate::git::files::{read_if_exists, replace};
 use crate::ledger::Ledger;
 use crate::model::{Board, Claim, CommitBy, Handoff, MachineId, event};
 use crate::process::{self, Ended};
-use crate::workspace::{self, Assignment, Verdict};
+use crate::workspace::sandbox::Setting;
+use crate::workspace::{self, Assignment, Verdict, private};
 
 /// A claim of ours and where its files lie.
 #[derive(Debug, Clone)]
@@ -51,12 +52,14 @@ pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Res
         .tasks
         .get(&assignment.task)
         .with_context(|| format!("task {} is gone", assignment.task))?;
-    let files = AttemptFiles::new(ledger.repo(), &assignment.task, assignment.attempt);
+    let profile = board.profile_of(task).1;
+    let (repo, number) = (ledger.repo(), assignment.attempt);
+    let files = AttemptFiles::of_profile(repo, &assignment.task, number, &board.run(), &profile);
     replace(&files.mark(), mark.as_bytes())?;
     Ok(Held {
         files,
         mark,
-        commit: board.profile_of(task).1.commit,
+        commit: profile.commit,
         title: task.title.clone(),
         assignment,
     })
@@ -87,11 +90,22 @@ pub(super) fn brief(ledger: &Ledger, held: &Held, worktree: &Path) -> Result<pro
     }
     let run = ledger.board().run();
     let Briefing { spec, profile, .. } = &briefing;
+    let mut env = agents::environment(&briefing, ledger.machine());
+    let repo = ledger.repo();
+    let setting = Setting::of(repo, &run, profile)?;
+    let command = match setting.is_none() {
+        true => command,
+        false => {
+            let private = private::lend(repo, &held.assignment)?;
+            env.extend(setting.environment(&private));
+            setting.agent(repo, worktree, &private, command)?
+        }
+    };
     let idle = spec.idle_timeout.or(profile.idle_timeout);
     Ok(process::Spec {
         command,
         dir: worktree.to_owned(),
-        env: agents::environment(&briefing, ledger.machine()),
+        env,
         stdin: None,
         log: held.files.log(),
         wall: spec.timeout.or(profile.timeout).unwrap_or(run.timeout),
@@ -122,6 +136,13 @@ pub(super) fn judge(
     let task = &held.assignment.task;
     let row = ledger.board().require_task(task).map_err(UserError::from)?;
     let sign = ledger.board().profile_of(row).1.done;
+    if let Err(error) = workspace::bring_home(ledger.repo(), held.assignment.agent) {
+        let reason = event::one_line(&format!("{error:#}"));
+        return Ok(Verdict::Failed {
+            findings: findings(&reason, &ended.tail),
+            reason,
+        });
+    }
     let result = agents::read_result(&held.files.result(), task);
     let said = match &result {
         Ok(result) => agents::judge(sign, ended, result.as_ref()),
@@ -170,6 +191,7 @@ fn save_work(repo: &Repo, held: &Held, worktree: &Path, subject: &str) -> Result
 /// Keeps the work of an attempt that is broken off: on its branch, or under a recovery ref, which is
 /// returned.
 pub(super) fn keep_work(repo: &Repo, held: &Held, why: &str) -> Result<Option<String>> {
+    workspace::bring_home(repo, held.assignment.agent)?;
     let Some(worktree) = held.worktree(repo) else {
         return Ok(None);
     };

@@ -26,7 +26,7 @@ use crate::git::Oid;
 use crate::ledger::{Ledger, Unreachable, pack};
 use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
 use crate::process::{self, Ended};
-use crate::workspace::Verdict;
+use crate::workspace::{Verdict, sandbox};
 
 use warnings::Lookout;
 
@@ -43,6 +43,7 @@ const END_GRACE: Duration = Duration::from_secs(10);
 /// Another executor runs here, or the ledger can no longer be read or written.
 pub fn run(ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
     let _alone = take_lock(ledger.repo())?;
+    sandbox::require(ledger.repo(), ledger.board())?;
     let begun = clock::monotonic();
     watch.show(ledger.board());
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,11 +1,14 @@
 //! Files of ours under the common Git directory: replaced whole, locked by the kernel.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+
+use crate::error::UserError;
+use crate::model::bounds;
 
 /// Writes a file whole: readers see the old content or the new, never a part.
 ///
@@ -86,11 +89,72 @@ pub fn write_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
 ///
 /// It exists and cannot be read.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    match read_regular(path, u64::MAX) {
+        Ok(Some(bytes)) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(None) => bail!("{} is too large", path.display()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// Reads a file of at most so many bytes; `None` where there is none.
+///
+/// # Errors
+///
+/// It exists and is larger, is no regular file, or cannot be read.
+pub fn read_within(path: &Path, most: usize) -> Result<Option<Vec<u8>>> {
+    match read_regular(path, most as u64) {
+        Ok(Some(bytes)) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(None) => Err(UserError::new(format!(
+            "{} is larger than {}",
+            path.display(),
+            bounds::told(most)
+        ))
+        .into()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Reads at most so many bytes and one more of what a person has named: a file, or a pipe, which is waited for.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn read_named(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a file that holds one path or one name, whoever may have written it; `None` where it is anything else.
+pub fn read_pointer(path: &Path) -> Option<Vec<u8>> {
+    read_regular(path, bounds::MOST_POINTER as u64).ok()?
+}
+
+/// Reads a regular file without ever waiting for a writer, as a named pipe would; `None` where it is larger.
+fn read_regular(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        let what = match found.is_dir() {
+            true => "it is a directory",
+            false => "it is no regular file",
+        };
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what));
+    }
+    if found.len() > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0));
+    // It may grow while it is read.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// The longest note in a lock's file, in bytes.

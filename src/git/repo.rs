@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::Oid;
 use super::cmd::Git;
+use crate::config;
 use crate::error::UserError;
 
 /// An opened repository, seen from one of its worktrees.
@@ -44,7 +45,11 @@ impl Repo {
         if !dir.is_dir() {
             return Err(UserError::new(format!("{} is no directory", dir.display())).into());
         }
-        match gix::discover(dir) {
+        let found = match config::is_bound_elsewhere() {
+            false => gix::discover(dir),
+            true => gix::discover_opts(dir, Default::default(), unbound()),
+        };
+        match found {
             Ok(gix) => Self::from_gix(gix),
             // gix cannot open what git can (SHA-256, for example): tell that apart from "no repository".
             Err(error) => match Git::new(dir).args(["rev-parse", "--git-dir"]).read() {
@@ -100,7 +105,11 @@ impl Repo {
     ///
     /// The repository cannot be opened again.
     pub fn reopen(&self) -> Result<Self> {
-        let gix = gix::open(&self.git_dir).context("cannot open the repository again")?;
+        let gix = match config::is_bound_elsewhere() {
+            false => gix::open(&self.git_dir),
+            true => gix::open_opts(&self.git_dir, unbound()),
+        };
+        let gix = gix.context("cannot open the repository again")?;
         Self::from_gix(gix)
     }
 
@@ -214,6 +223,21 @@ impl Repo {
         let name = self.gix.head_name().ok()??;
         Some(name.shorten().to_string())
     }
+}
+
+/// Returns how a repository is opened where the environment would have Git see another one's parts.
+fn unbound() -> gix::open::Options {
+    use gix::open::permissions::Environment;
+    use gix::sec::Permission::Deny;
+    let permissions = gix::open::Permissions {
+        env: Environment {
+            git_prefix: Deny,
+            objects: Deny,
+            ..Environment::all()
+        },
+        ..gix::open::Permissions::all()
+    };
+    gix::open::Options::default().permissions(permissions)
 }
 
 /// Adds what Git includes in a coder's worktree and gix does not: it compares the pattern of an `includeIf`

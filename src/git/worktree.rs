@@ -278,7 +278,7 @@ impl Repo {
 
 /// Returns whether a worktree was being made when its process ended, or still is.
 pub fn is_being_made(admin: &Path) -> bool {
-    fs::read(admin.join("locked")).is_ok_and(|text| text.trim_ascii() == BEING_MADE)
+    files::read_pointer(&admin.join("locked")).is_some_and(|text| text.trim_ascii() == BEING_MADE)
 }
 
 /// Returns whether a person locked a worktree by `git worktree lock`.
@@ -288,7 +288,7 @@ pub fn is_locked(admin: &Path) -> bool {
 
 /// Reads the HEAD of a Git directory.
 pub fn read_head(git_dir: &Path) -> Head {
-    let Ok(text) = fs::read(git_dir.join("HEAD")) else {
+    let Some(text) = files::read_pointer(&git_dir.join("HEAD")) else {
         return Head::Broken;
     };
     let text = text.trim_ascii();
@@ -416,7 +416,8 @@ fn reserved_branches(git_dir: &Path) -> Vec<String> {
         "BISECT_START",
     ];
     let read = |name: &str| {
-        let text = fs::read_to_string(git_dir.join(name)).ok()?;
+        let text = files::read_pointer(&git_dir.join(name))?;
+        let text = String::from_utf8_lossy(&text);
         let text = text.trim();
         Some(text.strip_prefix("refs/heads/").unwrap_or(text).to_owned())
     };
@@ -433,7 +434,7 @@ fn head_line(head: &Head) -> Vec<u8> {
 
 /// Reads a file that holds one path after a prefix.
 fn read_path(file: &Path, prefix: &[u8]) -> Option<PathBuf> {
-    let text = fs::read(file).ok()?;
+    let text = files::read_pointer(file)?;
     let path = text.strip_prefix(prefix)?.trim_ascii_start();
     let end = path
         .iter()

@@ -46,7 +46,9 @@ impl Previous {
     ///
     /// Git's configuration cannot be read.
     pub fn find(place: &Place, dir: &Path) -> Result<Self> {
+        // In a sandbox it is reached by a link.
         let ours = place.common_dir.join("orch/hooks");
+        let ours = ours.canonicalize().unwrap_or(ours);
         // Before the configuration is read, so that any later change of it is younger than the record.
         let mut note = tempfile::Builder::new()
             .prefix(".orch-")

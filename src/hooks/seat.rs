@@ -1,6 +1,5 @@
 //! Whose worktree a hook runs in, from raw files: no repository is opened for it (facts.md 12d).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -69,8 +68,8 @@ fn above(dir: &Path) -> Result<PathBuf> {
         if git.is_dir() {
             return Ok(git);
         }
-        if let Ok(text) = fs::read_to_string(&git)
-            && let Some(path) = text.strip_prefix("gitdir:")
+        if let Some(text) = files::read_pointer(&git)
+            && let Some(path) = String::from_utf8_lossy(&text).strip_prefix("gitdir:")
         {
             return Ok(top.join(path.trim()));
         }

@@ -10,6 +10,7 @@ use super::files::{self, Broken};
 use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
+use crate::model::bounds::{MOST_LEDGER_FILE, told};
 use crate::model::{
     AgentId, AgentRecord, Board, Handoff, Lock, PhaseSpec, Settings, Signer, Status, Task,
     TeamSpec, Tested,
@@ -317,6 +318,12 @@ fn forget(board: &mut Board, place: &Place) {
 }
 
 fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
+    if bytes.len() > MOST_LEDGER_FILE {
+        return Err(Broken::at_top(format!(
+            "it is larger than {}",
+            told(MOST_LEDGER_FILE)
+        )));
+    }
     Ok(match place {
         Place::Settings => Fact::Settings(Box::new(files::parse_settings(bytes)?)),
         Place::Phases => Fact::Phases(files::parse::<files::PhasesFile>(bytes)?.phases),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Ledger;
 use super::hold::Hold;
 use crate::clock;
+use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::Oid;
 use crate::git::objects::NewCommit;
@@ -118,7 +119,7 @@ impl Ledger {
     /// The ledger cannot be read or written, or its remote cannot be reached ([`super::Unreachable`]). Then the
     /// same intents may be tried again: what was carried out in spite of the error is found by its id.
     pub fn carry_out(&mut self, intents: Vec<Intent>) -> Result<Vec<Result<Done, Refusal>>> {
-        let outcomes = self.carry_out_together(intents)?;
+        let outcomes = self.carry_out_together(intents).map_err(in_sandbox)?;
         for done in outcomes.iter().flatten() {
             self.look_after(done);
         }
@@ -423,4 +424,24 @@ mod hex {
         text.map(|hex| Oid::from_hex(hex.as_bytes()).map_err(D::Error::custom))
             .transpose()
     }
+}
+
+/// Explains to an agent in a sandbox why it cannot write.
+fn in_sandbox(error: anyhow::Error) -> anyhow::Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind)
+    };
+    let denied = error
+        .chain()
+        .filter_map(io)
+        .any(|kind| matches!(kind, PermissionDenied | ReadOnlyFilesystem));
+    if !denied || config::sandbox().is_none() {
+        return error;
+    }
+    error.context(UserError::new(
+        "an agent in a sandbox cannot write the ledger: its executor hands its work in when it ends",
+    ))
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 mod base;
 pub mod board;
+pub mod bounds;
 pub mod choose;
 pub mod duration;
 pub mod event;
@@ -14,6 +15,7 @@ pub mod op;
 pub mod powers;
 mod prospect;
 pub mod radar;
+pub mod sandbox;
 pub mod scope;
 pub mod signing;
 pub mod spec;
@@ -35,6 +37,7 @@ pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use locks::{Lock, Trust};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
 pub use powers::{Over, Power, Reach, Role};
+pub use sandbox::{Confined, Sandbox};
 pub use signing::{Signer, Signing};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,

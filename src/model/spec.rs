@@ -12,6 +12,7 @@ use super::duration;
 use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
 use super::locks::Lock;
+use super::sandbox::Sandbox;
 use super::signing::Signing;
 use super::suite::Format;
 use super::wrapup::{WrapUpAt, WrapUpCheck};
@@ -105,6 +106,15 @@ pub struct RunSpec {
     pub wrapup: Option<WrapUpAt>,
     /// Most agents at once per model tier (C2).
     pub limits: Limits,
+    /// What agents are kept in whose profile says nothing of it.
+    #[serde(skip_serializing_if = "Sandbox::is_none")]
+    pub sandbox: Sandbox,
+    /// Paths that sandboxed agents may write besides their own, and those of their profiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sandbox_write: Vec<String>,
+    /// Whether sandboxed agents may use the network, where their profiles say nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_network: Option<bool>,
 }
 
 impl Default for RunSpec {
@@ -130,6 +140,9 @@ impl Default for RunSpec {
             jobs: None,
             wrapup: None,
             limits: Limits::default(),
+            sandbox: Sandbox::None,
+            sandbox_write: Vec::new(),
+            sandbox_network: None,
         }
     }
 }
@@ -181,6 +194,22 @@ pub struct Profile {
     /// Variables added to the agent's environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// What the agent is kept in, instead of the run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
+    /// Paths that it may write in its sandbox, besides its own and the run's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sandbox_write: Vec<String>,
+    /// Whether it may use the network in its sandbox, instead of the run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_network: Option<bool>,
+}
+
+impl Profile {
+    /// Returns what the agent is kept in.
+    pub fn sandbox_in<'a>(&'a self, run: &'a RunSpec) -> &'a Sandbox {
+        self.sandbox.as_ref().unwrap_or(&run.sandbox)
+    }
 }
 
 /// A command line.

@@ -15,11 +15,9 @@ use std::collections::BTreeSet;
 use super::fields::Notes;
 use super::finding::{Finding, Severity};
 use super::read::{Checked, Draft, parse, read_plan};
+use crate::model::bounds::{MOST_PLAN, MOST_TASK, told};
 use crate::model::{Plan, TaskId, TaskSpec};
 use order::Order;
-
-/// The largest text that is read.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most tasks of one plan: which may run beside which is kept in a square of bits.
 const MOST_TASKS: usize = 20_000;
@@ -30,11 +28,11 @@ pub fn check_text(bytes: &[u8], stem: &str) -> Checked {
         plan: None,
         findings: notes.finish(),
     };
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MOST_PLAN {
         let mut notes = Notes::new("");
         let message = format!(
-            "the plan has {} bytes; at most {MOST_BYTES} are read",
-            bytes.len()
+            "the plan is larger than {}, which is all that is read",
+            told(MOST_PLAN)
         );
         notes.note(
             Severity::Error,
@@ -66,6 +64,9 @@ pub fn check_text(bytes: &[u8], stem: &str) -> Checked {
         return refused(notes);
     };
     let draft = read_plan(&table, &mut notes, stem);
+    if text.len() > MOST_TASK {
+        check_sizes(&draft.plan.tasks, &mut notes);
+    }
     if draft.plan.tasks.len() > MOST_TASKS {
         let message = format!(
             "the plan has {} tasks; at most {MOST_TASKS} are allowed",
@@ -118,4 +119,21 @@ fn check_draft(draft: &Draft, settled: &BTreeSet<TaskId>, notes: &mut Notes<'_>)
     crew::check(plan, notes);
     levels::check(plan, notes);
     locks::check(plan, notes);
+}
+
+/// Notes tasks whose file in the ledger would be too large to be read again.
+fn check_sizes(tasks: &[TaskSpec], notes: &mut Notes<'_>) {
+    for (position, task) in tasks.iter().enumerate() {
+        if toml::to_string(task).is_ok_and(|text| text.len() <= MOST_TASK) {
+            continue;
+        }
+        let message = format!("task `{}` is larger than {}", task.id, told(MOST_TASK));
+        let help = "put long texts into files of the repository, and name them";
+        notes.at(
+            Severity::Error,
+            &format!("tasks[{position}]"),
+            message,
+            help,
+        );
+    }
 }

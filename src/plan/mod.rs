@@ -9,6 +9,7 @@ mod finding;
 mod read;
 mod read_levels;
 mod read_locks;
+mod read_sandbox;
 mod read_task;
 mod read_wrapup;
 mod render;

@@ -9,6 +9,7 @@ use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
 use super::read_locks::read_lock;
+use super::read_sandbox::{read_network, read_sandbox, read_writable};
 use super::read_task::read_task_fields;
 use super::read_wrapup::{ENDS, read_wrapup};
 use crate::model::spec::DEFAULT_CODERS;
@@ -187,6 +188,9 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         jobs: fields.count("jobs", 1),
         wrapup: fields.word("wrapup", &ENDS),
         limits: limits.unwrap_or_default(),
+        sandbox: read_sandbox(&mut fields).unwrap_or_default(),
+        sandbox_write: read_writable(&mut fields),
+        sandbox_network: read_network(&mut fields),
     };
     fields.finish();
     run
@@ -248,6 +252,9 @@ fn read_profile(mut fields: Fields<'_, '_, '_>) -> Profile {
         timeout: fields.duration("timeout"),
         idle_timeout: fields.duration("idle_timeout"),
         env: env.unwrap_or_default(),
+        sandbox: read_sandbox(&mut fields),
+        sandbox_write: read_writable(&mut fields),
+        sandbox_network: read_network(&mut fields),
     };
     fields.finish();
     profile

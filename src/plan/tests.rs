@@ -420,7 +420,7 @@ fn what_is_no_text_is_refused() {
     assert!(
         check_text(&huge, "x").findings[0]
             .message
-            .contains("at most")
+            .contains("larger than 16 MiB")
     );
 }
 

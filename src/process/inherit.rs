@@ -1,6 +1,7 @@
 //! Runs a program in this process's place: same terminal, same environment, Git's variables included.
 //!
-//! Only for hooks that were there before ours; they must see what Git gave to ours.
+//! For hooks that were there before ours, which must see what Git gave to ours, and for sandboxes, whose
+//! environment was put together by who starts them.
 
 #![expect(
     clippy::disallowed_methods,

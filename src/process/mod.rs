@@ -23,6 +23,7 @@ pub use sweep::{close, kill_all, sweep};
 
 pub mod detach;
 pub mod inherit;
+pub mod landlock;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

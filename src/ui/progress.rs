@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Ui;
+use super::printable::printable;
 
 /// One bar: what it is called, how far it is, and what else to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +59,12 @@ impl Progress {
             let bar = bars.by_name.entry(gauge.name.clone()).or_insert_with(|| {
                 let bar = bars.all.add(ProgressBar::new(gauge.length));
                 bar.set_style(style());
-                bar.set_prefix(gauge.name.clone());
+                bar.set_prefix(printable(&gauge.name, false).into_owned());
                 bar
             });
             bar.set_length(gauge.length);
             bar.set_position(gauge.position);
-            bar.set_message(gauge.message.clone());
+            bar.set_message(printable(&gauge.message, false).into_owned());
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::place::{Place, worktrees_dir};
+use super::private::is_lent;
 use crate::git::Repo;
 use crate::git::worktree::{Head, is_being_made, is_locked, read_head};
 use crate::model::AgentId;
@@ -61,18 +62,19 @@ pub fn inspect(repo: &Repo) -> Result<Vec<Found>> {
         let Some(_own) = place.try_lock(repo)? else {
             continue;
         };
-        found.push(look(&place));
+        found.push(look(repo, &place));
     }
     Ok(found)
 }
 
-fn look(place: &Place) -> Found {
+fn look(repo: &Repo, place: &Place) -> Found {
     let has_files = fs::symlink_metadata(&place.dir).is_ok();
     let sound = place.is_linked()
         && read_head(&place.admin) != Head::Broken
         && place.admin.join("commondir").is_file();
     let condition = match (has_files, sound) {
         (false, _) => Condition::NoFiles,
+        (true, false) if is_lent(repo, place.agent) => Condition::Sound,
         (true, false) => Condition::Unregistered,
         (true, true) if is_being_made(&place.admin) => Condition::HalfMade,
         (true, true) => Condition::Sound,
@@ -98,6 +100,9 @@ fn look(place: &Place) -> Found {
 pub fn mend(repo: &Repo, agent: AgentId) -> Result<()> {
     let place = Place::of(repo, agent);
     let _own = place.lock(repo)?;
+    if is_lent(repo, agent) {
+        return Ok(());
+    }
     place.mend(repo).map(drop)
 }
 

@@ -9,6 +9,8 @@
 //! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
+//! * [`private`] lends a sandboxed agent a repository of its own, and brings its commits home.
+//! * [`sandbox`] says what an agent is kept in, and what of it works here.
 //! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
 //! * [`saved`] and [`trash`] hold what would have been lost.
@@ -49,8 +51,10 @@ pub mod keys;
 pub mod leftovers;
 mod merging;
 mod place;
+pub mod private;
 mod recovery;
 mod removal;
+pub mod sandbox;
 pub mod saved;
 pub mod settings;
 pub mod trash;
@@ -68,6 +72,7 @@ pub use assign::{
 };
 pub use leftovers::{commit_leftovers, ignored, save_leftovers, uncommitted};
 pub use merging::undecided;
+pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};

@@ -66,6 +66,14 @@ impl Place {
         self.admin.join("info/sparse-checkout")
     }
 
+    /// Returns a `git` that works on this worktree and runs no hooks, whatever its `.git` has been made to say.
+    pub(super) fn git(&self) -> Git {
+        Git::new(&self.dir)
+            .env("GIT_DIR", &self.admin)
+            .env("GIT_WORK_TREE", &self.dir)
+            .args(PLAIN)
+    }
+
     /// The worktree as the git layer sees it.
     pub(super) fn linked(&self) -> Linked {
         Linked {
@@ -158,11 +166,7 @@ impl Place {
         let unknown = || -> Result<bool> {
             fs::create_dir_all(&staging)?;
             let temp = tempfile::tempdir_in(&staging)?;
-            let git = || {
-                Git::new(&self.dir)
-                    .env("GIT_INDEX_FILE", temp.path().join("index"))
-                    .args(PLAIN)
-            };
+            let git = || self.git().env("GIT_INDEX_FILE", temp.path().join("index"));
             git().args(["read-tree", "HEAD"]).run()?;
             let others = git().args(["ls-files", "--others", "-z"]).read_bytes()?;
             Ok(!others.is_empty())
@@ -245,7 +249,7 @@ impl Place {
     /// Makes a missing or broken index anew from HEAD, so that the files themselves tell what was changed.
     fn mend_index(&self) -> Result<()> {
         let index = self.admin.join("index");
-        let git = || Git::new(&self.dir).args(PLAIN);
+        let git = || self.git();
         if index.is_file() && git().args(["ls-files", "-z"]).read_bytes().is_ok() {
             return Ok(());
         }

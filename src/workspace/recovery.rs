@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
-use crate::git::{Oid, Repo};
+use crate::git::{Oid, Repo, files};
 
 /// Why commits are kept that no branch has.
 const LOOSE: &str = "only HEAD of a worktree, or an unfinished operation there, reached it";
@@ -87,8 +87,10 @@ pub(super) const OPERATION_COMMITS: [&str; 7] = [
 
 /// Returns the commits that files of an unfinished operation name.
 pub(super) fn operation_commits(repo: &Repo, admin: &Path, names: &[&str]) -> Vec<Oid> {
-    let read = |name: &&str| fs::read_to_string(admin.join(name)).unwrap_or_default();
-    let texts: Vec<String> = names.iter().map(read).collect();
+    let read = |name: &&str| files::read_pointer(&admin.join(name)).unwrap_or_default();
+    let texts: Vec<Vec<u8>> = names.iter().map(read).collect();
+    let texts = texts.iter().map(|text| String::from_utf8_lossy(text));
+    let texts: Vec<_> = texts.collect();
     let lines = texts.iter().flat_map(|text| text.lines());
     let oids = lines.filter_map(|line| Oid::from_hex(line.trim().as_bytes()).ok());
     oids.filter(|oid| repo.read_commit(*oid).is_ok()).collect()

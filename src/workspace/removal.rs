@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::leftovers::{Change, changes_alone, ignored, save_leftovers, uncommitted};
 use super::place::{Place, worktrees_dir};
+use super::private::bring_back;
 use super::recovery::keep_loose;
 use super::worktree::coder_of;
 use super::{settings, trash};
@@ -68,6 +69,7 @@ pub fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
 pub fn remove_by_force(repo: &Repo, agent: AgentId) -> Result<Removed> {
     let place = Place::of(repo, agent);
     let _own = place.lock(repo)?;
+    bring_back(repo, &place)?;
     require_not_locked(&place)?;
     let has_files = fs::symlink_metadata(&place.dir).is_ok();
     // What Git does not know cannot be saved as a commit.
@@ -142,6 +144,7 @@ fn require_not_locked(place: &Place) -> Result<()> {
 
 fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
     let agent = place.agent;
+    bring_back(repo, place)?;
     require_not_locked(place)?;
     if !place.is_linked() {
         return Ok(());

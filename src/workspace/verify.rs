@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::private::{Private, put_right};
+use super::sandbox::Setting;
 use super::{Assignment, check_mark, uncommitted, wrapup};
 use crate::error::UserError;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
-use crate::process::{self, Ending};
+use crate::process::{self, Ended, Ending};
 
 /// What verification came to.
 #[derive(Debug, Clone)]
@@ -86,12 +88,8 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             ),
         );
     }
-    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
-    let mark = check_mark(repo, &a.task, a.attempt)?;
-    for criterion in &spec.success {
-        if let Some((reason, findings)) = failed_criterion(criterion, dir, log, wall, &mark)? {
-            return failed(reason, findings);
-        }
+    if let Some((reason, findings)) = check_success(ledger, a, &spec, dir, log)? {
+        return failed(reason, findings);
     }
     if let Some((reason, findings)) = open_at_submit(ledger, a)? {
         return failed(reason, findings);
@@ -150,29 +148,60 @@ fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
     Ok(missing)
 }
 
-fn failed_criterion(
-    criterion: &Criterion,
+/// Runs the success commands; returns the first that fails, in a line and in full.
+fn check_success(
+    ledger: &Ledger,
+    a: &Assignment,
+    spec: &TaskSpec,
     dir: &Path,
     log: &Path,
-    wall: Duration,
-    mark: &str,
 ) -> Result<Option<(String, String)>> {
-    let Some(run) = &criterion.run else {
-        return Ok(None);
-    };
-    let ended = process::run(&process::Spec {
-        command: Command::Shell(run.clone()),
-        dir: dir.to_path_buf(),
-        env: Vec::new(),
-        stdin: None,
-        log: log.to_path_buf(),
-        wall,
-        idle: None,
-        mark: mark.to_owned(),
-        jobserver: None,
-    })?;
+    let repo = ledger.repo();
+    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
+    let mark = check_mark(repo, &a.task, a.attempt)?;
+    let board = ledger.board();
+    let row = board.require_task(&a.task).map_err(UserError::from)?;
+    let setting = Setting::of(repo, &board.run(), &board.profile_of(row).1)?;
+    let private = Private::of(repo, &a.task, a.attempt);
+    for criterion in &spec.success {
+        let Some(run) = &criterion.run else {
+            continue;
+        };
+        let (mut command, mut env) = (Command::Shell(run.clone()), Vec::new());
+        // It runs what the agent wrote, so it gets no more rights than the agent.
+        if !setting.is_none() {
+            command = setting.check(repo, dir, &private, command)?;
+            env = setting.environment(&private);
+        }
+        let ended = process::run(&process::Spec {
+            command,
+            dir: dir.to_path_buf(),
+            env,
+            stdin: None,
+            log: log.to_path_buf(),
+            wall,
+            idle: None,
+            mark: mark.clone(),
+            jobserver: None,
+        })?;
+        if !setting.is_none() {
+            put_right(repo, a.agent)?;
+        }
+        if let Some((reason, findings)) = failed_criterion(criterion, run, &ended, wall) {
+            return Ok(Some((reason, findings)));
+        }
+    }
+    Ok(None)
+}
+
+fn failed_criterion(
+    criterion: &Criterion,
+    run: &str,
+    ended: &Ended,
+    wall: Duration,
+) -> Option<(String, String)> {
     let how = match ended.ending {
-        Ending::Exited(0) => return Ok(None),
+        Ending::Exited(0) => return None,
         Ending::Exited(code) => format!("exited with {code}"),
         Ending::Signalled(signal) => format!("was ended by signal {signal}"),
         Ending::TimedOut | Ending::Silent => format!("took longer than {} s", wall.as_secs()),
@@ -181,7 +210,7 @@ fn failed_criterion(
     let told = criterion
         .text
         .as_ref()
-        .map_or_else(|| run.clone(), |text| format!("{text} ({run})"));
+        .map_or_else(|| run.to_owned(), |text| format!("{text} ({run})"));
     let reason = format!(
         "success command `{}` {how}",
         event::shorten(&event::one_line(run), 60)
@@ -190,7 +219,7 @@ fn failed_criterion(
         "This must hold: {told}\nThe command {how} and printed last:\n{}",
         ended.tail
     );
-    Ok(Some((reason, findings)))
+    Some((reason, findings))
 }
 
 /// Returns the contract of finished work; its summary is the subject of the branch's tip (B5).

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::error::UserError;
 use crate::git::Repo;
 use crate::git::files;
 
@@ -40,7 +41,28 @@ pub fn show_task(dir: &Path, files: &[(&str, String)]) -> Result<()> {
         if name.as_os_str().is_empty() || !name.components().all(inside) {
             bail!("{} is no name of a file to show", name.display());
         }
-        files::edit(&view.join(name), text.as_bytes())?;
+        require_no_links(dir, &Path::new(VIEW).join(name))?;
+        files::replace(&view.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Refuses to write through a link, which an agent or a branch may have put there to lead out of the worktree.
+fn require_no_links(dir: &Path, below: &Path) -> Result<()> {
+    let mut at = dir.to_path_buf();
+    for part in below.components() {
+        at.push(part);
+        let Ok(found) = fs::symlink_metadata(&at) else {
+            return Ok(());
+        };
+        if found.is_symlink() {
+            let error = format!(
+                "{} is a symbolic link, so no task is shown there",
+                at.display()
+            );
+            let hint = format!("git -C '{}' rm --cached -r {VIEW}", dir.display());
+            return Err(UserError::new(error).hint(hint).into());
+        }
     }
     Ok(())
 }

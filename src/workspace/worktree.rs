@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{PLAIN, as_path, changes_alone, save_changes, save_leftovers};
+use super::leftovers::{as_path, changes_alone, save_changes, save_leftovers};
 use super::place::Place;
+use super::private::bring_back;
 use super::recovery::end_operations;
 use super::{Assignment, settings, trash, view};
 use crate::error::UserError;
@@ -54,6 +55,7 @@ pub fn prepare_from(
     view::exclude_add(repo)?;
     let place = Place::of(repo, assignment.agent);
     let _own = place.lock(repo)?;
+    bring_back(repo, &place)?;
     cut_branch(repo, &assignment.branch, start.unwrap_or(assignment.base))?;
     let mut usable = place.mend(repo)?;
     if usable && save(repo, &place, assignment).is_err() {
@@ -87,6 +89,7 @@ pub fn prepare_from(
 pub fn park(repo: &Repo, agent: AgentId) -> Result<()> {
     let place = Place::of(repo, agent);
     let _own = place.lock(repo)?;
+    bring_back(repo, &place)?;
     if !place.is_linked() {
         return Ok(());
     }
@@ -179,7 +182,7 @@ fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
 /// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches.
 fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<()> {
     let old_view = place.dir.join(view::VIEW);
-    if old_view.is_dir() {
+    if fs::symlink_metadata(&old_view).is_ok_and(|found| found.is_dir()) {
         fs::remove_dir_all(&old_view).context("cannot remove the view of the task before")?;
     }
     let patterns = match cone {
@@ -239,6 +242,7 @@ fn free_branch(repo: &Repo, place: &Place, branch: &str) -> Result<()> {
             Holder::Linked(linked) => match coder_of(linked) {
                 Some(agent) => {
                     let other = Place::of(repo, agent);
+                    bring_back(repo, &other)?;
                     other.remove_dead_locks()?;
                     if !linked.reserved.is_empty() && other.is_linked() {
                         save_leftovers(repo, &other.dir, "unfinished when its branch was needed")?;
@@ -261,5 +265,5 @@ pub(super) fn coder_of(linked: &Linked) -> Option<AgentId> {
 
 /// Returns a `git` in a coder's worktree that runs no hooks.
 fn git(place: &Place) -> Git {
-    Git::new(&place.dir).args(PLAIN)
+    place.git()
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::finding::{FIX, Finding};
 use super::{
-    audit, branches, files, hooks, ledger, locks, queue, repository, submitted, worktrees,
+    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted, worktrees,
 };
 use crate::commands::Ctx;
 use crate::error::UserError;
@@ -54,11 +54,12 @@ impl<'a> Checkup<'a> {
         let ledger = self.check_ledger();
         let board = ledger.is_some();
         if board {
-            let checks: [(&str, LedgerCheck); 4] = [
+            let checks: [(&str, LedgerCheck); 5] = [
                 ("audit", audit::check),
                 ("queue", queue::check),
                 ("branches", branches::check),
                 ("submitted", submitted::check),
+                ("sandbox", sandbox::check),
             ];
             for (name, check) in checks {
                 // What was mended before has moved the ledger.
@@ -78,6 +79,10 @@ impl<'a> Checkup<'a> {
             worktrees::check(&self.repo, ledger.as_ref().map(Ledger::board)),
         );
         self.look_into_trash();
+        match self.ctx.ui.is_json() {
+            true => self.notes.push(sandbox::told()),
+            false => self.ctx.ui.note(&sandbox::told()),
+        }
         tell(self.ctx, &self.findings, &self.notes)
     }
 

@@ -8,7 +8,9 @@ use toml_edit::{Array, DocumentMut, value};
 
 use super::Ctx;
 use crate::error::UserError;
+use crate::git::files::read_named;
 use crate::ledger::Ledger;
+use crate::model::bounds::{MOST_TASK, told};
 use crate::model::{Board, Op, RefusalKind, TaskId, TaskSpec, TeamId};
 use crate::plan::{self, Finding, Severity};
 use crate::ui::Style;
@@ -72,8 +74,16 @@ pub(super) struct AddArgs {
 pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let text = match &args.file {
-        Some(file) => std::fs::read_to_string(ctx.dir.join(file))
-            .with_context(|| format!("cannot read {}", file.display()))?,
+        Some(file) => {
+            let name = file.display();
+            let bytes = read_named(&ctx.dir.join(file), MOST_TASK)
+                .with_context(|| format!("cannot read {name}"))?;
+            if bytes.len() > MOST_TASK {
+                let error = format!("{name} is larger than {}", told(MOST_TASK));
+                return Err(UserError::new(error).into());
+            }
+            String::from_utf8(bytes).with_context(|| format!("{name} is no UTF-8"))?
+        }
         None => as_toml(args),
     };
     for _ in 0..MOST_TRIES {
