@@ -2,12 +2,20 @@
 
 use git_orch::git::{Oid, Repo};
 use git_orch::hooks::gate::{self, Branch, Finding, Rule};
-use git_orch::model::{TaskId, TeamId};
+use git_orch::model::{GateSpec, TaskId, TeamId};
 
 use crate::common::{TestRepo, write_file};
 
 const GOOD: &str =
     "[TEAM-1] [AGENT-1.2] work\n\nOrch-Task: auth\nOrch-Agent: 1.2\nOrch-Attempt: 1\n";
+
+/// Settings under which the tests' own author may commit.
+fn settings() -> GateSpec {
+    GateSpec {
+        authors: vec![String::from("test@example.com")],
+        ..GateSpec::default()
+    }
+}
 
 /// A repository whose branch `task` is checked out and to be judged.
 struct Gate {
@@ -41,12 +49,16 @@ impl Gate {
             .iter()
             .map(|(task, head)| (task.parse().unwrap(), oid(head)))
             .collect();
+        let settings = settings();
         let branch = Branch {
             task: &task,
             team: TeamId(1),
             scope: &scope,
+            deliverables: &[],
+            gate: &settings,
             base: oid(&self.base),
             head: oid("HEAD"),
+            tip: oid(&self.base),
             allowed: &allowed,
             others: &others,
         };
@@ -233,8 +245,11 @@ fn a_head_of_another_task_that_is_gone_is_no_obstacle() {
         task: &task,
         team: TeamId(1),
         scope: &[],
+        deliverables: &[],
+        gate: &settings(),
         base: repo.resolve_commit(&gate.base).unwrap(),
         head: repo.resolve_commit("HEAD").unwrap(),
+        tip: repo.resolve_commit(&gate.base).unwrap(),
         allowed: &[],
         others: &[("other".parse().unwrap(), gone)],
     };

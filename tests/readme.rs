@@ -7,8 +7,8 @@ use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
-    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec, Levels,
-    Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, GateSpec, LevelSpec,
+    Levels, Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};
@@ -113,6 +113,12 @@ fn full_plan() -> Plan {
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
         jobs: Some(3),
+        gate: GateSpec {
+            guarded: Vec::new(),
+            authors: vec![String::from("*")],
+            off: vec![String::from("names")],
+            ..GateSpec::default()
+        },
         limits: Limits::default(),
     };
     let profile = Profile {
@@ -214,6 +220,7 @@ fn every_key_of_a_plan_is_in_its_table() {
     let first = |key: &str| table(&plan[key].as_array().unwrap()[0]);
     let sections = [
         ("`[run]`", table(&plan["run"])),
+        ("`[run.gate]`", table(&plan["run"]["gate"])),
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
         ("`[levels.<step>]`", table(&plan["levels"]["team"])),
         ("`[[phases]]`", first("phases")),
@@ -224,7 +231,7 @@ fn every_key_of_a_plan_is_in_its_table() {
         ),
         ("`[[tasks]]`", first("tasks")),
     ];
-    assert_eq!(plan.len() + 1, sections.len());
+    assert_eq!(plan.len() + 2, sections.len());
     for (heading, keys) in sections {
         let (_, section) = README.split_once(&format!("\n{heading}")).expect(heading);
         let (_, section) = section.split_once("| key |").expect("a table follows");

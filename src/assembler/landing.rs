@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::lock::Alone;
+use super::moved;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
@@ -82,6 +83,7 @@ pub fn land(
         strike_note(repo);
         return swap;
     }
+    moved::note(repo, &moves)?;
     for (checkout, old, new) in followers(&concerned, &moves) {
         let followed = checkout.follow(old, new);
         followed.map_err(|error| left_behind(checkout, old, new, error))?;
@@ -122,6 +124,8 @@ pub fn finish_interrupted(repo: &Repo, _alone: &Alone) -> Result<Option<Move>> {
         if !moved {
             continue;
         }
+        // Where somebody has moved it on since, that is looked at from here.
+        super::moved::note(repo, &[&planned])?;
         let Some(old) = planned.old else { continue };
         for checkout in repo.checkouts()? {
             let concerned = checkout.branch.as_ref() == Some(&planned.branch);

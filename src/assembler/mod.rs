@@ -15,6 +15,7 @@
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `own` is the test as a coder runs it.
+//! * `moved` notices branches that somebody else moved.
 //! * `in_step` keeps the integrated branches level with a remote's.
 //! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
 //! * `tester` knows what tests said: `slots` runs them side by side, each on a `bench`, a worktree of its own
@@ -39,6 +40,7 @@ mod levels;
 mod line;
 pub mod lock;
 mod method;
+mod moved;
 mod own;
 pub mod pattern;
 pub mod plan;

@@ -14,13 +14,14 @@ use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
 use super::lock::Alone;
 use super::method;
+use super::moved;
 use super::report::{Options, Progress, Report, Watch};
 use super::team_branches::{TeamBranches, oid, team_ref};
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
-use crate::hooks::gate::{self, Branch};
+use crate::hooks::gate::task as gate;
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
@@ -37,6 +38,10 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let repo = ledger.repo().reopen()?;
     let alone = Alone::wait(&repo, options, watch)?;
     approval::finish_interrupted(ledger, &repo, &alone)?;
+    if options.accept_moved {
+        moved::accept(ledger, &repo)?;
+    }
+    moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
     let run = ledger.board().run();
@@ -83,9 +88,6 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     }
     Ok(report)
 }
-
-/// Findings of the gate that a coder is told at once.
-const MOST_FINDINGS: usize = 20;
 
 fn record(
     ledger: &mut Ledger,
@@ -169,9 +171,11 @@ impl PlanLane<'_> {
 
     /// Checks what a task's branch brings along.
     fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let range: Vec<(CommitId, Vec<String>)> = self
-            .repo
-            .range(tip, head)?
+        // A history that cannot be read is one of the things that the gate tells.
+        let Ok(range) = self.repo.range(tip, head) else {
+            return self.check_gate(task, head, tip);
+        };
+        let range: Vec<(CommitId, Vec<String>)> = range
             .into_iter()
             .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
             .collect();
@@ -197,50 +201,11 @@ impl PlanLane<'_> {
 impl PlanLane<'_> {
     /// Checks from the commits themselves what hooks check in a worktree.
     fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let board = self.ledger.board();
-        let base = format!("refs/heads/{}", board.settings.base);
-        let allowed = [Some(tip), self.repo.read_ref(&base)?];
-        let allowed: Vec<Oid> = allowed.into_iter().flatten().collect();
-        let others: Vec<(TaskId, Oid)> = board
-            .tasks
-            .values()
-            .filter(|other| other.id != task.id && other.status.state != State::Merged)
-            .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
-            .collect();
-        let findings = gate::check(
-            self.repo,
-            &Branch {
-                task: &task.id,
-                team: task.team,
-                scope: &self.ledger.spec(&task.id)?.scope,
-                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
-                head,
-                allowed: &allowed,
-                others: &others,
-            },
-        )?;
-        let Some(first) = findings.first() else {
-            return Ok(Ready::Go(head));
-        };
-        let more = match findings.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let reason = format!(
-            "commit {} {}{more}",
-            first.commit.to_hex_with_len(10),
-            first.what
-        );
-        let lines = findings.iter().take(MOST_FINDINGS);
-        let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
-        let branch = task.branch_name();
-        Ok(Ready::Bad(
-            reason,
-            format!(
-                "{branch} breaks a rule of the gate:\n\n{}",
-                lines.join("\n")
-            ),
-        ))
+        let findings = gate::check_task(self.ledger, self.repo, task, head, tip)?;
+        Ok(match gate::told(&task.branch_name(), &findings) {
+            None => Ready::Go(head),
+            Some((reason, findings)) => Ready::Bad(reason, findings),
+        })
     }
 }
 

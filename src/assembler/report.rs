@@ -32,6 +32,8 @@ pub struct Options {
     pub every_commit_green: bool,
     /// Whether to give up at once where another assembly is at work.
     pub no_wait: bool,
+    /// Take branches as they are that somebody else has moved: a person has looked.
+    pub accept_moved: bool,
 }
 
 /// What the assembler came to; the same in the ledger (TOML) and on stdout (JSON).

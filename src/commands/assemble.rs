@@ -64,6 +64,9 @@ pub struct AssembleArgs {
     /// Write the report to this file as well, as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Take a branch as it is that was moved, set back or edited by somebody else: a person has looked
+    #[arg(long, conflicts_with = "onto")]
+    accept_moved: bool,
     /// Give up at once where another assembly is at work in this repository
     #[arg(long)]
     no_wait: bool,
@@ -116,6 +119,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
+        accept_moved: args.accept_moved,
     };
     let mut steps = None;
     let report = match &args.onto {

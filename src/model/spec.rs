@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use super::gate::GateSpec;
 use super::ids::{PhaseName, TaskId, TeamId};
 use super::levels::Levels;
 use super::suite::Format;
@@ -88,6 +89,9 @@ pub struct RunSpec {
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u32>,
+    /// What the gate insists on.
+    #[serde(skip_serializing_if = "GateSpec::is_default")]
+    pub gate: GateSpec,
     /// Most agents at once per model tier (C2).
     pub limits: Limits,
 }
@@ -112,6 +116,7 @@ impl Default for RunSpec {
             test_environment: None,
             test_jobs: None,
             jobs: None,
+            gate: GateSpec::default(),
             limits: Limits::default(),
         }
     }

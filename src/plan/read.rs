@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
+use super::read_gate::read_gate;
 use super::read_levels::read_levels;
 use super::read_task::read_task_fields;
 use crate::model::spec::DEFAULT_CODERS;
@@ -152,6 +153,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         }
         limits
     });
+    let gate = fields.table("gate", read_gate);
     let run = RunSpec {
         name: fields.line("name").unwrap_or_else(|| stem.to_owned()),
         goal: fields.text("goal").unwrap_or_default(),
@@ -176,6 +178,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
         jobs: fields.count("jobs", 1),
+        gate: gate.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
     };
     fields.finish();
