@@ -8,7 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, GateSpec, LevelSpec,
-    Levels, Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId, TeamSpec,
+    Levels, Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId,
+    TeamSpec,
 };
 
 use super::common::words::{command_lines, sample};

@@ -54,9 +54,11 @@ pub(super) fn note(repo: &Repo, moves: &[&Move]) -> Result<()> {
 /// It is no person who asks, or the note cannot be written.
 pub(super) fn accept(ledger: &Ledger, repo: &Repo) -> Result<()> {
     if ledger.actor() != Actor::Human {
-        return Err(UserError::new("only a person says that a branch was meant to move")
-            .hint("git orch escalate <task> -m 'a branch was moved'")
-            .into());
+        return Err(
+            UserError::new("only a person says that a branch was meant to move")
+                .hint("git orch escalate <task> -m 'a branch was moved'")
+                .into(),
+        );
     }
     remember(ledger, repo, true)
 }
@@ -144,7 +146,9 @@ impl<'a> View<'a> {
         Self {
             repo,
             ledger,
-            landed: merged.filter_map(|task| oid(task.status.commit.as_ref()?)).collect(),
+            landed: merged
+                .filter_map(|task| oid(task.status.commit.as_ref()?))
+                .collect(),
             of_tasks: OnceCell::new(),
         }
     }
@@ -163,7 +167,10 @@ impl<'a> View<'a> {
                 continue;
             };
             let branch = format!("refs/heads/{}", task.branch_name());
-            let heads = [status.head.as_ref().and_then(oid), self.repo.read_ref(&branch)?];
+            let heads = [
+                status.head.as_ref().and_then(oid),
+                self.repo.read_ref(&branch)?,
+            ];
             let heads = heads.into_iter().flatten().filter(is_there);
             let heads: Vec<Oid> = heads.filter(|head| *head != base).collect();
             if !heads.is_empty() {
@@ -250,7 +257,9 @@ impl<'a> View<'a> {
         }
         // What we brought there is there by right, on the base branch as well.
         let left = load(self.repo)?;
-        let left = left.values().filter_map(|hex| Oid::from_hex(hex.as_bytes()).ok());
+        let left = left
+            .values()
+            .filter_map(|hex| Oid::from_hex(hex.as_bytes()).ok());
         known.extend(left);
         if noted.is_none() && name == base {
             // Until the first approval it is a person's; of interest is what came since work began.
@@ -279,7 +288,10 @@ impl<'a> View<'a> {
             return Ok(None);
         }
         let raw = self.repo.read_raw_commit(commit)?;
-        if let Some(why) = RawCommit::parse(&raw).ok().and_then(|parsed| coder_of(&parsed)) {
+        if let Some(why) = RawCommit::parse(&raw)
+            .ok()
+            .and_then(|parsed| coder_of(&parsed))
+        {
             return Ok(Some(why));
         }
         let is_of_task = self.of_tasks()?.contains(&commit);
@@ -335,7 +347,10 @@ impl<'a> View<'a> {
         let last = lines.filter(|line| !line.is_empty()).next_back();
         let told = last.and_then(|line| {
             let line = line.get(82..)?;
-            let tab = line.iter().position(|byte| *byte == b'\t').unwrap_or(line.len());
+            let tab = line
+                .iter()
+                .position(|byte| *byte == b'\t')
+                .unwrap_or(line.len());
             let who = line[..tab].split(|byte| *byte == b'>').next()?;
             let said = line.get(tab + 1..).unwrap_or_default();
             Some((shown(who), shown(said)))

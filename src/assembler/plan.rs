@@ -4,6 +4,8 @@
 //! integration branch move to it together and the ledger records it. Killed between the two, the next
 //! assembly finds the submitted commit in the integration branch and records it then.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 
 use super::approval;
@@ -21,7 +23,7 @@ use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
-use crate::hooks::gate::task as gate;
+use crate::hooks::gate::{Rule, task as gate};
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Train, Verdict, carried};
@@ -169,44 +171,57 @@ impl PlanLane<'_> {
         Ok(())
     }
 
-    /// Checks what a task's branch brings along.
+    /// Checks what a task's branch brings along: from the commits themselves what hooks check in a worktree, and
+    /// whether other tasks' commits that it carries must come in first.
     fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
         // A history that cannot be read is one of the things that the gate tells.
-        let Ok(range) = self.repo.range(tip, head) else {
-            return self.check_gate(task, head, tip);
-        };
+        let range = self.repo.range(tip, head).unwrap_or_default();
         let range: Vec<(CommitId, Vec<String>)> = range
             .into_iter()
             .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
             .collect();
-        Ok(match carried(self.ledger.board(), &task.id, &range) {
-            None => self.check_gate(task, head, tip)?,
-            Some(other) => {
-                let state = other.status.state;
-                let reason = format!("carries commits of {}, which is {state}", other.id);
-                if matches!(state, State::Gap | State::Cancelled) {
-                    let findings = format!(
-                        "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
-                        task.branch_name()
-                    );
-                    Ready::Bad(reason, findings)
-                } else {
-                    Ready::Not(Outcome::out(Verdict::Skipped, reason))
-                }
+        let named = range.iter().flat_map(|(_, tasks)| tasks);
+        let named: BTreeSet<&String> = named
+            .filter(|name| name.as_str() != task.id.as_str())
+            .collect();
+        let mut heads = Vec::new();
+        for other in named {
+            let id = other.parse().ok();
+            let Some(other) = id.and_then(|id: TaskId| self.ledger.board().tasks.get(&id)) else {
+                continue;
+            };
+            let branch = format!("refs/heads/{}", other.branch_name());
+            if let Some(head) = self.repo.read_ref(&branch)?
+                && other.status.state != State::Merged
+            {
+                heads.push((other.id.clone(), head));
             }
-        })
-    }
-}
-
-impl PlanLane<'_> {
-    /// Checks from the commits themselves what hooks check in a worktree.
-    fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let findings = gate::check_task(self.ledger, self.repo, task, head, tip)?;
+        }
+        let findings = gate::check_task(self.ledger, self.repo, task, (head, tip), &heads)?;
+        // What says that it is another's and is not on that one's branch is forged.
+        let is_honest = findings.iter().all(|found| found.rule == Rule::Foreign);
+        if is_honest && let Some(other) = carried(self.ledger.board(), &task.id, &range) {
+            return Ok(waits_for(task, other));
+        }
         Ok(match gate::told(&task.branch_name(), &findings) {
             None => Ready::Go(head),
             Some((reason, findings)) => Ready::Bad(reason, findings),
         })
     }
+}
+
+/// Returns what comes of a branch that has another task's commits in it, which are not in yet.
+fn waits_for(task: &Task, other: &Task) -> Ready {
+    let state = other.status.state;
+    let reason = format!("carries commits of {}, which is {state}", other.id);
+    if matches!(state, State::Gap | State::Cancelled) {
+        let findings = format!(
+            "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
+            task.branch_name()
+        );
+        return Ready::Bad(reason, findings);
+    }
+    Ready::Not(Outcome::out(Verdict::Skipped, reason))
 }
 
 impl Lane for PlanLane<'_> {
@@ -239,13 +254,17 @@ impl Lane for PlanLane<'_> {
         let Some(head) = task.status.head.as_ref().and_then(oid) else {
             return Ok(out("the ledger names no commit for it"));
         };
+        let task = task.clone();
         if self.repo.read_commit(head).is_err() {
-            return Ok(out(&format!("its commit {head} is not in this repository")));
+            return match self.repo.object_size(head) {
+                // It is here, and malformed.
+                Ok(Some(_)) => self.check_task(&task, head, tip),
+                _ => Ok(out(&format!("its commit {head} is not in this repository"))),
+            };
         }
         if self.repo.has(tip, head)? {
             return Ok(Ready::In(head));
         }
-        let task = task.clone();
         self.check_task(&task, head, tip)
     }
 

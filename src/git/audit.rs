@@ -161,7 +161,9 @@ impl Repo {
         let after = match dir.new.map(|id| self.read_tree(id)).transpose() {
             Ok(after) => after.unwrap_or_default(),
             Err(error) => {
-                audit.malformed.push((dir.path.clone(), format!("{error:#}")));
+                audit
+                    .malformed
+                    .push((dir.path.clone(), format!("{error:#}")));
                 return;
             }
         };
@@ -193,7 +195,9 @@ impl Repo {
                 && old.is_none_or(|old| old.mode != new.mode)
             {
                 let mode = shown(new.mode);
-                audit.malformed.push((path.clone(), format!("has the mode {mode}")));
+                audit
+                    .malformed
+                    .push((path.clone(), format!("has the mode {mode}")));
             }
             if path.len() > LONGEST_PATH {
                 let why = format!("is a path of more than {LONGEST_PATH} bytes");
@@ -226,7 +230,9 @@ impl Repo {
         if depth == Depth::Whole {
             let twins = twins(&added, &after);
             let at = |name: &[u8]| join(&dir.path, name);
-            audit.twins.extend(twins.iter().map(|(a, b)| (at(a), at(b))));
+            audit
+                .twins
+                .extend(twins.iter().map(|(a, b)| (at(a), at(b))));
         }
     }
 
@@ -384,7 +390,10 @@ impl<'a> Sides<'a> {
     }
 
     fn take_new(&mut self, new: Item<'a>, rest: &'a [u8]) -> Result<Item<'a>, &'static str> {
-        if self.last.is_some_and(|last| last.order(&new) != Ordering::Less) {
+        if self
+            .last
+            .is_some_and(|last| last.order(&new) != Ordering::Less)
+        {
             return Err("is a tree with entries out of order, or double");
         }
         (self.last, self.after) = (Some(new), rest);
@@ -393,7 +402,9 @@ impl<'a> Sides<'a> {
 }
 
 fn is_mode(mode: &[u8]) -> bool {
-    let known: [&[u8]; 6] = [b"40000", b"100644", b"100755", b"100664", b"120000", b"160000"];
+    let known: [&[u8]; 6] = [
+        b"40000", b"100644", b"100755", b"100664", b"120000", b"160000",
+    ];
     known.contains(&mode)
 }
 
@@ -425,7 +436,11 @@ fn twins(added: &[&[u8]], tree: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let new: std::collections::HashSet<&[u8]> = added.iter().copied().collect();
     for name in all {
         if let Some(twin) = seen.insert(names::fold(name), name) {
-            let (name, twin) = if new.contains(name) { (name, twin) } else { (twin, name) };
+            let (name, twin) = if new.contains(name) {
+                (name, twin)
+            } else {
+                (twin, name)
+            };
             if new.contains(name) {
                 found.push((name.to_vec(), twin.to_vec()));
             }

@@ -76,7 +76,11 @@ impl fmt::Display for Finding {
             help,
         } = self;
         let commit = commit.to_hex_with_len(10);
-        write!(f, "commit {commit} {what}; {help} (rule: {})", rule.as_str())
+        write!(
+            f,
+            "commit {commit} {what}; {help} (rule: {})",
+            rule.as_str()
+        )
     }
 }
 
@@ -160,7 +164,10 @@ fn unreadable(commit: Oid, why: &str) -> Finding {
     Finding {
         commit,
         rule: Rule::Objects,
-        what: format!("cannot be taken: it {}", crate::model::gate::shown(why.as_bytes())),
+        what: format!(
+            "cannot be taken: it {}",
+            crate::model::gate::shown(why.as_bytes())
+        ),
         help: String::from("make it again with `git commit`"),
     }
 }
@@ -262,7 +269,9 @@ impl History {
         if let Some(missing) = missing.first() {
             find(
                 branch.head,
-                format!("does not go on from {missing}, where the ledger says that the branch was cut"),
+                format!(
+                    "does not go on from {missing}, where the ledger says that the branch was cut"
+                ),
             );
         }
         Ok(())
@@ -328,7 +337,9 @@ impl History {
             let new = side(Some(seen.tree));
             if new.is_some() {
                 let parts = path.split(|byte| *byte == b'/');
-                let why = parts.into_iter().find_map(crate::model::gate::names::why_bad);
+                let why = parts
+                    .into_iter()
+                    .find_map(crate::model::gate::names::why_bad);
                 audit.bad_names.extend(why.map(|why| (path.clone(), why)));
                 let twins = repo.twins_of(seen.tree, path).into_iter();
                 audit.twins.extend(twins.map(|twin| (path.clone(), twin)));

@@ -19,7 +19,9 @@ pub(super) fn read_gate(mut fields: Fields<'_, '_, '_>) -> GateSpec {
         authors: read_authors(&mut fields),
         off: read_off(&mut fields),
         max_blob: read_size(&mut fields).unwrap_or(default.max_blob),
-        max_commits: fields.count("max_commits", 1).unwrap_or(default.max_commits),
+        max_commits: fields
+            .count("max_commits", 1)
+            .unwrap_or(default.max_commits),
         max_paths: fields.count("max_paths", 1).unwrap_or(default.max_paths),
     };
     fields.finish();
@@ -76,7 +78,10 @@ fn read_off(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
             Some(near) => format!("write `{near}`"),
             None => format!("write one of {}", words.join(", ")),
         };
-        let message = format!("`{}` is no rule that can be switched off", text.escape_debug());
+        let message = format!(
+            "`{}` is no rule that can be switched off",
+            text.escape_debug()
+        );
         fields.error(value, at, message, help);
         None
     })

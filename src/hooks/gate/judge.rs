@@ -62,7 +62,12 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let scope = branch.scope.iter().map(String::as_str);
         let named = scope.clone();
-        let named = named.chain(branch.deliverables.iter().map(|path| path.trim_start_matches("./")));
+        let named = named.chain(
+            branch
+                .deliverables
+                .iter()
+                .map(|path| path.trim_start_matches("./")),
+        );
         Self {
             repo,
             branch,
@@ -184,14 +189,22 @@ impl<'a> Judge<'a> {
 
     /// Scope, the ledger's directory and guarded files: all by path alone.
     fn judge_places(&self, seen: &Seen<'_>, changes: &[ChangedPath], findings: &mut Vec<Finding>) {
-        let (ours, rest): (Vec<_>, Vec<_>) =
-            changes.iter().map(|change| &change.path).partition(|path| is_ours(path));
+        let (ours, rest): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .map(|change| &change.path)
+            .partition(|path| is_ours(path));
         if !ours.is_empty() {
             findings.push(finding(
                 seen,
                 Rule::Ledger,
-                format!("changes {}, which belongs to the ledger alone", layout::ROOT),
-                format!("take it out with `git rm -r --cached {}` and amend", layout::ROOT),
+                format!(
+                    "changes {}, which belongs to the ledger alone",
+                    layout::ROOT
+                ),
+                format!(
+                    "take it out with `git rm -r --cached {}` and amend",
+                    layout::ROOT
+                ),
             ));
         }
         let covers = |path: &[u8]| {
@@ -204,7 +217,10 @@ impl<'a> Judge<'a> {
                 seen,
                 Rule::Scope,
                 format!("changes {} outside the task's scope", list(&outside)),
-                format!("keep to {}, in every commit of the branch", self.branch.scope.join(", ")),
+                format!(
+                    "keep to {}, in every commit of the branch",
+                    self.branch.scope.join(", ")
+                ),
             ));
         }
         let is_guarded = |path: &&Vec<u8>| self.guarded.forbids(path, &self.named);
@@ -220,7 +236,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Links, submodules and sizes: what stands at a path.
-    fn judge_kinds(&mut self, seen: &Seen<'_>, changes: &[ChangedPath], findings: &mut Vec<Finding>) {
+    fn judge_kinds(
+        &mut self,
+        seen: &Seen<'_>,
+        changes: &[ChangedPath],
+        findings: &mut Vec<Finding>,
+    ) {
         let gate = self.branch.gate;
         let most = gate.most_bytes();
         for change in changes {
@@ -289,17 +310,23 @@ impl<'a> Judge<'a> {
 
     fn target(&self, id: Oid) -> Option<Vec<u8>> {
         let size = self.repo.object_size(id).ok()??;
-        (size <= MOST_TARGET).then(|| self.repo.read_blob(id).ok()).flatten()
+        (size <= MOST_TARGET)
+            .then(|| self.repo.read_blob(id).ok())
+            .flatten()
     }
 
     /// Judges all links of the head, where the branch changes any: one link may lead another astray that was
     /// there before.
     pub(super) fn judge_links_together(&self, findings: &mut Vec<Finding>) {
-        let Branch { head, base, gate, .. } = self.branch;
+        let Branch {
+            head, base, gate, ..
+        } = self.branch;
         let tree = |commit: Oid| self.repo.read_commit(commit).map(|commit| commit.tree);
-        let (true, Ok(after), Ok(before)) =
-            (self.has_links && gate.has(Rule::Links), tree(*head), tree(*base))
-        else {
+        let (true, Ok(after), Ok(before)) = (
+            self.has_links && gate.has(Rule::Links),
+            tree(*head),
+            tree(*base),
+        ) else {
             return;
         };
         let most = gate.max_paths as usize;

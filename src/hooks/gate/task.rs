@@ -12,7 +12,8 @@ use crate::model::{CommitId, State, Task, TaskId};
 /// Findings that a coder is told at once.
 const MOST_FINDINGS: usize = 20;
 
-/// Checks the branch of a task that is to go into another branch, whose tip is given.
+/// Checks the branch of a task that is to go into another branch, whose tip is given. `more` are heads of other
+/// tasks that have handed nothing in.
 ///
 /// # Errors
 ///
@@ -21,8 +22,8 @@ pub fn check_task(
     ledger: &Ledger,
     repo: &Repo,
     task: &Task,
-    head: Oid,
-    tip: Oid,
+    (head, tip): (Oid, Oid),
+    more: &[(TaskId, Oid)],
 ) -> Result<Vec<Finding>> {
     let board = ledger.board();
     let base_branch = repo.read_ref(&format!("refs/heads/{}", board.settings.base))?;
@@ -33,6 +34,7 @@ pub fn check_task(
         .values()
         .filter(|other| other.id != task.id && other.status.state != State::Merged)
         .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
+        .chain(more.iter().cloned())
         .collect();
     let spec = ledger.spec(&task.id)?;
     let run = board.run();
@@ -76,7 +78,7 @@ pub fn check_before_submit(
     let Some(tip) = tip else {
         return Ok(None);
     };
-    let findings = check_task(ledger, repo, &task, head, tip)?;
+    let findings = check_task(ledger, repo, &task, (head, tip), &[])?;
     Ok(told(&task.branch_name(), &findings))
 }
 
@@ -91,6 +93,9 @@ pub fn told(branch: &str, findings: &[Finding]) -> Option<(String, String)> {
     let reason = one_line(&format!("commit {commit} {}{more}", first.what));
     let lines = findings.iter().take(MOST_FINDINGS);
     let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
-    let text = format!("{branch} breaks a rule of the gate:\n\n{}", lines.join("\n"));
+    let text = format!(
+        "{branch} breaks a rule of the gate:\n\n{}",
+        lines.join("\n")
+    );
     Some((reason, text))
 }

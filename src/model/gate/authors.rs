@@ -34,7 +34,8 @@ pub fn claims_agent(person: Person<'_>) -> bool {
         text.get(..start.len())
             .is_some_and(|text| text.eq_ignore_ascii_case(start))
     };
-    begins(person.name, b"AGENT-") || begins(person.address, b"agent-") && person.address.ends_with(b".invalid")
+    begins(person.name, b"AGENT-")
+        || begins(person.address, b"agent-") && person.address.ends_with(b".invalid")
 }
 
 /// Returns whether somebody may have made a commit on a branch of a team.
@@ -68,7 +69,10 @@ pub fn may_commit(
 /// Splits `Name <address>`, or an address alone.
 fn split(declared: &str) -> (Option<&str>, &str) {
     let declared = declared.trim();
-    match declared.strip_suffix('>').and_then(|text| text.split_once('<')) {
+    match declared
+        .strip_suffix('>')
+        .and_then(|text| text.split_once('<'))
+    {
         Some((name, address)) if !name.trim().is_empty() => (Some(name.trim()), address.trim()),
         Some((_, address)) => (None, address.trim()),
         None => (None, declared),

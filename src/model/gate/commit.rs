@@ -17,8 +17,20 @@ pub struct RawCommit<'a> {
 
 /// Encodings whose ASCII characters are those of ASCII, so that tags read the same to everyone; by prefix.
 const ENCODINGS: [&str; 14] = [
-    "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "iso8859-", "latin", "windows-125", "cp125",
-    "koi8-", "euc-", "gb18030", "gb2312", "big5",
+    "utf-8",
+    "utf8",
+    "us-ascii",
+    "ascii",
+    "iso-8859-",
+    "iso8859-",
+    "latin",
+    "windows-125",
+    "cp125",
+    "koi8-",
+    "euc-",
+    "gb18030",
+    "gb2312",
+    "big5",
 ];
 
 impl<'a> RawCommit<'a> {

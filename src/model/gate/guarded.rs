@@ -34,7 +34,9 @@ impl Guarded {
             may && glob.matches(&folded)
         });
         guards.any(|(_, first)| {
-            let part = folded.split('/').position(|part| Some(part) == first.as_deref());
+            let part = folded
+                .split('/')
+                .position(|part| Some(part) == first.as_deref());
             let text = String::from_utf8_lossy(path);
             let mut parts = text.split('/');
             let name = match part {

@@ -70,5 +70,6 @@ fn why_bad_alone(target: &[u8]) -> Option<&'static str> {
 }
 
 fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    path.split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty())
 }

@@ -53,7 +53,9 @@ pub fn why_bad(name: &[u8]) -> Option<String> {
         _ => {}
     }
     if is_dot_git(name) {
-        return Some(String::from("is Git's own directory, at least on some systems"));
+        return Some(String::from(
+            "is Git's own directory, at least on some systems",
+        ));
     }
     let folded = fold(name);
     for (special, short) in SPECIAL {

@@ -122,7 +122,5 @@ pub fn parse_size(text: &str) -> Option<u64> {
         .iter()
         .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
     let number: u64 = number.trim_end().parse().ok()?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|bytes| *bytes > 0)
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }

@@ -24,11 +24,15 @@ fn forged_line(line: &str, task: &TaskId, team: TeamId) -> Option<String> {
     let key = super::shown(key.as_bytes());
     let shown = super::shown(value.as_bytes());
     if !KEYS.contains(&lower.as_str()) {
-        return Some(format!("says `{key}: {shown}`, which the ledger alone says"));
+        return Some(format!(
+            "says `{key}: {shown}`, which the ledger alone says"
+        ));
     }
     let wrong = match lower.as_str() {
         "orch-task" => value != task.as_str(),
-        "orch-agent" => value.parse::<AgentId>().is_ok_and(|agent| agent.team != team),
+        "orch-agent" => value
+            .parse::<AgentId>()
+            .is_ok_and(|agent| agent.team != team),
         _ => false,
     };
     wrong.then(|| format!("says `{key}: {shown}` besides"))
