@@ -255,3 +255,39 @@ fn a_head_of_another_task_that_is_gone_is_no_obstacle() {
     };
     assert_eq!(gate::check(&repo, &branch).unwrap(), []);
 }
+
+#[test]
+fn a_twin_of_what_came_in_meanwhile_is_found_and_a_renamed_one_is_none() {
+    let gate = Gate::new();
+    gate.commit("src/a", GOOD);
+    gate.repo.git(["switch", "-q", "main"]);
+    gate.commit("Src/b", "by a person");
+    gate.repo.git(["switch", "-q", "task"]);
+    let repo = Repo::discover(gate.repo.path()).unwrap();
+    let oid = |name: &str| repo.resolve_commit(name).unwrap();
+    let check = |tip: &str| {
+        let (task, settings): (TaskId, _) = ("auth".parse().unwrap(), settings());
+        let branch = Branch {
+            task: &task,
+            team: TeamId(1),
+            scope: &[],
+            deliverables: &[],
+            gate: &settings,
+            base: oid(&gate.base),
+            head: oid("HEAD"),
+            tip: oid(tip),
+            allowed: &[],
+            others: &[],
+        };
+        gate::check(&repo, &branch).unwrap()
+    };
+    let found = check("main");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].rule, Rule::Names);
+    assert!(found[0].what.contains("`src` beside `Src`"), "{found:?}");
+    // A file that only changes the case of its name has no twin.
+    gate.repo.git(["reset", "-q", "--hard", &gate.base]);
+    gate.repo.git(["mv", "README.md", "readme.md"]);
+    gate.repo.git(["commit", "-q", "-m", GOOD]);
+    assert_eq!(check(&gate.base), []);
+}

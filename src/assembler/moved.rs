@@ -1,8 +1,8 @@
 //! Notices branches that are not where they were left: nothing is brought in over a branch that a coder moved.
 //!
 //! Every move of ours is noted. Whatever a branch has gained since is judged along its first parents: what people
-//! and leaders commit there is told, tested and taken in as ever; what a coder committed or pushed there, past the
-//! gate, is refused, and so is a branch that was set back or deleted. The ledger may be edited by people and not,
+//! and leaders commit there, and handed-in work that the gate lets pass, is told, tested and taken in as ever; what a
+//! coder committed or pushed there, past the gate, is refused, and so is a branch that was set back or deleted. The ledger may be edited by people and not,
 //! by hand, by coders. It takes a person to say that a move was meant.
 
 use std::cell::OnceCell;
@@ -18,6 +18,7 @@ use crate::config;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::{Oid, Repo, files};
+use crate::hooks::gate::task as gate;
 use crate::hooks::message::Parts;
 use crate::ledger::Ledger;
 use crate::model::gate::authors::{Person, agent, claims_agent};
@@ -137,6 +138,8 @@ struct View<'a> {
     landed: BTreeSet<Oid>,
     /// Commits of tasks that are not merged, once they are asked for.
     of_tasks: OnceCell<BTreeSet<Oid>>,
+    /// Commits of work that was handed in and that the gate lets pass, once they are asked for.
+    passed: OnceCell<BTreeSet<Oid>>,
 }
 
 impl<'a> View<'a> {
@@ -150,7 +153,35 @@ impl<'a> View<'a> {
                 .filter_map(|task| oid(task.status.commit.as_ref()?))
                 .collect(),
             of_tasks: OnceCell::new(),
+            passed: OnceCell::new(),
         }
+    }
+
+    /// Returns the commits of work that was handed in and that the gate lets pass: whoever takes it up a step by
+    /// hand does what the assembler would do.
+    fn passed(&self) -> Result<&BTreeSet<Oid>> {
+        if let Some(known) = self.passed.get() {
+            return Ok(known);
+        }
+        let mut found = BTreeSet::new();
+        for task in self.ledger.board().tasks.values() {
+            let status = &task.status;
+            let waits = matches!(status.state, State::Submitted | State::Accepted);
+            let (true, Some(base), Some(head)) = (
+                waits,
+                status.base.as_ref().and_then(oid),
+                status.head.as_ref().and_then(oid),
+            ) else {
+                continue;
+            };
+            let is_here =
+                self.repo.read_commit(base).is_ok() && self.repo.read_commit(head).is_ok();
+            if is_here && gate::check_before_submit(self.ledger, &task.id, head)?.is_none() {
+                let (added, _) = self.repo.added_commits(&[head], &[base], MOST_COMMITS)?;
+                found.extend(added);
+            }
+        }
+        Ok(self.passed.get_or_init(|| found))
     }
 
     /// Returns the commits that tasks which are not merged have beyond where their branches were cut.
@@ -238,7 +269,10 @@ impl<'a> View<'a> {
     /// Refuses what a coder has put on a branch.
     fn judge(&self, name: &str, noted: Option<Oid>, now: Oid, line: &[Oid]) -> Result<()> {
         for commit in line {
-            if let Some(why) = self.is_coders(*commit)? {
+            let is_base = name == base_ref(self.ledger);
+            if let Some(why) = self.is_coders(*commit)?
+                && (is_base || !self.passed()?.contains(commit))
+            {
                 let oldest = line.last().and_then(|oldest| self.parent(*oldest));
                 let from = noted.or(oldest).unwrap_or(now);
                 let what = format!("commit {} on it {why}", commit.to_hex_with_len(10));

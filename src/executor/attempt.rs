@@ -9,7 +9,6 @@ use crate::agents::{self, AttemptFiles, Briefing, Work};
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::git::files::{read_if_exists, replace};
-use crate::hooks::gate::task as gate;
 use crate::ledger::Ledger;
 use crate::model::{Board, Claim, CommitBy, Handoff, MachineId, event};
 use crate::process::{self, Ended};
@@ -151,12 +150,6 @@ pub(super) fn judge(
         });
     }
     let verdict = workspace::verify(ledger, &held.assignment, worktree, &held.files.log())?;
-    // Told now, the next attempt can mend it; the assembler would only send it back later.
-    if let Verdict::Passed { head, .. } = &verdict
-        && let Some((reason, findings)) = gate::check_before_submit(ledger, task, *head)?
-    {
-        return Ok(Verdict::Failed { reason, findings });
-    }
     Ok(match (verdict, result) {
         (Verdict::Passed { head, handoff }, Ok(Some(said))) => Verdict::Passed {
             head,

@@ -145,6 +145,7 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
             }
         }
     }
+    judge.judge_neighbours(&mut findings);
     judge.judge_links_together(&mut findings);
     if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch) {
         findings.push(Finding {

@@ -101,3 +101,71 @@ fn read_size(fields: &mut Fields<'_, '_, '_>) -> Option<String> {
     fields.error(value, "max_blob", message, help);
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{check_text, render_plan};
+
+    const TASK: &str = "[[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\nrun = \"true\"\n\
+                        success = [\"true\"]\nscope = [\"a\"]\ndeliverables = [\"a\"]\n";
+
+    fn found(gate: &str) -> Vec<String> {
+        let checked = check_text(format!("[run.gate]\n{gate}\n{TASK}").as_bytes(), "stem");
+        let told = checked.findings.iter();
+        told.map(|found| format!("{}: {} => {}", found.key, found.message, found.help))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_plan_says_of_the_gate_is_kept() {
+        let text = format!(
+            "[run.gate]\nguarded = [\"default\", \"ci/**\"]\nauthors = [\"Ann <a@b>\", \"*\"]\n\
+             off = [\"names\", \"sizes\"]\nmax_blob = \"1GiB\"\nmax_commits = 7\nmax_paths = 8\n{TASK}"
+        );
+        let plan = check_text(text.as_bytes(), "stem").plan.unwrap();
+        let gate = &plan.run.gate;
+        assert_eq!(
+            (gate.guarded.len(), gate.authors.len(), gate.off.len()),
+            (2, 2, 2)
+        );
+        assert_eq!(
+            (gate.most_bytes(), gate.max_commits, gate.max_paths),
+            (1 << 30, 7, 8)
+        );
+        let again = check_text(render_plan(&plan).as_bytes(), "other")
+            .plan
+            .unwrap();
+        assert_eq!(again, plan);
+        // What everybody has need not be said.
+        let plain = check_text(TASK.as_bytes(), "stem").plan.unwrap();
+        assert!(plain.run.gate.is_default() && !render_plan(&plain).contains("gate"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_it_is_told() {
+        for (gate, told) in [
+            (
+                "off = [\"scope\"]",
+                "run.gate.off[0]: `scope` is no rule that can be switched off",
+            ),
+            ("off = [\"author\"]", "=> write `authors`"),
+            (
+                "guarded = [\"/x\"]",
+                "run.gate.guarded[0]: `/x` is no glob: it begins with `/`",
+            ),
+            ("guarded = [1]", "`guarded` must be an array of strings"),
+            ("authors = [\"Ann\"]", "an author is a name with an address"),
+            ("max_blob = \"50MB\"", "`max_blob` must be a size"),
+            ("max_blob = 50", "`max_blob` must be a size"),
+            ("max_commits = 0", "is not between 1 and"),
+            (
+                "max_path = 1",
+                "unknown key `max_path` => write `max_paths`",
+            ),
+        ] {
+            let found = found(gate);
+            assert_eq!(found.len(), 1, "{gate}: {found:?}");
+            assert!(found[0].contains(told), "{gate}: {found:?}");
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub(super) struct Judge<'a> {
     /// Paths counted so far.
     paths: usize,
     has_links: bool,
+    /// Paths that the branch adds.
+    added: BTreeSet<Vec<u8>>,
     /// Links that were told.
     told: HashSet<Vec<u8>>,
     /// Blobs whose size is known to be right.
@@ -82,6 +84,7 @@ impl<'a> Judge<'a> {
             is_partial: repo.config("extensions.partialClone").is_some(),
             paths: 0,
             has_links: false,
+            added: BTreeSet::new(),
             told: HashSet::new(),
             sized: HashSet::new(),
         }
@@ -165,6 +168,8 @@ impl<'a> Judge<'a> {
         findings: &mut Vec<Finding>,
     ) {
         self.paths += audit.changes.len();
+        let new = audit.changes.iter().filter(|change| change.old.0 == 0);
+        self.added.extend(new.map(|change| change.path.clone()));
         if audit.is_cut {
             findings.push(finding(
                 seen,
@@ -313,6 +318,51 @@ impl<'a> Judge<'a> {
         (size <= MOST_TARGET)
             .then(|| self.repo.read_blob(id).ok())
             .flatten()
+    }
+
+    /// Judges what the branch adds beside what others have brought in since it was cut.
+    pub(super) fn judge_neighbours(&self, findings: &mut Vec<Finding>) {
+        let Branch {
+            head,
+            base,
+            tip,
+            gate,
+            ..
+        } = self.branch;
+        let tree = |commit: Oid| self.repo.read_commit(commit).map(|commit| commit.tree);
+        let (true, Ok(head_tree), Ok(base_tree), Ok(tip_tree)) =
+            (gate.has(Rule::Names), tree(*head), tree(*base), tree(*tip))
+        else {
+            return;
+        };
+        let mut seen = BTreeSet::new();
+        for path in &self.added {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+            let ends = ends.map(|(at, _)| at).chain([path.len()]);
+            for place in ends.map(|end| &path[..end]) {
+                let is_there = |tree: Oid| self.repo.entry_at(tree, place).is_some();
+                if !seen.insert(place) || is_there(tip_tree) || !is_there(head_tree) {
+                    continue;
+                }
+                for twin in self.repo.twins_of(tip_tree, place) {
+                    let has = |tree: Oid| self.repo.entry_at(tree, &twin).is_some();
+                    // What the branch takes away is no neighbour any more, and one of its own was told.
+                    if has(base_tree) || has(head_tree) {
+                        continue;
+                    }
+                    findings.push(Finding {
+                        commit: *head,
+                        rule: Rule::Names,
+                        what: format!(
+                            "adds `{}` beside `{}`, which came in meanwhile and is the same on some systems",
+                            shown(place),
+                            shown(&twin)
+                        ),
+                        help: String::from("give it another name"),
+                    });
+                }
+            }
+        }
     }
 
     /// Judges all links of the head, where the branch changes any: one link may lead another astray that was
