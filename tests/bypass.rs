@@ -555,7 +555,7 @@ fn way_23_sizes() {
     way.agent("for i in 1 2 3 4; do add src/f$i x; say $i; done");
     way.refused("sizes");
     // A tree of ten objects that is ten thousand million files when opened.
-    let way = Way::new();
+    let way = Way::with(r#"["src/**"]"#, "gate = { max_paths = 10000 }");
     way.agent(
         "blob=$(echo x | git hash-object -w --stdin); kind='100644 blob'; \
          for level in 1 2 3 4 5 6 7 8 9 10; do \

@@ -48,6 +48,21 @@ pub(super) fn note(repo: &Repo, moves: &[&Move]) -> Result<()> {
     save(repo, &left)
 }
 
+/// Notes that branches went back from one commit to another by an undo that was killed.
+///
+/// # Errors
+///
+/// The note cannot be written.
+pub(super) fn note_undone(repo: &Repo, before: &str, after: Oid) -> Result<()> {
+    let mut left = load(repo)?;
+    for (name, tip) in &mut left {
+        if *tip == before && repo.read_ref(name)? == Some(after) {
+            *tip = after.to_string();
+        }
+    }
+    save(repo, &left)
+}
+
 /// Takes all branches as they are: a person has looked.
 ///
 /// # Errors
@@ -377,8 +392,8 @@ impl<'a> View<'a> {
     /// Returns who moved a branch last and what they said, as its reflog has it.
     fn mover(&self, name: &str) -> String {
         let log = fs::read(self.repo.common_dir().join("logs").join(name)).unwrap_or_default();
-        let lines = log.split(|byte| *byte == b'\n');
-        let last = lines.filter(|line| !line.is_empty()).next_back();
+        let mut lines = log.split(|byte| *byte == b'\n');
+        let last = lines.rfind(|line| !line.is_empty());
         let told = last.and_then(|line| {
             let line = line.get(82..)?;
             let tab = line

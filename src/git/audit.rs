@@ -43,6 +43,30 @@ pub struct Audit {
     pub is_cut: bool,
 }
 
+impl Audit {
+    /// Notes what is odd about an entry; returns whether it is looked into.
+    fn look_at(&mut self, path: &[u8], old: Option<Item<'_>>, new: Option<Item<'_>>) -> bool {
+        let Some(new) = new else {
+            return path.len() <= LONGEST_PATH;
+        };
+        if old.is_none()
+            && let Some(why) = names::why_bad(new.name)
+        {
+            self.bad_names.push((path.to_vec(), why));
+        }
+        if !is_mode(new.mode) && old.is_none_or(|old| old.mode != new.mode) {
+            let why = format!("has the mode {}", shown(new.mode));
+            self.malformed.push((path.to_vec(), why));
+        }
+        if path.len() <= LONGEST_PATH {
+            return true;
+        }
+        let why = format!("is a path of more than {LONGEST_PATH} bytes");
+        self.bad_names.push((path.to_vec(), why));
+        false
+    }
+}
+
 /// One entry of a raw tree.
 #[derive(Clone, Copy)]
 struct Item<'a> {
@@ -187,21 +211,8 @@ impl Repo {
             let path = join(&dir.path, name);
             if old.is_none() {
                 added.push(name);
-                if let Some(why) = names::why_bad(name) {
-                    audit.bad_names.push((path.clone(), why));
-                }
             }
-            if let Some(new) = new.filter(|new| !is_mode(new.mode))
-                && old.is_none_or(|old| old.mode != new.mode)
-            {
-                let mode = shown(new.mode);
-                audit
-                    .malformed
-                    .push((path.clone(), format!("has the mode {mode}")));
-            }
-            if path.len() > LONGEST_PATH {
-                let why = format!("is a path of more than {LONGEST_PATH} bytes");
-                audit.bad_names.push((path, why));
+            if !audit.look_at(&path, old, new) {
                 continue;
             }
             let tree = |item: Option<Item<'_>>| item.filter(Item::is_tree).map(|item| item.id);

@@ -326,7 +326,7 @@ impl History {
         });
         if seen.parents.len() < 2 {
             let audit = repo.audit_trees(old, seen.tree, Depth::Whole, judge.paths_left());
-            judge.judge_audit(seen, audit, findings);
+            judge.judge_audit(seen, &audit, findings);
             return;
         }
         let mut audit = repo.audit_trees(old, seen.tree, Depth::Form, judge.paths_left());
@@ -351,7 +351,7 @@ impl History {
                 new: new.unwrap_or(nothing),
             });
         }
-        judge.judge_audit(seen, audit, findings);
+        judge.judge_audit(seen, &audit, findings);
     }
 }
 

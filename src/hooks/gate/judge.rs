@@ -164,7 +164,7 @@ impl<'a> Judge<'a> {
     pub(super) fn judge_audit(
         &mut self,
         seen: &Seen<'_>,
-        audit: Audit,
+        audit: &Audit,
         findings: &mut Vec<Finding>,
     ) {
         self.paths += audit.changes.len();
@@ -186,7 +186,7 @@ impl<'a> Judge<'a> {
             findings.push(finding(seen, Rule::Objects, what, help));
         }
         if self.branch.gate.has(Rule::Names) {
-            judge_names(seen, &audit, findings);
+            judge_names(seen, audit, findings);
         }
         self.judge_places(seen, &audit.changes, findings);
         self.judge_kinds(seen, &audit.changes, findings);

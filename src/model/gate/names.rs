@@ -83,5 +83,5 @@ fn is_on_ntfs(folded: &str, special: &str, short: &[&str]) -> bool {
         file.strip_prefix(*start)
             .is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
     };
-    file == special || short.iter().any(|start| numbered(start))
+    file == special || short.iter().any(numbered)
 }

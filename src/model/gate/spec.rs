@@ -80,7 +80,7 @@ impl Default for GateSpec {
             off: Vec::new(),
             max_blob: String::from("50MiB"),
             max_commits: 10_000,
-            max_paths: 1_000_000,
+            max_paths: 200_000,
         }
     }
 }
