@@ -39,7 +39,7 @@ fn main() {
         ("small", "20 commits, 200 files, vs git log --stat"),
         ("merging", "20 commits, one a merge, vs git log --stat"),
     ] {
-        let (ours, rival) = interleaved(5, 5, || check(&top, name, &[]), || log_stat(&top, name));
+        let (ours, rival) = interleaved(5, 4, || check(&top, name, &[]), || log_stat(&top, name));
         report(what, ours, rival, 3.0);
     }
     for (name, what) in [

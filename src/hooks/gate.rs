@@ -6,7 +6,7 @@
 //! found, in bounded time, and never an error that would stop everybody else's work.
 //!
 //! * [`task`] gathers what the ledger says of a task's branch.
-//! * [`mod@judge`] says what is wrong with one commit, given what was read of it.
+//! * `judge` says what is wrong with one commit, given what was read of it.
 //! * The rules themselves are pure: [`crate::model::gate`].
 
 mod judge;
