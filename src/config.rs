@@ -226,6 +226,16 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+/// Returns the identities, each a name and an address, that this process's environment gives to every commit made
+/// in it, whatever Git is configured for.
+pub fn given_identities() -> Vec<(String, String)> {
+    let of = |role: &str| {
+        let name = text(&format!("GIT_{role}_NAME"))?;
+        Some((name, text(&format!("GIT_{role}_EMAIL"))?))
+    };
+    ["AUTHOR", "COMMITTER"].into_iter().filter_map(of).collect()
+}
+
 /// Returns the Git directory that Git told a hook, `GIT_DIR`.
 pub fn hook_git_dir() -> Option<PathBuf> {
     path("GIT_DIR")

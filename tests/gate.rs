@@ -2,12 +2,20 @@
 
 use git_orch::git::{Oid, Repo};
 use git_orch::hooks::gate::{self, Branch, Finding, Rule};
-use git_orch::model::{TaskId, TeamId};
+use git_orch::model::{GateSpec, TaskId, TeamId};
 
 use crate::common::{TestRepo, write_file};
 
 const GOOD: &str =
     "[TEAM-1] [AGENT-1.2] work\n\nOrch-Task: auth\nOrch-Agent: 1.2\nOrch-Attempt: 1\n";
+
+/// Settings under which the tests' own author may commit.
+fn settings() -> GateSpec {
+    GateSpec {
+        authors: vec![String::from("test@example.com")],
+        ..GateSpec::default()
+    }
+}
 
 /// A repository whose branch `task` is checked out and to be judged.
 struct Gate {
@@ -41,12 +49,16 @@ impl Gate {
             .iter()
             .map(|(task, head)| (task.parse().unwrap(), oid(head)))
             .collect();
+        let settings = settings();
         let branch = Branch {
             task: &task,
             team: TeamId(1),
             scope: &scope,
+            deliverables: &[],
+            gate: &settings,
             base: oid(&self.base),
             head: oid("HEAD"),
+            tip: oid(&self.base),
             allowed: &allowed,
             others: &others,
         };
@@ -233,10 +245,49 @@ fn a_head_of_another_task_that_is_gone_is_no_obstacle() {
         task: &task,
         team: TeamId(1),
         scope: &[],
+        deliverables: &[],
+        gate: &settings(),
         base: repo.resolve_commit(&gate.base).unwrap(),
         head: repo.resolve_commit("HEAD").unwrap(),
+        tip: repo.resolve_commit(&gate.base).unwrap(),
         allowed: &[],
         others: &[("other".parse().unwrap(), gone)],
     };
     assert_eq!(gate::check(&repo, &branch).unwrap(), []);
+}
+
+#[test]
+fn a_twin_of_what_came_in_meanwhile_is_found_and_a_renamed_one_is_none() {
+    let gate = Gate::new();
+    gate.commit("src/a", GOOD);
+    gate.repo.git(["switch", "-q", "main"]);
+    gate.commit("Src/b", "by a person");
+    gate.repo.git(["switch", "-q", "task"]);
+    let repo = Repo::discover(gate.repo.path()).unwrap();
+    let oid = |name: &str| repo.resolve_commit(name).unwrap();
+    let check = |tip: &str| {
+        let (task, settings): (TaskId, _) = ("auth".parse().unwrap(), settings());
+        let branch = Branch {
+            task: &task,
+            team: TeamId(1),
+            scope: &[],
+            deliverables: &[],
+            gate: &settings,
+            base: oid(&gate.base),
+            head: oid("HEAD"),
+            tip: oid(tip),
+            allowed: &[],
+            others: &[],
+        };
+        gate::check(&repo, &branch).unwrap()
+    };
+    let found = check("main");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].rule, Rule::Names);
+    assert!(found[0].what.contains("`src` beside `Src`"), "{found:?}");
+    // A file that only changes the case of its name has no twin.
+    gate.repo.git(["reset", "-q", "--hard", &gate.base]);
+    gate.repo.git(["mv", "README.md", "readme.md"]);
+    gate.repo.git(["commit", "-q", "-m", GOOD]);
+    assert_eq!(check(&gate.base), []);
 }

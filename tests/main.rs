@@ -12,6 +12,7 @@
 
 mod approve;
 mod assemble;
+mod bypass;
 mod choose;
 mod cli;
 mod common;

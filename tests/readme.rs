@@ -7,9 +7,9 @@ use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
-    CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec,
-    Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox, Signing,
-    TaskSpec, TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
+    CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, GateSpec,
+    LevelSpec, Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox,
+    Signing, TaskSpec, TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
 };
 
 use super::common::words::{command_lines, sample};
@@ -116,6 +116,12 @@ fn full_plan() -> Plan {
         signing: Some(Signing::Ssh),
         jobs: Some(3),
         wrapup: Some(WrapUpAt::Submit),
+        gate: GateSpec {
+            guarded: Vec::new(),
+            authors: vec![String::from("*")],
+            off: vec![String::from("names")],
+            ..GateSpec::default()
+        },
         limits: Limits::default(),
         sandbox: Sandbox::Landlock,
         sandbox_write: vec![String::from("~/.cargo")],
@@ -245,6 +251,7 @@ fn every_key_of_a_plan_is_in_its_table() {
     let first = |key: &str| table(&plan[key].as_array().unwrap()[0]);
     let sections = [
         ("`[run]`", table(&plan["run"])),
+        ("`[run.gate]`", table(&plan["run"]["gate"])),
         ("`[agents.<name>]`", table(&plan["agents"]["default"])),
         ("`[levels.<step>]`", table(&plan["levels"]["team"])),
         ("`[[wrapup]]`", first("wrapup")),
@@ -257,7 +264,7 @@ fn every_key_of_a_plan_is_in_its_table() {
         ("`[[locks]]`", first("locks")),
         ("`[[tasks]]`", first("tasks")),
     ];
-    assert_eq!(plan.len() + 1, sections.len());
+    assert_eq!(plan.len() + 2, sections.len());
     for (heading, keys) in sections {
         let (_, section) = README.split_once(&format!("\n{heading}")).expect(heading);
         let (_, section) = section.split_once("| key |").expect("a table follows");

@@ -195,6 +195,7 @@ fn the_model_is_pure() {
                 "serde",
                 "serde_json",
                 "quick_xml",
+                "unicode_normalization",
                 "super",
                 "self",
                 "crate",

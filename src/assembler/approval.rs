@@ -13,6 +13,7 @@ use super::landing::{self, Kind, Move};
 use super::levels;
 use super::lock::Alone;
 use super::method;
+use super::moved;
 use super::report::{Options, Watch};
 use super::team_branches::{TeamBranches, integration_ref, is_tested};
 use super::undo;
@@ -41,6 +42,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
     if let Some(finished) = finish_interrupted(ledger, &repo, &alone)? {
         return Ok(finished);
     }
+    moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     for attempt in 0..MOST_TRIES {
         ledger.refresh()?;

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
+use super::moved;
 use super::report::{Progress, Watch};
 use super::team_branches::{integration_ref, team_ref};
 use crate::error::UserError;
@@ -57,6 +58,7 @@ pub(super) fn take_over(
             if repo.is_ancestor(theirs, ours)? {
                 continue;
             }
+            moved::require_landed(ledger, repo, &branch, (Some(ours), theirs))?;
             if !repo.is_ancestor(ours, theirs)? {
                 let kept = repo.keep(&Saving::new(OWNER, KEPT).on(short(&branch)), ours)?;
                 let text = format!(

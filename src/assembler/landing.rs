@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::lock::Alone;
+use super::moved;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
@@ -80,6 +81,7 @@ pub fn land(repo: &Repo, alone: &Alone, moves: &[Move], kind: Kind, message: &st
         strike_note(repo, alone);
         return swap;
     }
+    moved::note(repo, &moves)?;
     for (checkout, old, new) in followers(&concerned, &moves) {
         let followed = checkout.follow(old, new);
         followed.map_err(|error| left_behind(checkout, old, new, error))?;
@@ -130,6 +132,8 @@ fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
         if !moved {
             continue;
         }
+        // Where somebody has moved it on since, that is looked at from here.
+        super::moved::note(repo, &[&planned])?;
         let Some(old) = planned.old else { continue };
         for checkout in repo.checkouts()? {
             let concerned = checkout.branch.as_ref() == Some(&planned.branch);

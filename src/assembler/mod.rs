@@ -15,6 +15,7 @@
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `own` is the test as a coder runs it.
+//! * `moved` notices branches that somebody else moved.
 //! * `in_step` keeps the integrated branches level with a remote's.
 //! * `order` puts a train into the radar's order, where that is asked for.
 //! * `each` and `line` are the two ways to spend tests: each branch as it is merged, or a whole line at once.
@@ -40,6 +41,7 @@ mod levels;
 mod line;
 pub mod lock;
 mod method;
+mod moved;
 mod order;
 mod own;
 pub mod pattern;

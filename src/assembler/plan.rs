@@ -15,6 +15,7 @@ use super::landing;
 use super::levels;
 use super::lock::Alone;
 use super::method;
+use super::moved;
 use super::order;
 use super::report::{Options, Progress, Report, Watch};
 use super::team_branches::{TeamBranches, oid, team_ref};
@@ -39,6 +40,10 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     let repo = ledger.repo().reopen()?;
     let alone = Alone::wait(&repo, options, watch)?;
     approval::finish_interrupted(ledger, &repo, &alone)?;
+    if options.accept_moved {
+        moved::accept(ledger, &repo)?;
+    }
+    moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
     levels::tell_doubts(ledger, watch)?;
@@ -115,6 +120,7 @@ pub fn assemble_team(
     let repo = ledger.repo().reopen()?;
     let alone = alone_for_team(ledger, &repo, team, options, watch)?;
     landing::finish_interrupted(&repo, &alone)?;
+    moved::require_team(ledger, &repo, team, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
     let branches = TeamBranches::load(ledger, &repo)?;

@@ -34,6 +34,8 @@ pub struct Options {
     pub no_wait: bool,
     /// Whether branches go in the order in which most of them merge, not in the declared one.
     pub by_radar: bool,
+    /// Take branches as they are that somebody else has moved: a person has looked.
+    pub accept_moved: bool,
 }
 
 /// What the assembler came to; the same in the ledger (TOML) and on stdout (JSON).

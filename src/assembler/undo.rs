@@ -18,6 +18,7 @@ use super::engine::author;
 use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
+use super::moved;
 use super::report::Watch;
 use super::team_branches::{TeamBranches, integration_ref, team_ref};
 use crate::config;
@@ -247,6 +248,7 @@ fn record_noted(ledger: &mut Ledger, repo: &Repo) -> Result<()> {
     if note.is_done(repo)? && note.target() == integration_ref() {
         let id = |oid: Oid| CommitId(oid.to_string());
         let (landing, after) = (note.landing()?, note.after()?);
+        moved::note_undone(repo, &note.before, after)?;
         let undone = Undone {
             task: note.task.clone(),
             landing: id(landing),

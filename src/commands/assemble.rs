@@ -71,6 +71,9 @@ pub struct AssembleArgs {
     /// Write the report to this file as well, as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Take a branch as it is that was moved, set back or edited by somebody else: a person has looked
+    #[arg(long, conflicts_with = "onto")]
+    accept_moved: bool,
     /// Give up at once where another assembly is at work in this repository
     #[arg(long)]
     no_wait: bool,
@@ -134,6 +137,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
         by_radar: matches!(args.order, OrderArg::Radar),
+        accept_moved: args.accept_moved,
     };
     let mut steps = None;
     let report = match &args.onto {

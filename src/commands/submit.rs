@@ -6,14 +6,15 @@ use super::Ctx;
 use super::held::{HeldArgs, answer};
 use crate::error::UserError;
 use crate::git::repo::Repo;
+use crate::hooks::gate::task;
 use crate::model::{CommitId, Op};
 use crate::workspace::{self, verify};
 
 /// Hand in a finished task
 ///
 /// Checks in the coder's worktree that nothing is uncommitted, that the branch has commits beyond its base,
-/// that the deliverables exist and that the success commands pass; then writes the result and the handoff
-/// contract. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
+/// that the deliverables exist, that the success commands pass and that the gate would let the branch through;
+/// then writes the result and the handoff contract. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
 #[derive(Debug, clap::Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
@@ -35,12 +36,12 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(&ledger)?;
     // Said before the checks, which may take minutes: a stale claim learns it at once.
-    let task = ledger
+    let held = ledger
         .board()
         .holds(&claim)
         .map_err(UserError::from)?
         .clone();
-    let assignment = workspace::assignment_of(&ledger, &task, &claim)?;
+    let assignment = workspace::assignment_of(&ledger, &held, &claim)?;
     let dir = worktree_of(ledger.repo(), &assignment.branch)?;
     let log = workspace::attempt_dir(ledger.repo(), &claim.task, claim.attempt).join("submit.log");
     let (head, mut handoff) = match workspace::verify(&ledger, &assignment, &dir, &log)? {
@@ -54,6 +55,9 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
             .into());
         }
     };
+    if let Some((reason, findings)) = task::check_before_submit(&ledger, &claim.task, head)? {
+        return Err(verify::refusal(&claim.task, &reason, &findings).into());
+    }
     if let Some(message) = args.message {
         handoff.summary = message;
     }

@@ -1,5 +1,6 @@
 //! All Git I/O. gix types stop here: the layers above see [`Oid`], paths and text.
 
+pub mod audit;
 pub mod batch;
 pub mod checkout;
 pub mod cmd;
@@ -19,6 +20,10 @@ pub mod worktree;
 pub use checkout::Checkout;
 pub use cmd::{Git, GitFailure};
 pub use gix::ObjectId as Oid;
+
+/// The kind of every object id: SHA-1.
+pub const HASH: gix::hash::Kind = gix::hash::Kind::Sha1;
+
 pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath, TouchingCommit};
 pub use merge::{ConflictFile, Conflicted, Merge, Stage, Stages};
 pub use repo::Repo;

@@ -34,7 +34,7 @@ const TREE_MODE: &[u8] = b"40000";
 
 impl Repo {
     /// Reads an object of a kind into a buffer.
-    fn read_object(&self, id: Oid, kind: Kind) -> Result<Vec<u8>> {
+    pub(super) fn read_object(&self, id: Oid, kind: Kind) -> Result<Vec<u8>> {
         let mut buffer = Vec::new();
         let found = self
             .gix

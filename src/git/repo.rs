@@ -86,6 +86,8 @@ impl Repo {
         // It knows a base by its pack's place in a table: once packs were merged under a process that lives on,
         // another pack takes the place, and gix returns another object's content for an id, unchecked.
         gix.objects.unset_pack_cache();
+        // Replacement objects, by which an agent could show others than there are, do not count (see true_git).
+        gix.objects.ignore_replacements = true;
         let objects_dir = std::path::absolute(gix.objects.store_ref().path())
             .context("cannot resolve the object store")?;
         Ok(Self {

@@ -1,22 +1,33 @@
 //! Checks again, from the commits themselves, what the hooks check: hooks can be skipped, the gate cannot.
 //!
 //! Judges the commits that a branch adds, and no others: what is reachable from its base, or from heads that
-//! the caller allows, was judged before or belongs to people. Replacement objects and grafts, by which an
-//! agent could show other commits than there are, do not count.
+//! the caller allows, was judged before or belongs to people. Every commit counts, also one that a later one
+//! takes back. What a hostile branch may hold (malformed objects, trees without end, ten thousand commits) is
+//! found, in bounded time, and never an error that would stop everybody else's work.
+//!
+//! * [`task`] gathers what the ledger says of a task's branch.
+//! * `judge` says what is wrong with one commit, given what was read of it.
+//! * The rules themselves are pure: [`crate::model::gate`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+mod message;
+pub mod task;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::commits::is_ours;
-use super::message::Parts;
+use crate::config;
+use crate::git::audit::Depth;
 use crate::git::objects::find_entry;
-use crate::git::{Git, Oid, Repo};
+use crate::git::{ChangedPath, GitFailure, Oid, Repo};
 use crate::ledger::layout;
-use crate::model::event::commit_tags;
-use crate::model::scope::covers;
-use crate::model::{AgentId, TaskId, TeamId};
+use crate::model::gate::commit::RawCommit;
+use crate::model::{GateSpec, TaskId, TeamId};
+
+pub use crate::model::gate::Rule;
+use judge::{Judge, Seen};
 
 /// A task's branch, and what is known of its surroundings.
 #[derive(Debug, Clone, Copy)]
@@ -27,48 +38,20 @@ pub struct Branch<'a> {
     pub team: TeamId,
     /// Paths that the task may change, as globs; empty means anywhere.
     pub scope: &'a [String],
+    /// Files that it must deliver: the plan names them as well.
+    pub deliverables: &'a [String],
+    /// What the plan says of the gate.
+    pub gate: &'a GateSpec,
     /// Commit that the branch was cut from.
     pub base: Oid,
     /// Head of the branch.
     pub head: Oid,
+    /// Tip of the branch that it goes into.
+    pub tip: Oid,
     /// Further heads whose commits the branch may contain: the team branch, the base branch, dependencies.
     pub allowed: &'a [Oid],
     /// Heads of other tasks that are not merged; their commits must not come in by this branch.
     pub others: &'a [(TaskId, Oid)],
-}
-
-/// What the gate insists on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
-    /// Nothing of the ledger's directory is in the tree.
-    Ledger,
-    /// Every subject names team and agent.
-    Tags,
-    /// Every commit names its task and agent in trailers.
-    Trailers,
-    /// Every changed path is within the task's scope.
-    Scope,
-    /// No commit belongs to another task that is not merged.
-    Foreign,
-    /// No changed path is under a lock that the task does not hold.
-    Lock,
-    /// Every commit is signed by the agent that it names, where signing is on.
-    Signature,
-}
-
-impl Rule {
-    /// Returns the word used in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ledger => "ledger",
-            Self::Tags => "tags",
-            Self::Trailers => "trailers",
-            Self::Scope => "scope",
-            Self::Foreign => "foreign",
-            Self::Lock => "lock",
-            Self::Signature => "signature",
-        }
-    }
 }
 
 /// Something that the gate does not let pass.
@@ -87,37 +70,84 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            commit, what, help, ..
+            commit,
+            rule,
+            what,
+            help,
         } = self;
-        write!(f, "commit {} {what}; {help}", commit.to_hex_with_len(10))
+        let commit = commit.to_hex_with_len(10);
+        write!(
+            f,
+            "commit {commit} {what}; {help} (rule: {})",
+            rule.as_str()
+        )
     }
 }
 
-/// How many paths outside the scope a finding names.
-const MOST_SHOWN: usize = 5;
+/// Merges of one branch; each is merged again to see what it adds, which takes milliseconds.
+const MOST_MERGES: usize = 1000;
+
+/// Findings after which nothing more is looked for.
+const MOST_FINDINGS: usize = 200;
 
 /// Checks the commits that a branch adds, oldest first; an empty answer lets the branch pass.
 ///
 /// # Errors
 ///
-/// A commit cannot be read.
+/// Git cannot be run, or the repository itself cannot be read.
 pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
-    let commits = added(repo, &[branch.head], branch, &[])?;
-    let paths = changed_paths(repo, &commits)?;
-    let unmerged = unmerged_of_others(repo, branch)?;
     let mut findings = Vec::new();
-    for commit in &commits {
-        let data = repo.read_commit(*commit)?;
-        let seen = Seen {
-            id: *commit,
-            parents: data.parents.len(),
-            parts: Parts::read(data.message.as_bytes(), None),
-            paths: paths.get(commit).map(Vec::as_slice).unwrap_or_default(),
-            is_unmerged: unmerged.contains(commit),
-        };
-        judge(branch, &seen, &mut findings);
+    let most = match branch.gate.has(Rule::Sizes) {
+        true => branch.gate.max_commits as usize,
+        false => i32::MAX as usize - 1,
+    };
+    let known = [branch.allowed, &[branch.base, branch.tip]].concat();
+    let (commits, border) = match added(repo, &[branch.head], &known, most + 1)? {
+        Ok(listed) => listed,
+        Err(why) => return Ok(vec![unreadable(branch.head, &why)]),
+    };
+    if commits.len() > most {
+        findings.push(Finding {
+            commit: branch.head,
+            rule: Rule::Sizes,
+            what: format!("is the head of more than {most} commits"),
+            help: String::from("squash them, or raise `max_commits` in the plan's `[run.gate]`"),
+        });
+        return Ok(findings);
     }
-    if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch)? {
+    let others: Vec<Oid> = branch.others.iter().map(|(_, head)| *head).collect();
+    let unmerged: BTreeSet<Oid> = match others.is_empty() {
+        true => BTreeSet::new(),
+        // What cannot be read of another's branch is that branch's matter.
+        false => added(repo, &others, &known, i32::MAX as usize)?
+            .map(|(commits, _)| commits.into_iter().collect())
+            .unwrap_or_default(),
+    };
+    let given = config::given_identities();
+    let mut judge = Judge::new(repo, branch, &given, &unmerged);
+    let mut history = History::read(repo, &commits, &mut findings);
+    history.check_ancestry(repo, branch, &border, &mut findings)?;
+    history.remerge(repo, &mut findings)?;
+    for commit in &commits {
+        if findings.len() >= MOST_FINDINGS {
+            break;
+        }
+        let Some(raw) = history.raw.get(commit) else {
+            continue;
+        };
+        match RawCommit::parse(raw) {
+            Err(why) => findings.push(unreadable(*commit, why)),
+            Ok(parsed) => {
+                let seen = history.see(*commit, &parsed);
+                if judge.judge(&seen, &mut findings) {
+                    history.judge_tree(&mut judge, &seen, &mut findings);
+                }
+            }
+        }
+    }
+    judge.judge_neighbours(&mut findings);
+    judge.judge_links_together(&mut findings);
+    if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch) {
         findings.push(Finding {
             commit: branch.head,
             rule: Rule::Ledger,
@@ -131,229 +161,213 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What there is to judge of one commit.
-struct Seen<'a> {
-    id: Oid,
-    parents: usize,
-    parts: Parts,
-    /// Paths that it changes.
-    paths: &'a [Vec<u8>],
-    /// Whether another task's branch adds it as well.
-    is_unmerged: bool,
+fn unreadable(commit: Oid, why: &str) -> Finding {
+    Finding {
+        commit,
+        rule: Rule::Objects,
+        what: format!(
+            "cannot be taken: it {}",
+            crate::model::gate::shown(why.as_bytes())
+        ),
+        help: String::from("make it again with `git commit`"),
+    }
 }
 
-fn judge(branch: &Branch<'_>, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
-    let mut find = |rule, what: String, help: String| {
-        findings.push(Finding {
-            commit: seen.id,
-            rule,
-            what,
-            help,
+/// Returns the commits that a branch adds, oldest first, for further checks of one that could be read.
+pub(super) fn commits_of(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Oid>> {
+    let known = [branch.allowed, &[branch.base, branch.tip]].concat();
+    let most = branch.gate.max_commits as usize;
+    Ok(repo.added_commits(&[branch.head], &known, most)?.0)
+}
+
+type Listed = (Vec<Oid>, Vec<Oid>);
+
+/// Lists what heads add; what Git cannot read of them is a value.
+fn added(repo: &Repo, heads: &[Oid], known: &[Oid], most: usize) -> Result<Result<Listed, String>> {
+    match repo.added_commits(heads, known, most) {
+        Ok(listed) => Ok(Ok(listed)),
+        Err(error) => match error.downcast_ref::<GitFailure>() {
+            Some(_) => Ok(Err(format!(
+                "has a history that cannot be read: {}",
+                crate::model::event::one_line(&format!("{error:#}"))
+            ))),
+            None => Err(error),
+        },
+    }
+}
+
+/// The commits of a branch as they are.
+struct History {
+    raw: HashMap<Oid, Vec<u8>>,
+    /// Tree and parents of each.
+    shape: HashMap<Oid, (Oid, Vec<Oid>)>,
+    /// What merges add to merging.
+    remerged: HashMap<Oid, Vec<Vec<u8>>>,
+    /// In order.
+    commits: Vec<Oid>,
+}
+
+impl History {
+    fn read(repo: &Repo, commits: &[Oid], findings: &mut Vec<Finding>) -> Self {
+        let mut history = Self {
+            raw: HashMap::new(),
+            shape: HashMap::new(),
+            remerged: HashMap::new(),
+            commits: commits.to_vec(),
+        };
+        for commit in commits {
+            match (repo.read_raw_commit(*commit), repo.read_commit(*commit)) {
+                (Ok(raw), Ok(data)) => {
+                    history.raw.insert(*commit, raw);
+                    history.shape.insert(*commit, (data.tree, data.parents));
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    let why = format!("cannot be read: {error:#}");
+                    findings.push(unreadable(*commit, &why));
+                }
+            }
+        }
+        history
+    }
+
+    /// The branch goes on from where it was cut, or from later work on the same line.
+    fn check_ancestry(
+        &self,
+        repo: &Repo,
+        branch: &Branch<'_>,
+        border: &[Oid],
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
+        let mut find = |commit: Oid, what: String| {
+            findings.push(Finding {
+                commit,
+                rule: Rule::Ancestry,
+                what,
+                help: format!("rebase the branch's own commits onto {}", branch.base),
+            });
+        };
+        let there: HashSet<&Oid> = self.commits.iter().chain(border).collect();
+        for commit in &self.commits {
+            let Some((_, parents)) = self.shape.get(commit) else {
+                continue;
+            };
+            if parents.is_empty() {
+                find(*commit, String::from("begins a history of its own"));
+            }
+            // Somebody has told Git to stop there: by grafts, `shallow`, or a forged commit-graph.
+            if let Some(hidden) = parents.iter().find(|parent| !there.contains(parent)) {
+                find(*commit, format!("hides its parent {hidden} from git"));
+            }
+        }
+        let is_known = |needed: &Oid| *needed == branch.head || border.contains(needed);
+        if is_known(&branch.base) || repo.is_ancestor(branch.base, branch.head)? {
+            return Ok(());
+        }
+        // Rebased onto later work, the branch has what its base has in common with that.
+        let mut missing = vec![branch.base];
+        let shared = repo.merge_bases(branch.base, branch.tip)?;
+        if !shared.is_empty() {
+            missing.clear();
+            for needed in shared {
+                if !is_known(&needed) && !repo.is_ancestor(needed, branch.head)? {
+                    missing.push(needed);
+                }
+            }
+        }
+        if let Some(missing) = missing.first() {
+            find(
+                branch.head,
+                format!(
+                    "does not go on from {missing}, where the ledger says that the branch was cut"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Merges again what the branch merged.
+    fn remerge(&mut self, repo: &Repo, findings: &mut Vec<Finding>) -> Result<()> {
+        let is_merge = |commit: &&Oid| self.shape.get(*commit).is_some_and(|(_, p)| p.len() > 1);
+        let merges: Vec<Oid> = self.commits.iter().filter(is_merge).copied().collect();
+        let Some(last) = merges.last().copied() else {
+            return Ok(());
+        };
+        if merges.len() > MOST_MERGES {
+            findings.push(Finding {
+                commit: last,
+                rule: Rule::Sizes,
+                what: format!("is one of more than {MOST_MERGES} merges"),
+                help: String::from("rebase the branch instead"),
+            });
+            return Ok(());
+        }
+        match repo.remerged_paths(&merges) {
+            Ok(remerged) => self.remerged = remerged,
+            Err(error) if error.is::<GitFailure>() => {
+                let why = format!("{error:#}");
+                let why = crate::model::event::one_line(&why);
+                findings.push(unreadable(last, &format!("cannot be merged again: {why}")));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn see<'a>(&'a self, id: Oid, raw: &'a RawCommit<'a>) -> Seen<'a> {
+        let (tree, parents) = &self.shape[&id];
+        Seen {
+            id,
+            tree: *tree,
+            parents,
+            raw,
+        }
+    }
+
+    /// Judges what a commit changes.
+    fn judge_tree(&self, judge: &mut Judge<'_>, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
+        let repo = judge.repo;
+        let first = seen.parents.first();
+        let old = first.and_then(|parent| match self.shape.get(parent) {
+            Some((tree, _)) => Some(*tree),
+            None => repo.read_commit(*parent).ok().map(|commit| commit.tree),
         });
-    };
-    if let Some(other) = foreign(branch, seen) {
-        find(
-            Rule::Foreign,
-            format!("belongs to task {other}, which is not merged"),
-            format!("rebase the branch onto {} without it", branch.base),
-        );
-        return;
-    }
-    if let Some(((rule, what), help)) = judge_message(branch, &seen.parts) {
-        find(rule, what, help);
-    }
-    if seen.parents > 2 {
-        find(
-            Rule::Scope,
-            format!("merges {} histories at once", seen.parents),
-            String::from("merge them one after another, so that each can be checked"),
-        );
-    }
-    let (ours, rest): (Vec<_>, Vec<_>) = seen.paths.iter().partition(|path| is_ours(path));
-    if !ours.is_empty() {
-        find(
-            Rule::Ledger,
-            format!(
-                "changes {}, which belongs to the ledger alone",
-                layout::ROOT
-            ),
-            format!(
-                "take it out with `git rm -r --cached {}` and amend",
-                layout::ROOT
-            ),
-        );
-    }
-    let outside: Vec<_> = rest
-        .into_iter()
-        .filter(|path| !covers(branch.scope, &String::from_utf8_lossy(path)))
-        .collect();
-    if !outside.is_empty() {
-        find(
-            Rule::Scope,
-            format!("changes {} outside the task's scope", shown(&outside)),
-            format!("keep to {}", branch.scope.join(", ")),
-        );
-    }
-}
-
-/// Returns the other task whose commit this is, if it is one that must not come in here.
-fn foreign(branch: &Branch<'_>, seen: &Seen<'_>) -> Option<TaskId> {
-    let named = seen.parts.trailer("Orch-Task")?;
-    let other = branch
-        .others
-        .iter()
-        .find(|(task, _)| task.as_str() == named)?;
-    (seen.is_unmerged && other.0 != *branch.task).then(|| other.0.clone())
-}
-
-/// Returns how a message breaks a rule, and what it should be.
-fn judge_message(branch: &Branch<'_>, parts: &Parts) -> Option<((Rule, String), String)> {
-    let Branch { task, team, .. } = branch;
-    let example = commit_tags(AgentId {
-        team: *team,
-        number: 1,
-    });
-    let reword = format!(
-        "reword it to begin with, for example, `{}` and to end with `Orch-Task: {task}`",
-        example.trim_end()
-    );
-    let subject = &parts.subject;
-    let broken = match &parts.tags {
-        None => (Rule::Tags, format!("names no team and agent: `{subject}`")),
-        Some((said, agent)) if said != team || agent.team != *team => {
-            (Rule::Tags, format!("is not by team {team}: `{subject}`"))
+        if seen.parents.len() < 2 {
+            let audit = repo.audit_trees(old, seen.tree, Depth::Whole, judge.paths_left());
+            judge.judge_audit(seen, &audit, findings);
+            return;
         }
-        Some(_) if parts.text.is_empty() => {
-            (Rule::Tags, String::from("says nothing behind its tags"))
-        }
-        Some((_, tagged)) => {
-            let agent = parts.trailer("Orch-Agent");
-            match (parts.trailer("Orch-Task"), agent.map(str::parse::<AgentId>)) {
-                (Some(said), _) if said != task.as_str() => (
-                    Rule::Trailers,
-                    format!("says that it belongs to task `{said}`"),
-                ),
-                (None, _) => (
-                    Rule::Trailers,
-                    format!("lacks the trailer `Orch-Task: {task}`"),
-                ),
-                (_, Some(Ok(said))) if said == *tagged => return None,
-                _ => (
-                    Rule::Trailers,
-                    format!("lacks the trailer `Orch-Agent: {tagged}`"),
-                ),
+        let mut audit = repo.audit_trees(old, seen.tree, Depth::Form, judge.paths_left());
+        // What the other side brings is judged there.
+        audit.bad_names.clear();
+        for path in self.remerged.get(&seen.id).into_iter().flatten() {
+            let nothing = (0, Oid::null(crate::git::HASH));
+            let side = |tree: Option<Oid>| tree.and_then(|tree| repo.entry_at(tree, path));
+            let new = side(Some(seen.tree));
+            if new.is_some() {
+                let parts = path.split(|byte| *byte == b'/');
+                let why = parts
+                    .into_iter()
+                    .find_map(crate::model::gate::names::why_bad);
+                audit.bad_names.extend(why.map(|why| (path.clone(), why)));
+                let twins = repo.twins_of(seen.tree, path).into_iter();
+                audit.twins.extend(twins.map(|twin| (path.clone(), twin)));
             }
+            audit.changes.push(ChangedPath {
+                path: path.clone(),
+                old: side(old).unwrap_or(nothing),
+                new: new.unwrap_or(nothing),
+            });
         }
-    };
-    Some((broken, reword))
-}
-
-fn shown(paths: &[&Vec<u8>]) -> String {
-    let mut names: Vec<String> = paths
-        .iter()
-        .take(MOST_SHOWN)
-        .map(|path| String::from_utf8_lossy(path).escape_debug().to_string())
-        .collect();
-    if paths.len() > MOST_SHOWN {
-        names.push(format!("{} more", paths.len() - MOST_SHOWN));
+        judge.judge_audit(seen, &audit, findings);
     }
-    names.join(", ")
-}
-
-fn git(repo: &Repo) -> Git {
-    let git = repo.git().env("GIT_NO_REPLACE_OBJECTS", "1");
-    // A file that is not there: one that is makes git warn about grafts.
-    git.env("GIT_GRAFT_FILE", repo.orch_dir().join("no-grafts"))
-}
-
-/// Returns the commits reachable from heads that are neither the base's nor allowed, oldest first.
-pub(super) fn added(
-    repo: &Repo,
-    heads: &[Oid],
-    branch: &Branch<'_>,
-    options: &[&str],
-) -> Result<Vec<Oid>> {
-    let mut revisions = String::new();
-    for head in heads {
-        revisions.push_str(&format!("{head}\n"));
-    }
-    for known in branch.allowed.iter().chain([&branch.base]) {
-        revisions.push_str(&format!("^{known}\n"));
-    }
-    let listed = git(repo)
-        .args(["rev-list", "--topo-order", "--reverse"])
-        .args(options)
-        .arg("--stdin")
-        .stdin(revisions)
-        .read()
-        .context("cannot list the commits of a branch")?;
-    let parse = |line: &str| Oid::from_hex(line.as_bytes()).context("git listed no commit");
-    listed.lines().map(parse).collect()
-}
-
-/// Returns the paths that each commit changes; for a merge, those that differ from what merging its parents
-/// gives by itself, so that a merge which drops the other side's work shows it.
-pub(super) fn changed_paths(repo: &Repo, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<Vec<u8>>>> {
-    let mut found = BTreeMap::new();
-    if commits.is_empty() {
-        return Ok(found);
-    }
-    let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
-    let bytes = git(repo)
-        .args([
-            "log",
-            "--no-walk=unsorted",
-            "--stdin",
-            "--format=%H",
-            "--no-show-signature",
-        ])
-        .args([
-            "--remerge-diff",
-            "--root",
-            "--no-renames",
-            "--ignore-submodules=none",
-        ])
-        .args(["--name-only", "-z"])
-        .stdin(input)
-        .read_bytes()
-        .context("cannot read what a branch changes")?;
-    let mut expected = commits.iter().peekable();
-    let mut current: Option<&mut Vec<Vec<u8>>> = None;
-    for word in bytes
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-    {
-        // Each commit's id comes before its paths, in the order asked for; a line break leads the first path.
-        let id = expected.next_if(|commit| commit.to_hex().to_string().as_bytes() == word);
-        match (id, &mut current) {
-            (Some(id), _) => current = Some(found.entry(*id).or_default()),
-            (None, Some(paths)) if paths.is_empty() => {
-                paths.push(word.strip_prefix(b"\n").unwrap_or(word).to_vec());
-            }
-            (None, Some(paths)) => paths.push(word.to_vec()),
-            (None, None) => anyhow::bail!("git named a path without its commit"),
-        }
-    }
-    Ok(found)
-}
-
-/// Returns the commits that other tasks' branches add.
-fn unmerged_of_others(repo: &Repo, branch: &Branch<'_>) -> Result<BTreeSet<Oid>> {
-    if branch.others.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let heads: Vec<Oid> = branch.others.iter().map(|(_, head)| *head).collect();
-    // A head that is not in the object store any more cannot have brought anything in.
-    let listed = added(repo, &heads, branch, &["--ignore-missing"])?;
-    Ok(listed.into_iter().collect())
 }
 
 /// Returns whether the branch has a directory of the ledger's name that its base does not have.
-fn brings_ledger(repo: &Repo, branch: &Branch<'_>) -> Result<bool> {
-    let entry = |commit: Oid| -> Result<Option<Oid>> {
-        let tree = repo.read_tree(repo.read_commit(commit)?.tree)?;
-        Ok(find_entry(&tree, layout::ROOT.as_bytes()).map(|entry| entry.id))
+fn brings_ledger(repo: &Repo, branch: &Branch<'_>) -> bool {
+    let entry = |commit: Oid| -> Option<Oid> {
+        let tree = repo.read_tree(repo.read_commit(commit).ok()?.tree).ok()?;
+        find_entry(&tree, layout::ROOT.as_bytes()).map(|entry| entry.id)
     };
-    let there = entry(branch.head)?;
-    Ok(there.is_some() && there != entry(branch.base)?)
+    let there = entry(branch.head);
+    there.is_some() && there != entry(branch.base)
 }

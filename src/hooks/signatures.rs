@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::gate::{Branch, Finding, Rule, added};
+use super::gate::{Branch, Finding, Rule, commits_of};
 use super::message::Parts;
 use crate::git::{Oid, Repo};
 use crate::ledger::signatures::{Said, verify};
@@ -15,7 +15,7 @@ use crate::model::{Signer, signing};
 ///
 /// A commit cannot be read, or Git cannot be asked.
 pub fn check(repo: &Repo, branch: &Branch<'_>, signers: &[u8]) -> Result<Vec<Finding>> {
-    let commits = added(repo, &[branch.head], branch, &[])?;
+    let commits = commits_of(repo, branch)?;
     let said = verify(repo, &commits, signers)?;
     let mut findings = Vec::new();
     for commit in commits {

@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod choose;
 pub mod duration;
 pub mod event;
+pub mod gate;
 pub mod ids;
 pub mod lease;
 pub mod levels;
@@ -30,6 +31,7 @@ pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
 pub use event::{Event, EventKind};
+pub use gate::GateSpec;
 pub use ids::{
     AgentId, Attempt, CommitId, LockId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp,
 };

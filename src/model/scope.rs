@@ -9,7 +9,7 @@
 mod glob;
 mod overlap;
 
-pub use glob::{Glob, literal_prefix};
+pub use glob::{Glob, first_name, literal_prefix, names};
 pub use overlap::overlapping;
 
 #[cfg(test)]

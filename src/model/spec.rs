@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use super::gate::GateSpec;
 use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
 use super::locks::Lock;
@@ -104,6 +105,9 @@ pub struct RunSpec {
     /// Whose end is refused while something is open that `git orch wrapup` tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrapup: Option<WrapUpAt>,
+    /// What the gate insists on.
+    #[serde(skip_serializing_if = "GateSpec::is_default")]
+    pub gate: GateSpec,
     /// Most agents at once per model tier (C2).
     pub limits: Limits,
     /// What agents are kept in whose profile says nothing of it.
@@ -139,6 +143,7 @@ impl Default for RunSpec {
             signing: None,
             jobs: None,
             wrapup: None,
+            gate: GateSpec::default(),
             limits: Limits::default(),
             sandbox: Sandbox::None,
             sandbox_write: Vec::new(),

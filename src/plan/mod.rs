@@ -7,6 +7,7 @@ mod check;
 mod fields;
 mod finding;
 mod read;
+mod read_gate;
 mod read_levels;
 mod read_locks;
 mod read_sandbox;

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
+use super::read_gate::read_gate;
 use super::read_levels::read_levels;
 use super::read_locks::read_lock;
 use super::read_sandbox::{read_network, read_sandbox, read_writable};
@@ -161,6 +162,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         }
         limits
     });
+    let gate = fields.table("gate", read_gate);
     let run = RunSpec {
         name: fields.line("name").unwrap_or_else(|| stem.to_owned()),
         goal: fields.text("goal").unwrap_or_default(),
@@ -187,6 +189,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
         signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
         wrapup: fields.word("wrapup", &ENDS),
+        gate: gate.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         sandbox: read_sandbox(&mut fields).unwrap_or_default(),
         sandbox_write: read_writable(&mut fields),

@@ -51,6 +51,7 @@ fn render_run(run: &RunSpec) -> String {
         Some(at) => text.replace_range(at..at + "[limits]".len(), "[run.limits]"),
         None => {}
     }
+    let text = text.replacen("\n[gate]\n", "\n[run.gate]\n", 1);
     text.trim_end().to_owned() + "\n"
 }
 

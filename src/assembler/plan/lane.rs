@@ -1,23 +1,21 @@
 //! What a plan's tasks ask of an assembly: whose branch, checked how, landed where, recorded as what.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 
 use crate::assembler::conflict::Whose;
 use crate::assembler::landing::{self, Kind, Move};
 use crate::assembler::lane::{Landed, Lane, Ready};
 use crate::assembler::lock::Alone;
-use crate::assembler::team_branches::{integration_ref, oid, team_ref};
+use crate::assembler::team_branches::{oid, team_ref};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
-use crate::hooks::gate::{self, Branch};
-use crate::hooks::{locks, signatures};
+use crate::hooks::gate::{Rule, task as gate};
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Verdict, carried};
 use crate::model::{Actor, CommitId, Op, State, Task, TaskId, TeamId};
-
-/// Findings of the gate that a coder is told at once.
-const MOST_FINDINGS: usize = 20;
 
 /// A plan's handed-in work on its way.
 pub(super) struct PlanLane<'a> {
@@ -64,31 +62,57 @@ impl PlanLane<'_> {
         Ok(())
     }
 
-    /// Checks what a task's branch brings along.
+    /// Checks what a task's branch brings along: from the commits themselves what hooks check in a worktree, and
+    /// whether other tasks' commits that it carries must come in first.
     fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let range: Vec<(CommitId, Vec<String>)> = self
-            .repo
-            .range(tip, head)?
+        // A history that cannot be read is one of the things that the gate tells.
+        let range = self.repo.range(tip, head).unwrap_or_default();
+        let range: Vec<(CommitId, Vec<String>)> = range
             .into_iter()
             .map(|commit| (CommitId(commit.id.to_string()), commit.tasks))
             .collect();
-        Ok(match carried(self.ledger.board(), &task.id, &range) {
-            None => self.check_gate(task, head, tip)?,
-            Some(other) => {
-                let state = other.status.state;
-                let reason = format!("carries commits of {}, which is {state}", other.id);
-                if matches!(state, State::Gap | State::Cancelled) {
-                    let findings = format!(
-                        "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
-                        task.branch_name()
-                    );
-                    Ready::Bad(reason, findings)
-                } else {
-                    Ready::Not(Outcome::out(Verdict::Skipped, reason))
-                }
+        let named = range.iter().flat_map(|(_, tasks)| tasks);
+        let named: BTreeSet<&String> = named
+            .filter(|name| name.as_str() != task.id.as_str())
+            .collect();
+        let mut heads = Vec::new();
+        for other in named {
+            let id = other.parse().ok();
+            let Some(other) = id.and_then(|id: TaskId| self.ledger.board().tasks.get(&id)) else {
+                continue;
+            };
+            let branch = format!("refs/heads/{}", other.branch_name());
+            if let Some(head) = self.repo.read_ref(&branch)?
+                && other.status.state != State::Merged
+            {
+                heads.push((other.id.clone(), head));
             }
+        }
+        let findings = gate::check_task(self.ledger, self.repo, task, (head, tip), &heads)?;
+        // What says that it is another's and is not on that one's branch is forged.
+        let is_honest = findings.iter().all(|found| found.rule == Rule::Foreign);
+        if is_honest && let Some(other) = carried(self.ledger.board(), &task.id, &range) {
+            return Ok(waits_for(task, other));
+        }
+        Ok(match gate::told(&task.branch_name(), &findings) {
+            None => Ready::Go(head),
+            Some((reason, findings)) => Ready::Bad(reason, findings),
         })
     }
+}
+
+/// Returns what comes of a branch that has another task's commits in it, which are not in yet.
+fn waits_for(task: &Task, other: &Task) -> Ready {
+    let state = other.status.state;
+    let reason = format!("carries commits of {}, which is {state}", other.id);
+    if matches!(state, State::Gap | State::Cancelled) {
+        let findings = format!(
+            "{} {reason} and will not come in.\n\nStart again from {INTEGRATION} without them.",
+            task.branch_name()
+        );
+        return Ready::Bad(reason, findings);
+    }
+    Ready::Not(Outcome::out(Verdict::Skipped, reason))
 }
 
 impl PlanLane<'_> {
@@ -123,61 +147,6 @@ impl PlanLane<'_> {
         }
         Ok(moves)
     }
-
-    /// Checks from the commits themselves what hooks check in a worktree.
-    fn check_gate(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
-        let board = self.ledger.board();
-        let base = format!("refs/heads/{}", board.settings.base);
-        // A team's branch may be behind what its tasks were cut from.
-        let integration = self.repo.read_ref(&integration_ref())?;
-        let allowed = [Some(tip), self.repo.read_ref(&base)?, integration];
-        let allowed: Vec<Oid> = allowed.into_iter().flatten().collect();
-        let others: Vec<(TaskId, Oid)> = board
-            .tasks
-            .values()
-            .filter(|other| other.id != task.id && other.status.state != State::Merged)
-            .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
-            .collect();
-        let spec = self.ledger.spec(&task.id)?;
-        let branch = Branch {
-            task: &task.id,
-            team: task.team,
-            scope: &spec.scope,
-            base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
-            head,
-            allowed: &allowed,
-            others: &others,
-        };
-        let mut findings = gate::check(self.repo, &branch)?;
-        findings.extend(locks::check(self.repo, &branch, &board.locks, &spec.locks)?);
-        if board.is_signed() {
-            self.ledger.verify()?;
-            let signers = self.ledger.signers_file()?;
-            findings.extend(signatures::check(self.repo, &branch, &signers)?);
-        }
-        let Some(first) = findings.first() else {
-            return Ok(Ready::Go(head));
-        };
-        let more = match findings.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let reason = format!(
-            "commit {} {}{more}",
-            first.commit.to_hex_with_len(10),
-            first.what
-        );
-        let lines = findings.iter().take(MOST_FINDINGS);
-        let lines: Vec<String> = lines.map(|finding| format!("- {finding}")).collect();
-        let branch = task.branch_name();
-        Ok(Ready::Bad(
-            reason,
-            format!(
-                "{branch} breaks a rule of the gate:\n\n{}",
-                lines.join("\n")
-            ),
-        ))
-    }
 }
 
 impl Lane for PlanLane<'_> {
@@ -210,13 +179,17 @@ impl Lane for PlanLane<'_> {
         let Some(head) = task.status.head.as_ref().and_then(oid) else {
             return Ok(out("the ledger names no commit for it"));
         };
+        let task = task.clone();
         if self.repo.read_commit(head).is_err() {
-            return Ok(out(&format!("its commit {head} is not in this repository")));
+            return match self.repo.object_size(head) {
+                // It is here, and malformed.
+                Ok(Some(_)) => self.check_task(&task, head, tip),
+                _ => Ok(out(&format!("its commit {head} is not in this repository"))),
+            };
         }
         if self.repo.has(tip, head)? {
             return Ok(Ready::In(head));
         }
-        let task = task.clone();
         self.check_task(&task, head, tip)
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Note {
     landing: String,
     pub(super) task: Option<TaskId>,
     pub(super) how: How,
-    before: String,
+    pub(super) before: String,
     after: String,
     kept: Option<String>,
     built_on: Vec<String>,

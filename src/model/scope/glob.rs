@@ -89,6 +89,33 @@ pub fn literal_prefix(glob: &str) -> &str {
     glob[..end].trim_end_matches('/')
 }
 
+/// Returns the first part of a glob that is a plain name.
+pub fn first_name(glob: &str) -> Option<&str> {
+    let is_plain = |part: &&str| !part.is_empty() && !part.contains(['*', '?', '[', '{', '\\']);
+    glob.split('/').find(is_plain)
+}
+
+/// Returns whether a glob matches a path and spells out one of its names.
+pub fn names(glob: &str, path: &str, name: &str) -> bool {
+    let Ok(glob) = Glob::parse(glob) else {
+        return false;
+    };
+    let is_named = |part: &Part| match part {
+        Part::One(tokens) | Part::Dir(tokens) => {
+            let chars = name.chars().map(Token::Char);
+            tokens.iter().cloned().eq(chars)
+        }
+        Part::Any => false,
+    };
+    glob.alternatives.into_iter().any(|parts| {
+        parts.iter().any(is_named)
+            && Glob {
+                alternatives: vec![parts],
+            }
+            .matches(path)
+    })
+}
+
 type Wrong = (String, String);
 
 /// Spells out the braces of a glob.
