@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{self, Ctx};
+use crate::commands::{self, Ctx, Speaker};
 use crate::error::{Exit, user_error};
 use crate::ui::{ColorChoice, Ui};
 
@@ -36,6 +36,9 @@ pub struct Cli {
     /// When to colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: ColorChoice,
+    /// Speak for `human` or an agent, `1.0`; refused in agents' worktrees and environments
+    #[arg(long = "as", id = "speaker", global = true, value_name = "WHO")]
+    pub speaker: Option<Speaker>,
     /// The command
     #[command(subcommand)]
     pub command: Command,
@@ -68,9 +71,12 @@ pub enum Command {
     Undo(commands::undo::UndoArgs),
     Pause(commands::pause::PauseArgs),
     Resume(commands::resume::ResumeArgs),
+    Powers(commands::powers::PowersArgs),
+    Signers(commands::signers::SignersArgs),
     Sync(commands::sync::SyncArgs),
     Remote(commands::remote::RemoteArgs),
     Status(commands::status::StatusArgs),
+    Lock(commands::lock::LockArgs),
     Queue(commands::queue::QueueArgs),
     Radar(commands::radar::RadarArgs),
     Conflict(commands::conflict::ConflictArgs),
@@ -117,9 +123,12 @@ pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
         Command::Undo(args) => commands::undo::run(ctx, args),
         Command::Pause(args) => commands::pause::run(ctx, args),
         Command::Resume(args) => commands::resume::run(ctx, args),
+        Command::Powers(args) => commands::powers::run(ctx, args),
+        Command::Signers(args) => commands::signers::run(ctx, args),
         Command::Sync(args) => commands::sync::run(ctx, args),
         Command::Remote(args) => commands::remote::run(ctx, args),
         Command::Status(args) => commands::status::run(ctx, args),
+        Command::Lock(args) => commands::lock::run(ctx, args),
         Command::Queue(args) => commands::queue::run(ctx, args),
         Command::Radar(args) => commands::radar::run(ctx, args),
         Command::Conflict(args) => commands::conflict::run(ctx, args),
@@ -162,7 +171,11 @@ pub fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.json, cli.quiet, cli.color);
-    let ctx = Ctx { dir: cli.dir, ui };
+    let ctx = Ctx {
+        dir: cli.dir,
+        ui,
+        speaker: cli.speaker,
+    };
     match run(&ctx, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

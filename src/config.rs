@@ -6,13 +6,13 @@
 )]
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::UserError;
 use crate::git::{Repo, files};
 use crate::model::duration::parse_duration;
-use crate::model::{AgentId, Attempt, MachineId, TaskId};
+use crate::model::{Actor, AgentId, Attempt, MachineId, TaskId};
 
 /// Branch of the ledger unless `orch.ledger` names another.
 pub const DEFAULT_LEDGER: &str = "orchestration";
@@ -28,6 +28,29 @@ pub fn ledger_ref(repo: &Repo) -> String {
 /// Returns the agent that this process speaks for: the one whose worktree it runs in, or `ORCH_AGENT`.
 pub fn agent(repo: &Repo) -> Option<AgentId> {
     coder(repo, "orch.agent", "ORCH_AGENT")?.parse().ok()
+}
+
+/// Returns whom this process speaks for in a repository: its agent, or a person (A2).
+pub fn actor(repo: &Repo) -> Actor {
+    agent(repo).map_or(Actor::Human, Actor::Agent)
+}
+
+/// Returns the agent that `ORCH_AGENT` names, or the text that names none.
+pub fn named_agent() -> Option<Result<AgentId, String>> {
+    let name = text("ORCH_AGENT")?;
+    Some(name.parse().map_err(|_| name))
+}
+
+/// Returns the agent whose worktree a directory is in, from raw files and whatever the environment says.
+pub fn seat(dir: &Path) -> Option<AgentId> {
+    let dir = dir.canonicalize().ok()?;
+    let git = dir
+        .ancestors()
+        .map(|top| top.join(".git"))
+        .find(|git| git.exists())?;
+    let link = std::fs::read_to_string(git).ok()?;
+    let name = link.strip_prefix("gitdir:")?.trim().rsplit('/').next()?;
+    name.strip_prefix("orch-")?.parse().ok()
 }
 
 /// Returns the task that this process works on: the one of the coder's worktree, or `ORCH_TASK`.

@@ -52,7 +52,7 @@ fn no_command_has_an_argument_by_the_name_of_a_global_one() {
     let root = whole();
     let globals = root.get_arguments().filter(|arg| arg.is_global_set());
     let globals: Vec<String> = globals.map(|arg| arg.get_id().to_string()).collect();
-    assert_eq!(globals.len(), 4);
+    assert_eq!(globals.len(), 5);
     check(&root, &globals);
 }
 

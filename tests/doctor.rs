@@ -137,7 +137,10 @@ fn agents_may_look_and_not_mend() {
         &["doctor", "--restore", "orch.toml"],
     ] {
         let said = repo.orch_in(&there, args).fails(1);
-        assert!(said.contains("agent 1.1 works here"), "{said}");
+        assert!(
+            said.contains("agent 1.1 may not mend what is broken"),
+            "{said}"
+        );
     }
 }
 

@@ -8,8 +8,8 @@ use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
 use git_orch::model::{
     CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, LevelSpec,
-    Levels, Limits, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamId,
-    TeamSpec, WrapUpAt, WrapUpCheck,
+    Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Signing, TaskSpec,
+    TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
 };
 
 use super::common::words::{command_lines, sample};
@@ -113,6 +113,7 @@ fn full_plan() -> Plan {
         test_retries: 1,
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
+        signing: Some(Signing::Ssh),
         jobs: Some(3),
         wrapup: Some(WrapUpAt::Submit),
         limits: Limits::default(),
@@ -157,6 +158,7 @@ fn full_plan() -> Plan {
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
         teams: vec![team],
+        locks: vec![full_lock()],
         tasks: vec![full_task()],
     }
 }
@@ -211,6 +213,22 @@ fn full_task() -> TaskSpec {
         idle_timeout: Some(minute),
         retries: Some(1),
         run: text("true"),
+        locks: vec!["schema".parse().unwrap()],
+    }
+}
+
+/// Its lock.
+fn full_lock() -> Lock {
+    let text = |text: &str| Some(text.to_owned());
+    Lock {
+        id: "schema".parse().unwrap(),
+        trust: Trust::Locked,
+        paths: vec![String::from("db")],
+        assertion: String::from("it is so"),
+        check: text("true"),
+        reason: text("reason"),
+        owner: text("owner"),
+        tasks: vec!["a".parse().unwrap()],
     }
 }
 
@@ -230,6 +248,7 @@ fn every_key_of_a_plan_is_in_its_table() {
             "`[[teams.agents]]`",
             table(&first("teams")["agents"].as_array().unwrap()[0]),
         ),
+        ("`[[locks]]`", first("locks")),
         ("`[[tasks]]`", first("tasks")),
     ];
     assert_eq!(plan.len() + 1, sections.len());

@@ -153,7 +153,7 @@ fn only_its_leader_brings_a_team_together() {
     for agent in ["1.1", "2.0"] {
         let refused = by(agent).fails(1);
         assert!(
-            refused.contains("may not assemble team 1: 1.0"),
+            refused.contains("may not assemble team 1: only its leader 1.0"),
             "{refused}"
         );
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::AttemptFiles;
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Coupling, Handoff, Profile, State, TaskId, TaskSpec};
+use crate::model::{AgentId, Attempt, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec};
 use crate::workspace;
 
 /// Which attempt it is, and where it happens.
@@ -51,6 +51,8 @@ pub struct Briefing {
     pub findings: Option<String>,
     /// Paths to be decided, where the merge that went wrong is under way in the worktree.
     pub undecided: Option<Vec<String>>,
+    /// Decisions about paths in its scope.
+    pub locks: Vec<Lock>,
 }
 
 /// A task that this one builds on.
@@ -106,6 +108,7 @@ impl Briefing {
             dependencies,
             undecided: undecided(row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
+            locks: touched(&board.locks, &spec),
             spec,
             work,
         })
@@ -118,4 +121,9 @@ fn undecided(conflicts: u32, worktree: &Path) -> Result<Option<Vec<String>>> {
         return Ok(None);
     }
     workspace::undecided(worktree)
+}
+
+fn touched(locks: &[Lock], spec: &TaskSpec) -> Vec<Lock> {
+    let touched = locks.iter().filter(|lock| lock.touches(&spec.scope));
+    touched.cloned().collect()
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use super::Briefing;
 use super::briefing::Built;
+use crate::model::Lock;
+use crate::model::locks::Holder;
 
 const TEMPLATE: &str = include_str!("../../templates/prompt.md");
 
@@ -63,9 +65,26 @@ fn values(briefing: &Briefing) -> serde_json::Value {
         "dependencies": dependencies,
         "findings": briefing.findings,
         "undecided": briefing.undecided,
+        "locks": briefing.locks.iter().map(|lock| bound(lock, briefing)).collect::<Vec<_>>(),
         "commits": briefing.profile.commit,
         "done": briefing.profile.done,
         "result_file": briefing.files.result().display().to_string(),
+    })
+}
+
+fn bound(lock: &Lock, briefing: &Briefing) -> serde_json::Value {
+    let holder = Holder {
+        task: &briefing.work.task,
+        locks: &briefing.spec.locks,
+        agent: Some(briefing.work.agent),
+    };
+    json!({
+        "id": lock.id,
+        "trust": lock.trust,
+        "paths": lock.paths,
+        "assertion": lock.assertion,
+        "check": lock.check,
+        "yours": lock.lets(&holder),
     })
 }
 
@@ -89,7 +108,21 @@ pub(super) mod tests {
     use crate::git::Repo;
     use crate::model::{
         Attempt, Criterion, DoneSign, Handoff, HandoffStatus, Profile, State, TaskSpec, TeamId,
+        Trust,
     };
+
+    fn lock(id: &str, trust: Trust) -> Lock {
+        Lock {
+            id: id.parse().unwrap(),
+            trust,
+            paths: vec![String::from("src/auth/**")],
+            assertion: format!("the {id} is as decided"),
+            check: Some(String::from("make check")),
+            reason: None,
+            owner: None,
+            tasks: Vec::new(),
+        }
+    }
 
     /// A briefing with everything in it.
     pub(in crate::agents) fn briefing() -> Briefing {
@@ -141,6 +174,10 @@ pub(super) mod tests {
             }],
             findings: Some(String::from("the file was empty")),
             undecided: None,
+            locks: vec![
+                lock("schema", Trust::Critical),
+                lock("style", Trust::Unlocked),
+            ],
             spec,
             work,
         }
@@ -161,6 +198,8 @@ pub(super) mod tests {
             "- `layout` (Lay out the source), submitted; its commits are in your branch: The folders are there.\n",
             "  - delivered `src/mod.rs`\n  - left to do: fill them\n",
             "This is attempt 2.",
+            "- `schema` (critical) for `src/auth/**`: the schema is as decided; `make check` checks it. Change none of these files: a commit that does is refused\n",
+            "- `style` (unlocked) for `src/auth/**`: the style is as decided; `make check` checks it\n",
             "the file was empty",
             "- worktree: `/somewhere/app.orch/it's 1.2`\n",
             "- branch: `orch/team-1/auth-schema`;",
@@ -201,6 +240,7 @@ pub(super) mod tests {
         briefing.dependencies.clear();
         briefing.goal.clear();
         briefing.team_name.clear();
+        briefing.locks.clear();
         briefing.spec = TaskSpec::new(briefing.work.task.clone(), TeamId(1), "Create the schema");
         let text = render(&briefing).unwrap();
         for part in [

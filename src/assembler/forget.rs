@@ -14,6 +14,7 @@ use crate::config;
 use crate::error::UserError;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::model::{Board, Over, Power};
 
 /// Where assemblies keep what they remember; the first is all that goes where there is a plan.
 const SPACES: [&str; 3] = [
@@ -42,12 +43,8 @@ pub struct Forgotten {
 /// An agent asks; another process assembles; an undo or a landing that was killed waits to be finished; or
 /// something cannot be removed.
 pub fn forget(repo: &Repo) -> Result<Forgotten> {
-    if let Some(agent) = config::agent(repo) {
-        return Err(UserError::new(format!(
-            "agent {agent} may not take verdicts away: only a person may"
-        ))
-        .into());
-    }
+    let may = Board::default().may(config::actor(repo), Power::Forget, Over::All);
+    may.map_err(UserError::from)?;
     let alone = Alone::take(repo)?;
     let has_ledger = repo.read_ref(&config::ledger_ref(repo))?.is_some();
     if !has_ledger {

@@ -18,7 +18,23 @@ use crate::model::event::one_line;
 /// It is no person who asks, or the ledger says that the step is somebody else's.
 pub(super) fn require_approver(ledger: &Ledger) -> Result<()> {
     let may = ledger.board().may_approve(ledger.actor());
-    Ok(may.map_err(UserError::from)?)
+    may.map_err(UserError::from)?;
+    // What is approved rests on what the ledger says was tested.
+    ledger.verify()
+}
+
+/// Tells of commits on the ledger that claim a power which their actor lacks: what is assembled rests on them.
+pub(super) fn tell_doubts(ledger: &Ledger, watch: &mut dyn Watch) -> Result<()> {
+    ledger.verify()?;
+    for doubt in ledger.audit()? {
+        let text = format!(
+            "the ledger's commit {:.12} is doubtful: {} (`git orch doctor`)",
+            doubt.commit.to_string(),
+            one_line(&doubt.why)
+        );
+        watch.progress(Progress::Note(&text));
+    }
+    Ok(())
 }
 
 /// Tells what to look at before the base branch moves.

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::forget;
 use super::in_step;
 use super::landing;
+use super::levels;
 use super::lock::Alone;
 use super::method;
 use super::order;
@@ -40,6 +41,7 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
     approval::finish_interrupted(ledger, &repo, &alone)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
+    levels::tell_doubts(ledger, watch)?;
     let run = ledger.board().run();
     let branches = TeamBranches::load(ledger, &repo)?;
     let strayed = branches.strayed(ledger, &repo)?;
@@ -58,8 +60,9 @@ pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -
         true => in_radar_order(ledger, &repo, branches.start(&repo)?, train, watch)?,
         false => train,
     };
-    let levels = ledger.board().settings.levels.clone();
-    let checks = levels.merge_checks();
+    let checks = ledger.board().merge_checks();
+    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+    let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
     let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
@@ -136,8 +139,10 @@ pub fn assemble_team(
         false => train,
     };
     let run = ledger.board().run();
-    let levels = ledger.board().settings.levels.clone();
-    let tester = method::checked_tester(&repo, &alone, &run, &levels.team_checks(), options)?;
+    let checks = ledger.board().team_checks();
+    let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
+    let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
+    let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,

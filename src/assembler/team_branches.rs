@@ -34,7 +34,7 @@ pub(super) fn is_tested(ledger: &Ledger, commit: Oid) -> bool {
     let board = ledger.board();
     board.tested.as_ref().is_some_and(|tested| {
         let enough = tested.test.is_some() || board.run().test.is_none();
-        let checks = board.settings.levels.merge_checks();
+        let checks = board.merge_checks();
         let enough = enough && has_checks(tested.test.as_deref(), &checks);
         enough && oid(&tested.commit) == Some(commit)
     })

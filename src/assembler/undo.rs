@@ -30,7 +30,7 @@ use crate::ledger::Ledger;
 use crate::model::event::one_line;
 use crate::model::levels::with_checks;
 use crate::model::train::INTEGRATION;
-use crate::model::{Actor, CommitId, Op, RunSpec, TaskId, Tested, Undone};
+use crate::model::{Actor, Board, CommitId, Op, Over, Power, RunSpec, TaskId, Tested, Undone};
 
 use landings::Landing;
 use note::Note;
@@ -90,9 +90,7 @@ const MOST_TRIES: u32 = 5;
 /// There is nothing to undo ([`Exit::NothingToDo`]); what is named is no landing; taking it out conflicts with
 /// what came after or fails the test; something is in the way of a branch that moves.
 pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result<Outcome> {
-    if let Actor::Agent(agent) = ledger.actor() {
-        return Err(not_for_agents(&agent.to_string()));
-    }
+    require_person(ledger.actor())?;
     let repo = ledger.repo().reopen()?;
     let alone = Alone::take(&repo)?;
     let noted = Note::read(&repo)?;
@@ -116,7 +114,7 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
         built_on.extend(built_on::tasks(ledger, &repo, &landing)?);
         let run = ledger.board().run();
         let test = asked.test.as_ref().or(run.test.as_ref());
-        let checks = ledger.board().settings.levels.merge_checks();
+        let checks = ledger.board().merge_checks();
         let work = Work {
             repo: &repo,
             alone: &alone,
@@ -160,9 +158,7 @@ pub fn undo_branch(
     asked: &Asked,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    if let Some(agent) = config::agent(repo) {
-        return Err(not_for_agents(&agent.to_string()));
-    }
+    require_person(config::actor(repo))?;
     let target = format!("refs/heads/{}", short(onto));
     require_no_plans(repo, &target)?;
     let alone = Alone::take(repo)?;
@@ -467,9 +463,8 @@ fn keeps_moving(target: &str) -> anyhow::Error {
         .into()
 }
 
-fn not_for_agents(agent: &str) -> anyhow::Error {
-    UserError::new(format!(
-        "agent {agent} may not undo a landing: only a person may"
-    ))
-    .into()
+/// Taking back is for people (A2).
+fn require_person(actor: Actor) -> Result<()> {
+    let may = Board::default().may(actor, Power::Undo, Over::All);
+    Ok(may.map_err(UserError::from)?)
 }

@@ -6,13 +6,12 @@ use anyhow::Result;
 
 use super::{Ctx, recover};
 use crate::assembler::{self, Options, Progress, Report, Watch};
-use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files;
-use crate::model::TeamId;
 use crate::model::event::shorten;
 use crate::model::suite::Format;
 use crate::model::train::{Gating, Verdict};
+use crate::model::{Power, TeamId};
 use crate::report::levels::{self, Step};
 use crate::ui::{Style, Ui};
 
@@ -201,9 +200,7 @@ fn branches(
     mut options: Options,
 ) -> Result<Report> {
     let repo = ctx.repo()?;
-    if let Some(agent) = config::agent(&repo) {
-        return Err(not_for(&agent.to_string()));
-    }
+    ctx.require(Power::Assemble)?;
     if let Some(pattern) = pattern {
         branches = assembler::branches_like(&repo, pattern, onto)?;
     }
@@ -225,6 +222,7 @@ fn branches(
 }
 
 fn forget(ctx: &Ctx) -> Result<()> {
+    ctx.require(Power::Forget)?;
     let forgotten = assembler::forget(&ctx.repo()?)?;
     if ctx.ui.is_json() {
         ctx.ui
@@ -236,13 +234,6 @@ fn forget(ctx: &Ctx) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn not_for(agent: &str) -> anyhow::Error {
-    UserError::new(format!(
-        "agent {agent} may not assemble: a person, the executor or a leader does"
-    ))
-    .into()
 }
 
 fn answer(ctx: &Ctx, report: &Report, options: &Options) {

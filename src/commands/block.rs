@@ -25,7 +25,7 @@ pub struct BlockArgs {
 /// The claim does not hold, or the ledger cannot be written.
 pub fn run(ctx: &Ctx, args: BlockArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, |claim| {
         Op::Block(claim, args.message)
     })

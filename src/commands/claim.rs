@@ -4,10 +4,9 @@ use anyhow::Result;
 
 use super::Ctx;
 use crate::clock;
-use crate::config;
 use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Choice, Claim, Other, TaskId, Wish};
+use crate::model::{Actor, AgentId, Attempt, Choice, Claim, Other, TaskId, Wish};
 use crate::report::text::clean;
 use crate::workspace;
 
@@ -48,7 +47,10 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let agent = args
         .agent
-        .or_else(|| config::agent(ledger.repo()))
+        .or(match ledger.actor() {
+            Actor::Agent(agent) => Some(agent),
+            _ => None,
+        })
         .ok_or_else(|| {
             UserError::new("the agent is not given, and this is no coder's worktree")
                 .hint("git orch claim --agent 1.1")

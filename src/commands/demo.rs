@@ -102,6 +102,7 @@ pub fn run(ctx: &Ctx, args: DemoArgs) -> Result<()> {
     let here = Ctx {
         dir: repo.clone(),
         ui: ctx.ui,
+        speaker: ctx.speaker,
     };
     say(
         ctx,

@@ -1,5 +1,6 @@
 //! `git orch doctor`: finds what is wrong, from the repository to the ledger to the worktrees, and mends it.
 
+mod audit;
 mod branches;
 mod checkup;
 mod choose;
@@ -17,10 +18,8 @@ use anyhow::Result;
 
 use self::checkup::Checkup;
 use super::Ctx;
-use crate::config;
-use crate::error::UserError;
-use crate::git::Repo;
 use crate::ledger::Ledger;
+use crate::model::Power;
 
 /// Find what is wrong, and mend it
 ///
@@ -30,7 +29,7 @@ use crate::ledger::Ledger;
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
     /// Mend everything that needs no choice of yours
-    #[arg(long, conflicts_with_all = ["restore", "keep"])]
+    #[arg(long, conflicts_with_all = ["restore", "keep", "accept"])]
     fix: bool,
     /// Put the last good version of a file of the ledger back
     #[arg(long, value_name = "PATH", conflicts_with = "keep")]
@@ -38,6 +37,9 @@ pub struct DoctorArgs {
     /// Choose between two ledgers; the other is kept under refs/orch/recovery/ledger/
     #[arg(long, value_enum, value_name = "WHICH")]
     keep: Option<Keep>,
+    /// Let a commit of the ledger stand that claims a power which its actor lacks
+    #[arg(long, value_name = "COMMIT", conflicts_with_all = ["restore", "keep"])]
+    accept: Option<String>,
 }
 
 /// One of two ledgers.
@@ -63,8 +65,8 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
         Ok(repo) => repo,
         Err(error) => return Checkup::failed(ctx, &error),
     };
-    if args.fix || args.restore.is_some() || args.keep.is_some() {
-        refuse_agents(&repo)?;
+    if args.fix || args.restore.is_some() || args.keep.is_some() || args.accept.is_some() {
+        ctx.require(Power::Mend)?;
     }
     if let Some(path) = args.restore {
         let subject = Ledger::restore(&repo, &path)?;
@@ -80,20 +82,11 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
         }
         return Ok(());
     }
+    if let Some(commit) = args.accept {
+        return audit::accept(ctx, &commit);
+    }
     match args.keep {
         Some(keep) => choose::run(ctx, &repo, keep),
         None => Checkup::begin(ctx, repo, args.fix).run(),
-    }
-}
-
-/// Mending is for people (A2).
-fn refuse_agents(repo: &Repo) -> Result<()> {
-    match config::agent(repo) {
-        None => Ok(()),
-        Some(agent) => Err(UserError::new(format!(
-            "agent {agent} works here, and only a person mends things"
-        ))
-        .hint("git orch doctor")
-        .into()),
     }
 }

@@ -5,9 +5,8 @@ use anyhow::Result;
 use super::Ctx;
 use crate::config;
 use crate::error::{Exit, UserError};
-use crate::git::Repo;
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Claim, Op, TaskId};
+use crate::model::{Actor, AgentId, Attempt, Claim, Op, Over, Power, TaskId};
 
 /// Which claim is meant; in a coder's worktree all of it is known.
 #[derive(Debug, clap::Args)]
@@ -24,9 +23,9 @@ pub(super) struct HeldArgs {
 
 impl HeldArgs {
     /// Returns the task where nothing but it is given, outside of any coder's worktree.
-    pub(super) fn by_name_only(&self, repo: &Repo) -> Option<TaskId> {
+    pub(super) fn by_name_only(&self, ledger: &Ledger) -> Option<TaskId> {
         let unsaid = self.agent.is_none() && self.attempt.is_none();
-        let outside = config::agent(repo).is_none();
+        let outside = speaker(ledger).is_none();
         self.task.clone().filter(|_| unsaid && outside)
     }
 
@@ -34,8 +33,9 @@ impl HeldArgs {
     ///
     /// # Errors
     ///
-    /// A part is neither given nor known from the worktree.
-    pub(super) fn claim(&self, repo: &Repo) -> Result<Claim> {
+    /// A part is neither given nor known from the worktree, or the claim is somebody else's to speak of.
+    pub(super) fn claim(&self, ledger: &Ledger) -> Result<Claim> {
+        let repo = ledger.repo();
         let missing = |what: &str| {
             UserError::new(format!(
                 "{what} is not given, and this is no coder's worktree"
@@ -44,13 +44,27 @@ impl HeldArgs {
             .exit(Exit::Usage)
         };
         let task = self.task.clone().or_else(|| config::task(repo));
-        let agent = self.agent.or_else(|| config::agent(repo));
+        let agent = self.agent.or_else(|| speaker(ledger));
         let attempt = self.attempt.or_else(|| config::attempt(repo));
-        Ok(Claim {
+        let claim = Claim {
             task: task.ok_or_else(|| missing("the task"))?,
             agent: agent.ok_or_else(|| missing("the agent (--agent)"))?,
             attempt: attempt.ok_or_else(|| missing("the attempt (--attempt)"))?,
-        })
+        };
+        // Asked before what may take minutes, such as the checks of a submission.
+        let may = ledger
+            .board()
+            .may(ledger.actor(), Power::Work, Over::Agent(claim.agent));
+        may.map_err(UserError::from)?;
+        Ok(claim)
+    }
+}
+
+/// Returns the agent that a command speaks for.
+fn speaker(ledger: &Ledger) -> Option<AgentId> {
+    match ledger.actor() {
+        Actor::Agent(agent) => Some(agent),
+        Actor::Human | Actor::Executor | Actor::Assembler => None,
     }
 }
 

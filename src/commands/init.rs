@@ -12,7 +12,7 @@ use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
 use crate::ledger::layout::Place;
-use crate::model::{Actor, Settings};
+use crate::model::{Actor, Op, Power, Settings, Signing};
 
 /// Set up git-orch in this repository
 ///
@@ -28,8 +28,11 @@ pub struct InitArgs {
     /// Make this remote's ledger the truth, so that any number of machines may work
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
+    /// Sign every transition and every agent's commits with SSH keys, `ssh`, or no more, `off`
+    #[arg(long, value_name = "HOW")]
+    signing: Option<Signing>,
     /// Take everything of git-orch's away again; refuses while work would be lost
-    #[arg(long, conflicts_with_all = ["base", "remote"])]
+    #[arg(long, conflicts_with_all = ["base", "remote", "signing"])]
     undo: bool,
 }
 
@@ -40,7 +43,7 @@ pub struct InitArgs {
 /// There is no repository, no commit on the base branch, or something in the way of the ledger.
 pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     let repo = ctx.repo()?;
-    refuse_agents(&repo)?;
+    ctx.require(Power::SetUp)?;
     if args.undo {
         return undo::run(ctx, &repo);
     }
@@ -48,24 +51,9 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
         return renew(ctx, join::finish(ledger)?, &args);
     }
     if let Some(remote) = join::candidate(&repo, args.remote.as_deref())? {
-        return join::run(ctx, &repo, &remote, args.base.as_deref());
+        return join::run(ctx, &repo, &remote, args);
     }
-    begin(ctx, &repo, args)
-}
-
-/// Setting up and taking away is for people (A2).
-fn refuse_agents(repo: &Repo) -> Result<()> {
-    let Some(agent) = config::agent(repo) else {
-        return Ok(());
-    };
-    let top = repo
-        .main_work_dir()
-        .unwrap_or_else(|| repo.common_dir().to_path_buf());
-    Err(UserError::new(format!(
-        "agent {agent} works here, and only a person sets git-orch up or takes it away"
-    ))
-    .hint(format!("git -C '{}' orch init", top.display()))
-    .into())
+    begin(ctx, &repo, &args)
 }
 
 /// Opens the ledger if there is one, and refuses if its name belongs to something else.
@@ -120,6 +108,7 @@ fn renew(ctx: &Ctx, mut ledger: Ledger, args: &InitArgs) -> Result<()> {
         .into());
     }
     hooks::install(ledger.repo())?;
+    sign(&mut ledger, args.signing)?;
     if let Some(remote) = &args.remote {
         ledger.publish(remote)?;
     }
@@ -127,8 +116,8 @@ fn renew(ctx: &Ctx, mut ledger: Ledger, args: &InitArgs) -> Result<()> {
     Ok(())
 }
 
-fn begin(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {
-    let base = choose_base(repo, args.base)?;
+fn begin(ctx: &Ctx, repo: &Repo, args: &InitArgs) -> Result<()> {
+    let base = choose_base(repo, args.base.clone())?;
     let was_there = repo.orch_dir().exists();
     let made = || -> Result<Ledger> {
         hooks::install(repo)?;
@@ -141,6 +130,7 @@ fn begin(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {
     };
     match made() {
         Ok(mut ledger) => {
+            sign(&mut ledger, args.signing)?;
             if let Some(remote) = &args.remote {
                 ledger.publish(remote)?;
             }
@@ -156,6 +146,21 @@ fn begin(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {
             Err(error)
         }
     }
+}
+
+/// Brings the ledger's word about signing to what is asked for; the machine's key is made where there is none.
+pub(super) fn sign(ledger: &mut Ledger, asked: Option<Signing>) -> Result<()> {
+    let op = match asked {
+        None => return Ok(()),
+        Some(Signing::Ssh) if ledger.board().is_signed() => {
+            // A machine that takes part has a key of its own, for a person to add where one may sign.
+            ledger.machine_signer()?;
+            return Ok(());
+        }
+        Some(Signing::Ssh) => Op::Signing(Signing::Ssh, vec![ledger.machine_signer()?]),
+        Some(Signing::Off) => Op::Signing(Signing::Off, Vec::new()),
+    };
+    ledger.transact(op).map(drop)
 }
 
 /// Returns the base branch, which must have a commit to start from.

@@ -156,7 +156,10 @@ fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<()> {
     let commit = if dry_run {
         None
     } else {
-        ledger.transact(Op::ApplyPlan(Box::new(change)))?.commit
+        let signing = change.plan.run.signing;
+        let commit = ledger.transact(Op::ApplyPlan(Box::new(change)))?.commit;
+        super::init::sign(&mut ledger, signing)?;
+        commit
     };
     if let Some(commit) = commit
         && ledger.repo().read_commit(commit)?.parents.first().copied() != before

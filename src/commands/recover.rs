@@ -12,8 +12,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use crate::config;
-use crate::error::UserError;
-use crate::git::Repo;
+use crate::model::Power;
 use crate::report::text::count;
 use crate::workspace::saved;
 
@@ -88,7 +87,7 @@ pub fn run(ctx: &Ctx, args: RecoverArgs) -> Result<()> {
         Verb::List { owner, task } => list::run(ctx, &repo, owner.as_deref(), task.as_deref()),
         Verb::Show { what, patch } => show::run(ctx, &repo, &what, patch),
         Verb::Restore { what, branch, to } => {
-            require_person(&repo, "bring back")?;
+            ctx.require(Power::Recover)?;
             let to = to.map(|dir| ctx.dir.join(dir));
             restore::run(ctx, &repo, &what, branch.as_deref(), to.as_deref())
         }
@@ -97,7 +96,7 @@ pub fn run(ctx: &Ctx, args: RecoverArgs) -> Result<()> {
             older_than,
             dry_run,
         } => {
-            require_person(&repo, "give up")?;
+            ctx.require(Power::Recover)?;
             prune::run(ctx, &repo, &what, older_than, dry_run)
         }
     }
@@ -114,16 +113,5 @@ pub(super) fn expire(ctx: &Ctx) {
             count(number, "saved state")
         )),
         Err(error) => ctx.ui.warn(&format!("nothing old was given up: {error:#}")),
-    }
-}
-
-fn require_person(repo: &Repo, verb: &str) -> Result<()> {
-    match config::agent(repo) {
-        Some(agent) => Err(UserError::new(format!(
-            "agent {agent} may not {verb} what was saved: only a person may"
-        ))
-        .hint("git orch recover list")
-        .into()),
-        None => Ok(()),
     }
 }

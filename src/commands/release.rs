@@ -28,11 +28,11 @@ pub struct ReleaseArgs {
 /// The claim does not hold, or the ledger cannot be written.
 pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    if let Some(task) = args.held.by_name_only(ledger.repo()) {
+    if let Some(task) = args.held.by_name_only(&ledger) {
         let done = ledger.transact(Op::Free(task.clone(), args.message))?;
         return answer(ctx, &ledger, &task, &done);
     }
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, |claim| {
         Op::Release(claim, args.message)
     })

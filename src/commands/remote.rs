@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::Ctx;
-use crate::config;
-use crate::error::UserError;
+use crate::model::Power;
 use crate::model::board::LOCAL;
 
 /// Show or set where the ledger's truth is
@@ -36,12 +35,7 @@ enum RemoteCommand {
 pub fn run(ctx: &Ctx, args: RemoteArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     if let Some(RemoteCommand::Set { remote }) = args.command {
-        if let Some(agent) = config::agent(ledger.repo()) {
-            return Err(UserError::new(format!(
-                "agent {agent} may not say where the ledger's truth is: only a person may"
-            ))
-            .into());
-        }
+        ctx.require(Power::Authority)?;
         if remote == LOCAL {
             ledger.detach()?;
             ledger.refresh()?;

@@ -27,7 +27,7 @@ pub struct RenewArgs {
 )]
 pub fn run(ctx: &Ctx, args: RenewArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     let until = clock::rfc3339(ledger.renew(&claim)?);
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({

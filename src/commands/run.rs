@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::{Ctx, recover};
-use crate::config;
 use crate::error::{Exit, UserError};
 use crate::executor::{self, News, Options, Preview, Report, Watch};
 use crate::ledger::Ledger;
-use crate::model::{Actor, Board, Command, Gate, State, TeamId};
+use crate::model::{Actor, Board, Command, Gate, Power, State, TeamId};
 use crate::ui::Style;
 use crate::ui::progress::{Gauge, Progress};
 
@@ -77,12 +76,7 @@ pub fn run(ctx: &Ctx, args: RunArgs) -> Result<()> {
 /// There is no run or no such team, or an agent asks.
 pub(super) fn open(ctx: &Ctx, teams: &[TeamId]) -> Result<Ledger> {
     let repo = ctx.repo()?;
-    if let Some(agent) = config::agent(&repo) {
-        return Err(UserError::new(format!(
-            "agent {agent} may not run other agents: only a person may"
-        ))
-        .into());
-    }
+    ctx.require(Power::Run)?;
     let ledger = Ledger::open(repo, Actor::Executor)?;
     require_teams(ledger.board(), teams)?;
     Ok(ledger)

@@ -26,6 +26,6 @@ pub struct StartArgs {
 )]
 pub fn run(ctx: &Ctx, args: StartArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, Op::Start)
 }

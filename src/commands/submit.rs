@@ -33,7 +33,7 @@ pub struct SubmitArgs {
 /// A check fails, the claim does not hold, or the ledger cannot be written.
 pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     // Said before the checks, which may take minutes: a stale claim learns it at once.
     let task = ledger
         .board()

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::Ctx;
-use crate::config;
-use crate::error::UserError;
 use crate::ledger::sync::Synced;
+use crate::model::Power;
 
 /// Exchange everything with the remote once
 ///
@@ -23,13 +22,8 @@ pub struct SyncArgs {}
 ///
 /// The remote cannot be reached, or its ledger does not build on what was seen of it.
 pub fn run(ctx: &Ctx, SyncArgs {}: SyncArgs) -> Result<()> {
+    ctx.require(Power::Sync)?;
     let mut ledger = ctx.ledger()?;
-    if let Some(agent) = config::agent(ledger.repo()) {
-        return Err(UserError::new(format!(
-            "agent {agent} may not sync: its executor or a person does"
-        ))
-        .into());
-    }
     let synced = ledger.sync()?;
     if ctx.ui.is_json() {
         let expired: Vec<_> = synced

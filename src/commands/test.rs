@@ -30,7 +30,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     let ledger = ctx.ledger()?;
     let mut run = ledger.board().run();
     // What the plan's steps ask for besides is asked of a merge too.
-    let checks = ledger.board().settings.levels.merge_checks();
+    let checks = ledger.board().merge_checks();
     run.test = with_checks(run.test.as_deref(), &checks);
     let command = run.test.clone().unwrap_or_default();
     let tested = assembler::own_test(&ctx.repo()?, &run, args.again)?;

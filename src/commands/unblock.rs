@@ -26,6 +26,6 @@ pub struct UnblockArgs {
 )]
 pub fn run(ctx: &Ctx, args: UnblockArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
-    let claim = args.held.claim(ledger.repo())?;
+    let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, Op::Unblock)
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Ctx;
 use super::assemble::Lines;
 use crate::assembler::undo::{self, Asked, How, Outcome};
+use crate::model::Power;
 
 /// Take a landing back out
 ///
@@ -40,6 +41,7 @@ pub struct UndoArgs {
 ///
 /// There is nothing to undo, what came after is in the way, or the branch fails its test without it.
 pub fn run(ctx: &Ctx, args: UndoArgs) -> Result<()> {
+    ctx.require(Power::Undo)?;
     let asked = Asked {
         what: args.what,
         test: args.test,

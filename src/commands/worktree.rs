@@ -10,7 +10,7 @@ use crate::config;
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::ledger::Ledger;
-use crate::model::{Actor, AgentId, TaskId, train};
+use crate::model::{AgentId, Power, TaskId, train};
 use crate::report::text::{clean, count};
 use crate::ui::Style;
 use crate::workspace::inspect::{Condition, Found, inspect};
@@ -186,13 +186,7 @@ fn remove(
     agents: &[AgentId],
     force: bool,
 ) -> Result<()> {
-    let actor = config::agent(repo).map_or(Actor::Human, Actor::Agent);
-    if actor != Actor::Human {
-        return Err(UserError::new(format!(
-            "agent {actor} may not take worktrees away: only a person may"
-        ))
-        .into());
-    }
+    ctx.require(Power::TakeAway)?;
     let mut found = Vec::new();
     for agent in agents {
         let worktree = inspect(repo)?

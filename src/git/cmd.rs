@@ -78,6 +78,18 @@ impl Git {
         }
     }
 
+    /// Returns an `ssh-keygen`, which makes and checks the signatures that Git has no command for.
+    pub fn ssh_keygen(dir: &Path) -> Self {
+        let mut command = Command::new("ssh-keygen");
+        command.current_dir(dir).env("LC_ALL", "C");
+        Self {
+            command,
+            stdin: None,
+            limit: None,
+            shown: vec![String::from("ssh-keygen")],
+        }
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {

@@ -103,6 +103,10 @@ impl Repo {
                 .author()
                 .map(|a| a.name.to_string())
                 .unwrap_or_default(),
+            committer: commit
+                .committer()
+                .map(|c| c.email.to_string())
+                .unwrap_or_default(),
             time,
         })
     }
@@ -133,20 +137,19 @@ impl Repo {
     ///
     /// The object store cannot be written.
     pub fn write_commit(&self, commit: &NewCommit<'_>) -> Result<Oid> {
-        let mut text = format!("tree {}\n", commit.tree);
-        for parent in commit.parents {
-            text.push_str(&format!("parent {parent}\n"));
-        }
-        text.push_str(&format!(
-            "author {}\ncommitter {}\n\n{}",
-            signature(commit.author, commit.time),
-            signature(commit.committer, commit.time),
-            commit.message
-        ));
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        self.write_object(Kind::Commit, text.as_bytes())
+        self.write_object(Kind::Commit, commit.text().as_bytes())
+    }
+
+    /// Writes a commit's text with a signature over it in its head, as `git verify-commit` reads it.
+    ///
+    /// # Errors
+    ///
+    /// The text has no head, or the object store cannot be written.
+    pub fn write_signed_text(&self, text: &str, signature: &str) -> Result<Oid> {
+        let (head, message) = text.split_once("\n\n").context("a commit has a head")?;
+        let signature = signature.trim_end().replace('\n', "\n ");
+        let whole = format!("{head}\ngpgsig {signature}\n\n{message}");
+        self.write_object(Kind::Commit, whole.as_bytes())
     }
 
     /// Writes an annotated tag of a commit.
@@ -312,6 +315,8 @@ pub struct CommitData {
     pub message: String,
     /// Its author's name.
     pub author: String,
+    /// Its committer's address.
+    pub committer: String,
     /// When it was committed, in seconds since 1970.
     pub time: i64,
 }
@@ -331,6 +336,26 @@ pub struct NewCommit<'a> {
     pub time: i64,
     /// Its message.
     pub message: &'a str,
+}
+
+impl NewCommit<'_> {
+    /// Returns the text that Git stores, and that a signature is over.
+    pub fn text(&self) -> String {
+        let mut text = format!("tree {}\n", self.tree);
+        for parent in self.parents {
+            text.push_str(&format!("parent {parent}\n"));
+        }
+        text.push_str(&format!(
+            "author {}\ncommitter {}\n\n{}",
+            signature(self.author, self.time),
+            signature(self.committer, self.time),
+            self.message
+        ));
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text
+    }
 }
 
 /// An annotated tag to write.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::locks;
 use super::message::{self, Parts};
 use super::seat::Seat;
 use crate::config;
@@ -41,6 +42,7 @@ pub fn check_staged(seat: &Seat, dir: &Path) -> Result<()> {
     let Some(spec) = seat.load_spec()? else {
         return Ok(());
     };
+    locks::check_staged(seat, &spec, &rest)?;
     let outside: Vec<&Vec<u8>> = rest
         .into_iter()
         .filter(|path| !covers(&spec.scope, &show(path)))

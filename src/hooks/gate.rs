@@ -50,6 +50,10 @@ pub enum Rule {
     Scope,
     /// No commit belongs to another task that is not merged.
     Foreign,
+    /// No changed path is under a lock that the task does not hold.
+    Lock,
+    /// Every commit is signed by the agent that it names, where signing is on.
+    Signature,
 }
 
 impl Rule {
@@ -61,6 +65,8 @@ impl Rule {
             Self::Trailers => "trailers",
             Self::Scope => "scope",
             Self::Foreign => "foreign",
+            Self::Lock => "lock",
+            Self::Signature => "signature",
         }
     }
 }
@@ -261,7 +267,12 @@ fn git(repo: &Repo) -> Git {
 }
 
 /// Returns the commits reachable from heads that are neither the base's nor allowed, oldest first.
-fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>, options: &[&str]) -> Result<Vec<Oid>> {
+pub(super) fn added(
+    repo: &Repo,
+    heads: &[Oid],
+    branch: &Branch<'_>,
+    options: &[&str],
+) -> Result<Vec<Oid>> {
     let mut revisions = String::new();
     for head in heads {
         revisions.push_str(&format!("{head}\n"));
@@ -282,7 +293,7 @@ fn added(repo: &Repo, heads: &[Oid], branch: &Branch<'_>, options: &[&str]) -> R
 
 /// Returns the paths that each commit changes; for a merge, those that differ from what merging its parents
 /// gives by itself, so that a merge which drops the other side's work shows it.
-fn changed_paths(repo: &Repo, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<Vec<u8>>>> {
+pub(super) fn changed_paths(repo: &Repo, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<Vec<u8>>>> {
     let mut found = BTreeMap::new();
     if commits.is_empty() {
         return Ok(found);

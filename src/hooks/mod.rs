@@ -9,11 +9,13 @@
 pub mod commits;
 pub mod gate;
 pub mod install;
+pub mod locks;
 pub mod message;
 pub mod previous;
 pub mod references;
 pub mod run;
 pub mod seat;
+pub mod signatures;
 
 pub use install::{install, is_installed, out_of_order, uninstall};
 pub use run::run;

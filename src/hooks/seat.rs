@@ -10,8 +10,8 @@ use crate::config;
 use crate::error::UserError;
 use crate::git::config_file::ConfigFile;
 use crate::git::{Git, files};
-use crate::ledger::files::parse_task;
-use crate::model::{AgentId, Attempt, TaskId, TaskSpec};
+use crate::ledger::files::{LocksFile, parse, parse_task};
+use crate::model::{AgentId, Attempt, Lock, TaskId, TaskSpec};
 
 /// What begins the name of a coder's worktree below `<common>/worktrees/`.
 pub const PREFIX: &str = "orch-";
@@ -159,6 +159,23 @@ impl Seat {
         })?;
         // A copy of an earlier task's says nothing about this one.
         Ok(Some(spec).filter(|spec| Some(&spec.id) == self.task.as_ref()))
+    }
+
+    /// Returns the ledger's locks as they were when the task was claimed; the gate has them as they are.
+    ///
+    /// # Errors
+    ///
+    /// The copy cannot be read.
+    pub fn load_locks(&self) -> Result<Vec<Lock>> {
+        let path = worktree_file(&self.place.common_dir, self.agent, "locks.toml");
+        let Some(bytes) = files::read_if_exists(&path)? else {
+            return Ok(Vec::new());
+        };
+        let file: LocksFile = parse(&bytes).map_err(|broken| {
+            let path = path.display();
+            UserError::new(format!("{path}:{}: {}", broken.line, broken.reason))
+        })?;
+        Ok(file.locks)
     }
 
     /// Returns the full name of the one branch that the agent may move; `None` between tasks.

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::git::{Oid, Repo, files};
 use crate::model::tasks::{Row, Stored};
 use crate::model::{
-    AgentId, AgentRecord, Board, Glance, PhaseSpec, Settings, Task, Tasks, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, Glance, Lock, PhaseSpec, Settings, Signer, Task, Tasks, TeamSpec,
+    Tested,
 };
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
-const MAGIC: &[u8] = concat!("git-orch snapshot 5 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("git-orch snapshot 6 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// What it begins with in every version.
 const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
@@ -78,7 +79,7 @@ struct Table<R> {
     tip: [u8; 20],
     tree: [u8; 20],
     time: i64,
-    /// Settings, phases, teams and agents as JSON, since their formats allow more than one kind of value.
+    /// Settings, phases, teams, agents, locks and signers as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
     assemblies: u32,
@@ -90,6 +91,8 @@ type Head = (
     Vec<PhaseSpec>,
     Vec<TeamSpec>,
     Vec<(AgentId, AgentRecord)>,
+    Vec<Lock>,
+    Vec<Signer>,
 );
 
 fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> {
@@ -104,11 +107,20 @@ fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> 
     }
     let teams: Vec<&TeamSpec> = board.teams.values().collect();
     let agents: Vec<_> = board.agents.iter().collect();
+    let (locks, signers) = (&board.locks, &board.signers);
+    let head = (
+        &board.settings,
+        &board.phases,
+        teams,
+        agents,
+        locks,
+        signers,
+    );
     let table = Table {
         tip: tip.as_slice().try_into().ok()?,
         tree: tree.as_slice().try_into().ok()?,
         time,
-        head: serde_json::to_string(&(&board.settings, &board.phases, teams, agents)).ok()?,
+        head: serde_json::to_string(&head).ok()?,
         tested: board.tested.clone(),
         assemblies: board.assemblies,
         rows,
@@ -129,7 +141,8 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
     }
     let (table, rows): (Table<Row>, _) = postcard::take_from_bytes(rest).ok()?;
     let from = bytes.len() - rows.len();
-    let (settings, phases, teams, agents): Head = serde_json::from_str(&table.head).ok()?;
+    let (settings, phases, teams, agents, locks, signers): Head =
+        serde_json::from_str(&table.head).ok()?;
     Some(Cached {
         tip: Oid::from_bytes_or_panic(&table.tip),
         tree: Oid::from_bytes_or_panic(&table.tree),
@@ -142,6 +155,8 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
             tasks: Tasks::stored(bytes, from, table.rows, read_row)?,
             tested: table.tested,
             assemblies: table.assemblies,
+            locks,
+            signers,
         },
     })
 }

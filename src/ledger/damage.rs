@@ -25,7 +25,7 @@ use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo, objects};
 use crate::model::event::Event;
-use crate::model::{Actor, EventKind, Timestamp};
+use crate::model::{Actor, EventKind, Signing, Timestamp};
 
 /// How often putting a file back is tried while others move the ledger by hand.
 const MOST_TRIES: usize = 10;
@@ -209,6 +209,9 @@ impl Ledger {
         let tree = tree.map_or_else(|| repo.write_tree(b""), Ok)?;
         let settings = self.read_in(tree, &Place::Settings.path())?;
         let settings = settings.and_then(|bytes| files::parse_settings(&bytes).ok());
+        let is_signed = settings
+            .as_ref()
+            .is_some_and(|settings| settings.signing == Signing::Ssh);
         let run = settings.and_then(|settings| settings.run);
         let short = good.commit.to_hex_with_len(12);
         let mut event = Event::new(
@@ -233,7 +236,7 @@ impl Ledger {
                 format!("git-orch@{machine}.invalid"),
             )
         });
-        let commit = repo.write_commit(&NewCommit {
+        let commit = NewCommit {
             tree,
             parents: &[tip],
             author: &who,
@@ -245,7 +248,8 @@ impl Ledger {
                 &clock::new_op_id(),
                 run.as_ref().map_or("-", |run| run.name.as_str()),
             ),
-        })?;
+        };
+        let commit = self.write_transition(&commit, is_signed)?;
         Ok((commit, event.subject()))
     }
 

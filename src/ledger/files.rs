@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::model::board::{FORMAT, Settings};
 use crate::model::{
-    AgentId, Attempt, CommitId, MachineId, OpId, PhaseSpec, State, Status, TaskSpec, Tested,
+    AgentId, Attempt, CommitId, Lock, MachineId, OpId, PhaseSpec, Signer, State, Status, TaskSpec,
+    Tested,
 };
 
 /// Why a file of the ledger cannot be read: where, and what is wrong.
@@ -125,6 +126,34 @@ pub struct PhasesFile {
     /// `[[phases]]` in declared order.
     #[serde(default)]
     pub phases: Vec<PhaseSpec>,
+}
+
+/// `locks.toml`.
+#[derive(Serialize, Deserialize)]
+pub struct LocksFile {
+    /// `[[locks]]` in declared order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
+}
+
+/// Reads `allowed_signers`; lines that are not ours to understand are Git's own affair.
+pub fn parse_signers(bytes: &[u8]) -> Vec<Signer> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().filter_map(Signer::parse).collect()
+}
+
+/// Brings `allowed_signers` to name these signers; lines that are not ours to understand stay.
+pub fn render_signers(old: &[u8], signers: &[Signer]) -> String {
+    let old = String::from_utf8_lossy(old);
+    let stays = |line: &&str| Signer::parse(line).is_none_or(|signer| signers.contains(&signer));
+    let mut lines: Vec<String> = old.lines().filter(stays).map(str::to_owned).collect();
+    let there: Vec<Signer> = lines
+        .iter()
+        .filter_map(|line| Signer::parse(line))
+        .collect();
+    let new = signers.iter().filter(|signer| !there.contains(signer));
+    lines.extend(new.map(Signer::line));
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// `tested.toml`.

@@ -14,6 +14,10 @@ pub enum Place {
     Phases,
     /// `tested.toml`
     Tested,
+    /// `locks.toml`
+    Locks,
+    /// `allowed_signers`
+    Signers,
     /// `teams/<n>/team.toml`
     Team(TeamId),
     /// `teams/<n>/agents/<n.m>.toml`
@@ -55,6 +59,8 @@ impl Place {
             Self::Settings => format!("{ROOT}/orch.toml"),
             Self::Phases => format!("{ROOT}/phases.toml"),
             Self::Tested => format!("{ROOT}/tested.toml"),
+            Self::Locks => format!("{ROOT}/locks.toml"),
+            Self::Signers => format!("{ROOT}/allowed_signers"),
             Self::Team(team) => format!("{ROOT}/teams/{team}/team.toml"),
             Self::Agent(agent) => format!("{ROOT}/teams/{}/agents/{agent}.toml", agent.team),
             Self::Task(place) => below(place, "tasks"),
@@ -81,6 +87,8 @@ impl Place {
             ["orch.toml"] => Self::Settings,
             ["phases.toml"] => Self::Phases,
             ["tested.toml"] => Self::Tested,
+            ["locks.toml"] => Self::Locks,
+            ["allowed_signers"] => Self::Signers,
             ["assemblies", name] => match name.strip_suffix(".toml").map(str::parse) {
                 Some(Ok(number)) => Self::Assembly(number),
                 _ => return Ok(None),
@@ -159,6 +167,8 @@ mod tests {
             Place::Settings,
             Place::Phases,
             Place::Tested,
+            Place::Locks,
+            Place::Signers,
             Place::Team(TeamId(2)),
             Place::Agent("2.3".parse().unwrap()),
             Place::Task(task(false)),

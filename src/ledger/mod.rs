@@ -11,9 +11,12 @@
 //! * [`store`] decides and commits under one lock, with a compare-and-swap underneath it.
 //! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
 //! * [`history`] reads the event log back from the commits; [`events`] indexes it.
+//! * [`signatures`] signs transitions and checks who has signed them.
+//! * [`audit`] finds commits that claim a power which their actor lacks.
 //! * [`damage`] finds what is broken and puts good versions back; [`choice`] is between two ledgers where only a
 //!   person can choose.
 
+pub mod audit;
 mod cache;
 pub mod choice;
 mod combine;
@@ -27,6 +30,7 @@ pub mod lease;
 mod pace;
 pub mod pack;
 mod remote;
+pub mod signatures;
 pub mod snapshot;
 mod spool;
 pub mod store;

@@ -169,6 +169,7 @@ impl Ledger {
                 pace.won(took, lost.max(met));
                 pace.save(&self.repo);
                 self.snapshot.save_if_worth_it(&self.repo);
+                self.note_verified(new);
                 decided.settle(matters);
                 return Ok(());
             }

@@ -11,7 +11,8 @@ use super::layout::{Place, TaskPlace};
 use crate::error::UserError;
 use crate::git::{Oid, Repo, objects};
 use crate::model::{
-    AgentId, AgentRecord, Board, Handoff, PhaseSpec, Settings, Status, Task, TeamSpec, Tested,
+    AgentId, AgentRecord, Board, Handoff, Lock, PhaseSpec, Settings, Signer, Status, Task,
+    TeamSpec, Tested,
 };
 
 /// Files that one is behind before the cache is worth writing, and how many more for each so many tasks: writing it
@@ -210,6 +211,8 @@ enum Fact {
     Settings(Box<Settings>),
     Phases(Vec<PhaseSpec>),
     Tested(Option<Tested>),
+    Locks(Vec<Lock>),
+    Signers(Vec<Signer>),
     Team(TeamSpec),
     Agent(AgentId, AgentRecord),
     Task(Box<Task>),
@@ -286,6 +289,8 @@ fn forget(board: &mut Board, place: &Place) {
         Place::Settings => board.settings = Settings::default(),
         Place::Phases => board.phases.clear(),
         Place::Tested => board.tested = None,
+        Place::Locks => board.locks.clear(),
+        Place::Signers => board.signers.clear(),
         Place::Team(team) => {
             board.teams.remove(team);
         }
@@ -316,6 +321,8 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
         Place::Settings => Fact::Settings(Box::new(files::parse_settings(bytes)?)),
         Place::Phases => Fact::Phases(files::parse::<files::PhasesFile>(bytes)?.phases),
         Place::Tested => Fact::Tested(files::parse::<files::TestedFile>(bytes)?.integration),
+        Place::Locks => Fact::Locks(read_locks(bytes)?),
+        Place::Signers => Fact::Signers(files::parse_signers(bytes)),
         Place::Team(id) => {
             let team: TeamSpec = files::parse(bytes)?;
             if team.id != id {
@@ -344,6 +351,21 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
     })
 }
 
+/// Reads `locks.toml`; one that would let through what it is to keep is broken.
+fn read_locks(bytes: &[u8]) -> Result<Vec<Lock>, Broken> {
+    let locks = files::parse::<files::LocksFile>(bytes)?.locks;
+    let mut seen = std::collections::BTreeSet::new();
+    for lock in &locks {
+        if let Some((_, what)) = lock.mistake() {
+            return Err(Broken::at_top(what));
+        }
+        if !seen.insert(&lock.id) {
+            return Err(Broken::at_top(format!("there are two locks {}", lock.id)));
+        }
+    }
+    Ok(locks)
+}
+
 /// Learns facts in their order; many new tasks come in at once.
 fn learn_all(board: &mut Board, facts: Vec<Fact>) {
     let mut new = Vec::new();
@@ -364,6 +386,8 @@ fn learn(board: &mut Board, fact: Fact) {
         Fact::Settings(settings) => board.settings = *settings,
         Fact::Phases(phases) => board.phases = phases,
         Fact::Tested(tested) => board.tested = tested,
+        Fact::Locks(locks) => board.locks = locks,
+        Fact::Signers(signers) => board.signers = signers,
         Fact::Team(team) => {
             board.teams.insert(team.id, team);
         }

@@ -15,7 +15,9 @@ use crate::error::{Exit, UserError};
 use crate::git::Oid;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
-use crate::model::{Actor, Change, Edit, Intent, Op, OpId, Refusal, RefusalKind, Status, TaskId};
+use crate::model::{
+    Actor, Change, Edit, Intent, Op, OpId, Refusal, RefusalKind, Signing, Status, TaskId,
+};
 
 /// How often a lost race is decided again before giving up; each loss means that someone else won.
 const MOST_TRIES: u32 = 50;
@@ -211,6 +213,7 @@ impl Ledger {
             {
                 Swap::Won => {
                     self.snapshot.save_if_worth_it(&self.repo);
+                    self.note_verified(new);
                     decided.settle(matters);
                     return Ok(());
                 }
@@ -236,6 +239,7 @@ impl Ledger {
     /// memory moves, and reading the ledger again takes that back.
     pub(super) fn decide_all(&mut self, matters: &[Matter]) -> Result<Decided> {
         let mut decided = Decided::default();
+        self.verify()?;
         for matter in matters {
             if matter.outcome.is_some() {
                 decided.outcomes.push(None);
@@ -318,14 +322,18 @@ impl Ledger {
             None => committer.clone(),
         };
         let time = intent.time.0.max(self.snapshot.time());
-        let commit = self.repo.write_commit(&NewCommit {
+        let commit = NewCommit {
             tree,
             parents: self.snapshot.tip.as_slice(),
             author: &author,
             committer: &committer,
             time,
             message: &change.event.message(intent, &run),
-        })?;
+        };
+        let switched = change.edits.iter().any(
+            |edit| matches!(edit, Edit::PutSettings(settings) if settings.signing == Signing::Ssh),
+        );
+        let commit = self.write_transition(&commit, switched || self.board().is_signed())?;
         Ok((commit, tree, time))
     }
 }

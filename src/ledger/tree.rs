@@ -132,6 +132,18 @@ impl Ledger {
             Edit::PutWrapUp(id, done) => {
                 root.put(&wrapup_path(id), Some(files::render(&**done)));
             }
+            Edit::PutSigners(signers) => {
+                let old = over(&Place::Signers)?.unwrap_or_default();
+                put(&Place::Signers, files::render_signers(&old, signers));
+            }
+            Edit::PutLocks(locks) => {
+                let old = over(&Place::Locks)?;
+                let text = files::render(&files::LocksFile {
+                    locks: locks.clone(),
+                });
+                let text = files::render_over::<files::LocksFile>(old.as_deref(), &text);
+                put(&Place::Locks, text);
+            }
             Edit::PutTested(tested) => {
                 let file = files::TestedFile {
                     integration: tested.clone(),

@@ -18,7 +18,7 @@ use super::board::{Board, FORMAT, Settings, Task};
 use super::event::{Event, EventKind};
 use super::ids::TaskId;
 use super::levels::Level;
-use super::op::{Actor, AssemblyRecord, Change, Edit, Intent, Op};
+use super::op::{AssemblyRecord, Change, Edit, Intent, Op};
 
 /// Why an operation is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,7 @@ impl Board {
     ///
     /// Returns the rule that forbids it.
     pub fn decide(&self, intent: &Intent) -> Decision {
+        self.permit(intent)?;
         match &intent.op {
             Op::Init(settings) => Ok((self.settings.format != FORMAT).then(|| Change {
                 edits: vec![Edit::PutSettings(settings.clone())],
@@ -91,8 +92,8 @@ impl Board {
             Op::ApplyPlan(change) => self.apply_plan(intent, change),
             Op::AddTask(spec) => self.add_task(spec),
             Op::Dispatch(gate) => self.dispatch(intent, *gate),
-            Op::Gate(gate) => self.set_gate(intent, *gate),
-            Op::Authority(name) => self.set_authority(intent, name),
+            Op::Gate(gate) => self.set_gate(*gate),
+            Op::Authority(name) => self.set_authority(name),
             Op::Claim(ask) => self.claim(intent, ask),
             Op::Start(claim) => self.start(intent, claim),
             Op::Block(claim, reason) => self.block(intent, claim, reason),
@@ -100,8 +101,8 @@ impl Board {
             Op::Release(claim, reason) => self.release(intent, claim, reason),
             Op::Expire(claim, reason) => self.expire(intent, claim, reason),
             Op::Free(task, reason) => self.free(intent, task, reason),
-            Op::Pause(agent, reason) => self.pause(intent, *agent, reason),
-            Op::Resume(agent) => self.resume(intent, *agent),
+            Op::Pause(agent, reason) => self.pause(*agent, reason),
+            Op::Resume(agent) => self.resume(*agent),
             Op::Fail(claim, reason, findings) => {
                 self.fail(intent, claim, reason, findings.as_deref())
             }
@@ -119,14 +120,13 @@ impl Board {
             Op::Assembled(record) => Ok(Some(self.assembled(record))),
             Op::Undo(undone) => self.undo(intent, undone),
             Op::WrapUp(done) => self.wrap_up(intent, done),
+            Op::SetLock(lock) => self.set_lock(lock),
+            Op::RemoveLock(id) => self.remove_lock(id),
+            Op::Signing(signing, signers) => self.set_signing(*signing, signers),
+            Op::Enroll(signers) => self.enroll(signers),
+            Op::Dismiss(principal) => self.dismiss(principal),
             Op::Approve(branch, from, to) => {
-                // The branch has moved by now: whose the step is was asked before.
-                if intent.actor != Actor::Human {
-                    return Err(Refusal::denied(format!(
-                        "{} may not approve: only a person moves the base branch",
-                        intent.actor
-                    )));
-                }
+                // The branch has moved by now: whose step the plan says it is was asked before.
                 let short = |commit: &str| commit.chars().take(12).collect::<String>();
                 let mut event = Event::new(
                     EventKind::Approve,
@@ -210,6 +210,8 @@ impl Board {
             Edit::PutHandoff(..) | Edit::PutWrapUp(..) => {}
             Edit::PutAssembly(number, _) => self.assemblies = *number,
             Edit::PutTested(tested) => self.tested.clone_from(tested),
+            Edit::PutLocks(locks) => self.locks.clone_from(locks),
+            Edit::PutSigners(signers) => self.signers.clone_from(signers),
         }
     }
 
@@ -224,13 +226,7 @@ impl Board {
         })
     }
 
-    fn set_authority(&self, intent: &Intent, name: &str) -> Decision {
-        if intent.actor != Actor::Human {
-            return Err(Refusal::denied(format!(
-                "{} may not say where the ledger's truth is: only a person may",
-                intent.actor
-            )));
-        }
+    fn set_authority(&self, name: &str) -> Decision {
         if self.settings.authority == name {
             return Ok(None);
         }

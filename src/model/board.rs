@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
+use super::locks::Lock;
+use super::signing::{Signer, Signing};
 use super::spec::{
     Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
 };
@@ -31,6 +33,10 @@ pub struct Board {
     pub tested: Option<Tested>,
     /// Number of the latest assembly report; 0 where there is none.
     pub assemblies: u32,
+    /// `locks.toml`, in declared order.
+    pub locks: Vec<Lock>,
+    /// `allowed_signers`: whose signatures count.
+    pub signers: Vec<Signer>,
 }
 
 /// `orch.toml`: what holds for the whole ledger.
@@ -45,6 +51,9 @@ pub struct Settings {
     /// The run; absent before the first `plan apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<RunSpec>>,
+    /// How transitions and commits are signed.
+    #[serde(default, skip_serializing_if = "Signing::is_off")]
+    pub signing: Signing,
     /// How far a phase must have come before the next one opens, for everybody who dispatches.
     #[serde(default, skip_serializing_if = "Gate::is_submitted")]
     pub gate: Gate,
@@ -69,6 +78,7 @@ impl Default for Settings {
             base: String::from("main"),
             authority: LOCAL.to_owned(),
             run: None,
+            signing: Signing::default(),
             gate: Gate::default(),
             agents: BTreeMap::new(),
             levels: Levels::default(),

@@ -62,11 +62,15 @@ pub enum EventKind {
     WrapUp,
     /// A file of the ledger that could not be read was put back.
     Restore,
+    /// A lock was made, changed or taken away.
+    Lock,
+    /// Somebody may sign, or no more; or whether anything is signed.
+    Sign,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -92,6 +96,8 @@ impl EventKind {
         Self::Undo,
         Self::WrapUp,
         Self::Restore,
+        Self::Lock,
+        Self::Sign,
     ];
 
     /// Returns the verb used in messages and JSON.
@@ -122,6 +128,8 @@ impl EventKind {
             Self::Undo => "undo",
             Self::WrapUp => "wrapup",
             Self::Restore => "restore",
+            Self::Lock => "lock",
+            Self::Sign => "sign",
         }
     }
 }

@@ -167,6 +167,32 @@ impl FromStr for TaskId {
 }
 display_and_serde_as_text!(TaskId);
 
+/// A lock's name; part of commands and messages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LockId(String);
+
+impl fmt::Display for LockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for LockId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if begins && text.len() <= TaskId::MAX_LEN && text.chars().all(allowed) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "`{}` is no name of a lock: use letters, digits, `-`, `_` and `.`, for example `schema`",
+            text.escape_default()
+        ))
+    }
+}
+display_and_serde_as_text!(LockId);
+
 /// The fencing number of a claim: 1 for the first, one more for each that follows.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,

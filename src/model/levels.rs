@@ -11,6 +11,7 @@ use super::apply::Refusal;
 use super::board::Board;
 use super::ids::{AgentId, TeamId};
 use super::op::Actor;
+use super::powers::{Over, Power};
 
 /// One step up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,11 +240,7 @@ impl Board {
     ///
     /// Only a person may, and nobody may where the ledger says that the step is somebody else's.
     pub fn may_approve(&self, actor: Actor) -> Result<(), Refusal> {
-        if actor != Actor::Human {
-            return Err(Refusal::denied(format!(
-                "{actor} may not approve: only a person moves the base branch"
-            )));
-        }
+        self.may(actor, Power::Approve, Over::All)?;
         match self.settings.levels.owner(Level::Approval) {
             Owner::Person => Ok(()),
             other => Err(Refusal::denied(format!(
@@ -253,25 +250,26 @@ impl Board {
         }
     }
 
-    /// Returns whether somebody may bring work onto the integration branch.
+    /// Returns whether somebody may bring the work of all teams onto the integration branch.
     ///
     /// # Errors
     ///
-    /// A coder may not, nor a leader where the plan says that the step is somebody else's.
+    /// No agent may, except a leader to whom the plan gives the step, or who leads the only team.
     pub fn may_assemble(&self, actor: Actor) -> Result<(), Refusal> {
-        let Actor::Agent(agent) = actor else {
-            return Ok(());
+        let allowed = self.may(actor, Power::Assemble, Over::All);
+        let (Err(refusal), Actor::Agent(agent)) = (&allowed, actor) else {
+            return allowed;
         };
         if !agent.is_leader() {
-            return Err(Refusal::denied(format!(
-                "agent {agent} may not assemble: a person, the executor or a leader does"
-            )));
+            return allowed;
         }
         let levels = &self.settings.levels;
         let declared = levels.integration.as_ref().and_then(|spec| spec.owner);
         match declared {
-            None | Some(Owner::Assembler | Owner::Leader) => Ok(()),
             Some(Owner::Agent(owner)) if owner == agent => Ok(()),
+            Some(Owner::Leader) => Ok(()),
+            None | Some(Owner::Assembler) if self.teams.keys().eq([&agent.team]) => Ok(()),
+            None | Some(Owner::Assembler) => Err(refusal.clone()),
             Some(owner) => Err(Refusal::denied(format!(
                 "agent {agent} may not assemble: the plan gives the integration to {owner}"
             ))),
@@ -282,20 +280,20 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// A coder may not, nor another team's leader, nor a leader where the plan says that the step is somebody
-    /// else's.
+    /// A coder may not, nor another team's leader, nor its own where the plan gives the step to somebody else.
     pub fn may_assemble_team(&self, actor: Actor, team: TeamId) -> Result<(), Refusal> {
         if !self.teams.contains_key(&team) {
             return Err(Refusal::denied(format!("there is no team {team}")).hint("git orch status"));
         }
-        let Actor::Agent(agent) = actor else {
-            return Ok(());
-        };
-        match self.team_owner(team) {
-            Owner::Agent(owner) if owner == agent => Ok(()),
-            owner => Err(Refusal::denied(format!(
-                "agent {agent} may not assemble team {team}: {owner}, the executor or a person does"
+        let owner = self.team_owner(team);
+        let allowed = self.may(actor, Power::AssembleTeam, Over::Team(team));
+        match (actor, owner) {
+            // The plan has said so, which is a person's word.
+            (Actor::Agent(agent), Owner::Agent(owner)) if owner == agent => Ok(()),
+            (Actor::Agent(agent), _) if allowed.is_ok() => Err(Refusal::denied(format!(
+                "agent {agent} may not assemble team {team}: the plan gives that to {owner}"
             ))),
+            _ => allowed,
         }
     }
 
@@ -311,6 +309,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::spec::TeamSpec;
 
     #[test]
     fn a_test_alone_is_run_as_it_stands() {
@@ -356,19 +355,40 @@ mod tests {
     #[test]
     fn only_the_owner_among_the_leaders_assembles() {
         let mut board = Board::default();
-        let leader = |text: &str| Actor::Agent(text.parse().unwrap());
-        assert!(board.may_assemble(leader("2.0")).is_ok());
-        assert!(board.may_assemble(leader("2.1")).is_err());
+        let agent = |text: &str| Actor::Agent(text.parse().unwrap());
+        assert!(board.may_assemble(agent("2.0")).is_err());
+        assert!(board.may_assemble(agent("2.1")).is_err());
         let spec = LevelSpec {
             owner: Some("1.0".parse().unwrap()),
             ..LevelSpec::default()
         };
         board.settings.levels.integration = Some(spec.clone());
-        assert!(board.may_assemble(leader("1.0")).is_ok());
-        assert!(board.may_assemble(leader("2.0")).is_err());
+        assert!(board.may_assemble(agent("1.0")).is_ok());
+        assert!(board.may_assemble(agent("2.0")).is_err());
         assert!(board.may_assemble(Actor::Executor).is_ok());
         assert!(board.may_approve(Actor::Human).is_ok());
         board.settings.levels.approval = Some(spec);
         assert!(board.may_approve(Actor::Human).is_err());
+    }
+
+    #[test]
+    fn a_leader_assembles_its_own_team_and_no_other() {
+        let mut board = Board::default();
+        assert!(board.may_assemble_team(Actor::Human, TeamId(1)).is_err());
+        let one: TeamSpec = toml::from_str("id = 1").unwrap();
+        board.teams.insert(one.id, one);
+        let agent = |text: &str| Actor::Agent(text.parse().unwrap());
+        let may = |board: &Board, who| board.may_assemble_team(who, TeamId(1)).is_ok();
+        assert!(may(&board, agent("1.0")));
+        for other in ["2.0", "1.1"] {
+            assert!(!may(&board, agent(other)), "{other}");
+        }
+        assert!(may(&board, Actor::Executor) && may(&board, Actor::Human));
+        // A step that the plan gives to another leader is that one's.
+        board.settings.levels.team = Some(LevelSpec {
+            owner: Some("2.0".parse().unwrap()),
+            ..LevelSpec::default()
+        });
+        assert!(may(&board, agent("2.0")) && !may(&board, agent("1.0")));
     }
 }

@@ -9,10 +9,13 @@ pub mod event;
 pub mod ids;
 pub mod lease;
 pub mod levels;
+pub mod locks;
 pub mod op;
+pub mod powers;
 mod prospect;
 pub mod radar;
 pub mod scope;
+pub mod signing;
 pub mod spec;
 pub mod state;
 pub mod suite;
@@ -25,9 +28,14 @@ pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
 pub use event::{Event, EventKind};
-pub use ids::{AgentId, Attempt, CommitId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp};
+pub use ids::{
+    AgentId, Attempt, CommitId, LockId, MachineId, OpId, PhaseName, TaskId, TeamId, Timestamp,
+};
 pub use levels::{Level, LevelSpec, Levels, Owner};
+pub use locks::{Lock, Trust};
 pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
+pub use powers::{Over, Power, Reach, Role};
+pub use signing::{Signer, Signing};
 pub use spec::{
     CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
     HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::board::{AgentRecord, Gate, Settings, Tested};
 use super::choose::Ask;
 use super::event::Event;
-use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::ids::{AgentId, Attempt, CommitId, LockId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use super::locks::Lock;
+use super::signing::{Signer, Signing};
 use super::spec::{Handoff, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use super::state::Status;
 use super::wrapup::WrapUp;
@@ -121,6 +123,16 @@ pub enum Op {
     Accept(TaskId, CommitId, CommitId),
     /// What was done, what is next and what is in the way, at the end of some work.
     WrapUp(Box<WrapUp>),
+    /// Make a lock, or change it.
+    SetLock(Box<Lock>),
+    /// Take a lock away.
+    RemoveLock(LockId),
+    /// Say how transitions and commits are signed, and who may to begin with.
+    Signing(Signing, Vec<Signer>),
+    /// Let somebody sign.
+    Enroll(Vec<Signer>),
+    /// Let somebody sign no more.
+    Dismiss(String),
 }
 
 /// A plan as `plan apply` asks for it.
@@ -209,4 +221,8 @@ pub enum Edit {
     PutTested(Option<Tested>),
     /// Write the record of a wrap-up, called after the operation that made it.
     PutWrapUp(OpId, Box<WrapUp>),
+    /// Write `locks.toml`.
+    PutLocks(Vec<Lock>),
+    /// Write `allowed_signers`.
+    PutSigners(Vec<Signer>),
 }

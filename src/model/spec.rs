@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
-use super::ids::{PhaseName, TaskId, TeamId};
+use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
+use super::locks::Lock;
+use super::signing::Signing;
 use super::suite::Format;
 use super::wrapup::{WrapUpAt, WrapUpCheck};
 
@@ -35,6 +37,9 @@ pub struct Plan {
     /// Teams in declared order.
     #[serde(default)]
     pub teams: Vec<TeamSpec>,
+    /// Decisions that bind whoever builds; those that the ledger has besides stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
     /// Tasks in declared order, which is also the order of merging among independent ones.
     #[serde(default)]
     pub tasks: Vec<TaskSpec>,
@@ -89,6 +94,9 @@ pub struct RunSpec {
     /// Most tests side by side; measured where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_jobs: Option<u32>,
+    /// How transitions and commits are signed; as the ledger has it where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
     /// Most agents at once over all teams; `None` is bounded by [`Limits`] alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u32>,
@@ -118,6 +126,7 @@ impl Default for RunSpec {
             test_retries: 1,
             test_environment: None,
             test_jobs: None,
+            signing: None,
             jobs: None,
             wrapup: None,
             limits: Limits::default(),
@@ -343,6 +352,9 @@ pub struct TaskSpec {
     /// Shell script for agents that take one; reaches every agent as `ORCH_TASK_RUN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Locks that it holds: it may change what they cover.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockId>,
 }
 
 impl TaskSpec {
@@ -371,6 +383,7 @@ impl TaskSpec {
             idle_timeout: None,
             retries: None,
             run: None,
+            locks: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::apply::{Decision, Refusal};
 use super::board::Board;
 use super::event::{Event, EventKind, shorten};
 use super::ids::{AgentId, TaskId};
-use super::op::{Actor, Change, Edit, Intent};
+use super::op::{Change, Edit, Intent};
 use super::state::State;
 use super::train::INTEGRATION;
 
@@ -127,7 +127,7 @@ pub struct Summary {
 }
 
 /// The ledger's record of a wrap-up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrapUp {
     /// The summary.
     pub summary: Summary,
@@ -229,11 +229,6 @@ impl Board {
 
     /// Records a wrap-up.
     pub(super) fn wrap_up(&self, intent: &Intent, done: &WrapUp) -> Decision {
-        if let Actor::Agent(agent) = intent.actor {
-            return Err(Refusal::denied(format!(
-                "agent {agent} may not wrap the run up: a person does"
-            )));
-        }
         let Summary {
             done: merged,
             next,

@@ -3,6 +3,7 @@
 mod crew;
 mod graph;
 mod levels;
+mod locks;
 mod names;
 mod order;
 mod scopes;
@@ -116,4 +117,5 @@ fn check_draft(draft: &Draft, settled: &BTreeSet<TaskId>, notes: &mut Notes<'_>)
     work::check(plan, notes);
     crew::check(plan, notes);
     levels::check(plan, notes);
+    locks::check(plan, notes);
 }

@@ -8,6 +8,7 @@ mod fields;
 mod finding;
 mod read;
 mod read_levels;
+mod read_locks;
 mod read_task;
 mod read_wrapup;
 mod render;

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::fields::{Fields, Notes};
 use super::finding::{Finding, Severity, nearest};
 use super::read_levels::read_levels;
+use super::read_locks::read_lock;
 use super::read_task::read_task_fields;
 use super::read_wrapup::{ENDS, read_wrapup};
 use crate::model::spec::DEFAULT_CODERS;
@@ -15,8 +16,10 @@ use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
 use crate::model::{
     CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
-    TaskId, TaskSpec, TeamId, TeamSpec,
+    Signing, TaskId, TaskSpec, TeamId, TeamSpec,
 };
+
+const SIGNINGS: [(&str, Signing); 2] = [("ssh", Signing::Ssh), ("off", Signing::Off)];
 
 /// What came of reading a text.
 #[derive(Debug)]
@@ -85,6 +88,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     } else {
         Some(TeamId(1))
     };
+    let locks = root.tables("locks", read_lock);
     let tasks = root.tables("tasks", |fields, i| {
         read_task_fields(fields, i, default_team)
     });
@@ -110,6 +114,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
         wrapup: wrapup.into_iter().flatten().collect(),
         phases,
         teams,
+        locks: locks.into_iter().flatten().collect(),
         tasks,
     };
     fill(&mut plan, has.0, has.1);
@@ -178,6 +183,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .unwrap_or(default.test_retries),
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
+        signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
         wrapup: fields.word("wrapup", &ENDS),
         limits: limits.unwrap_or_default(),

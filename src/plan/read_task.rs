@@ -1,6 +1,7 @@
 //! `[[tasks]]`: one task of a plan.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -41,7 +42,7 @@ pub(super) fn read_task_fields(
         title: title.unwrap_or_default(),
         phase: fields.line("phase").map(PhaseName),
         context: fields.text("context").unwrap_or_default(),
-        scope: read_scope(&mut fields),
+        scope: read_globs(&mut fields, "scope"),
         deliverables: read_deliverables(&mut fields),
         success: fields.each("success", "success = [\"cargo test\"]", read_criterion),
         after: read_after(&mut fields),
@@ -61,6 +62,7 @@ pub(super) fn read_task_fields(
         idle_timeout: fields.duration("idle_timeout"),
         retries: fields.count("retries", 0),
         run: fields.script("run"),
+        locks: read_ids(&mut fields, "locks", "schema"),
     };
     fields.finish();
     task
@@ -114,18 +116,44 @@ fn read_id(fields: &mut Fields<'_, '_, '_>, number: usize) -> TaskId {
     }
 }
 
-fn read_scope(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
-    fields.each("scope", "scope = [\"src/auth/**\"]", |fields, value, at| {
+/// Reads names of one kind.
+pub(super) fn read_ids<T: FromStr<Err = String>>(
+    fields: &mut Fields<'_, '_, '_>,
+    key: &'static str,
+    example: &str,
+) -> Vec<T> {
+    let example = format!("{key} = [\"{example}\"]");
+    fields.each(key, &example, |fields, value, at| {
         let DeValue::String(text) = value.get_ref() else {
-            let help = "write for example `scope = [\"src/auth/**\"]`";
-            fields.error(value, at, "`scope` must be an array of strings", help);
+            let message = format!("`{key}` must be an array of strings");
+            fields.error(value, at, message, format!("write for example `{example}`"));
+            return None;
+        };
+        match text.parse() {
+            Ok(id) => Some(id),
+            Err(reason) => {
+                fields.error(value, at, reason, format!("write for example `{example}`"));
+                None
+            }
+        }
+    })
+}
+
+/// Reads globs.
+pub(super) fn read_globs(fields: &mut Fields<'_, '_, '_>, key: &'static str) -> Vec<String> {
+    let example = format!("{key} = [\"src/auth/**\"]");
+    let noun = if key == "scope" { "scope" } else { "path" };
+    fields.each(key, &example, |fields, value, at| {
+        let DeValue::String(text) = value.get_ref() else {
+            let message = format!("`{key}` must be an array of strings");
+            fields.error(value, at, message, format!("write for example `{example}`"));
             return None;
         };
         match Glob::parse(text) {
             Ok(_) => Some(text.to_string()),
             Err((what, help)) => {
                 let text = text.escape_debug();
-                fields.error(value, at, format!("`{text}` is no scope: {what}"), help);
+                fields.error(value, at, format!("`{text}` is no {noun}: {what}"), help);
                 None
             }
         }

@@ -30,6 +30,9 @@ pub(super) fn render_head(plan: &Plan) -> String {
     for check in &plan.wrapup {
         text.push_str(&format!("\n[[wrapup]]\n{}", render(check)));
     }
+    for lock in &plan.locks {
+        text.push_str(&format!("\n[[locks]]\n{}", render(lock)));
+    }
     for phase in &plan.phases {
         text.push_str(&format!("\n[[phases]]\n{}", render(phase)));
     }

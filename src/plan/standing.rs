@@ -34,6 +34,7 @@ fn standing_head(ledger: &Ledger) -> Plan {
         wrapup: board.settings.wrapup.clone(),
         phases: board.phases.clone(),
         teams: board.teams.values().cloned().collect(),
+        locks: board.locks.clone(),
         tasks: Vec::new(),
     }
 }
@@ -78,6 +79,7 @@ impl Comparison {
             wrapup: after.settings.wrapup.clone(),
             phases: after.phases.clone(),
             teams: after.teams.values().cloned().collect(),
+            locks: after.locks.clone(),
             tasks: Vec::new(),
         };
         let difference = board.compare_plan(change);

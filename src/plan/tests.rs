@@ -80,7 +80,7 @@ fn unknown_keys_suggest_the_nearest() {
             "11:1 tasks[0].sucess: unknown key `sucess` => write `success`",
             "12:1 tasks[0].zzz: unknown key `zzz` => take it out; known here: id, team, title, phase, context, \
              scope, deliverables, success, after, priority, model, role, skills, style, effort, repo, branch, \
-             agent, timeout, idle_timeout, retries, run",
+             agent, timeout, idle_timeout, retries, run, locks",
         ],
     );
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, merging, prepare_from, show_task};
+use super::{Assignment, keys, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -81,6 +81,7 @@ pub fn assign(
         };
         ledger.refresh()?;
         let assignment = claimed(ledger, &done)?;
+        keys::keep(ledger, &[assignment.agent])?;
         let worktree = match with_worktree {
             true => Some(ready_worktree(ledger, actor, &assignment)?),
             false => None,
@@ -342,7 +343,20 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         &hooks_view.join(format!("{}.task.toml", assignment.agent)),
         text.as_bytes(),
     )?;
+    let locks_view = hooks_view.join(format!("{}.locks.toml", assignment.agent));
+    let locks = &board.locks;
+    if !locks.is_empty() || locks_view.exists() {
+        let locks = locks.clone();
+        let text = ledger::files::render(&ledger::files::LocksFile { locks });
+        files::replace(&locks_view, text.as_bytes())?;
+    }
     let mut shown = vec![(String::from("task.toml"), text)];
+    let locks = board.locks.iter().filter(|lock| lock.touches(&spec.scope));
+    let locks: Vec<_> = locks.cloned().collect();
+    if !locks.is_empty() {
+        let text = ledger::files::render(&ledger::files::LocksFile { locks });
+        shown.push((String::from("locks.toml"), text));
+    }
     if let Some(team) = board.teams.get(&task.team) {
         shown.push((String::from("team.toml"), ledger::files::render(team)));
     }

@@ -22,6 +22,7 @@ use crate::git::objects::NewCommit;
 use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
+use crate::ledger::signatures::{agent_key, write_signed};
 use crate::model::AgentId;
 use crate::model::event::{commit_tags, one_line};
 
@@ -194,14 +195,19 @@ pub fn commit_leftovers(
     let mut parents = vec![head];
     parents.extend(merged);
     let person = identity(repo, assignment.agent);
-    let commit = repo.write_commit(&NewCommit {
+    let commit = NewCommit {
         tree,
         parents: &parents,
         author: &person,
         committer: &person,
         time: clock::now().0,
         message: &message(assignment, subject),
-    })?;
+    };
+    let key = agent_key(repo, assignment.agent);
+    let commit = match key.exists() {
+        true => write_signed(repo, &commit, &key)?,
+        false => repo.write_commit(&commit)?,
+    };
     let name = format!("refs/heads/{}", assignment.branch);
     work.git(repo)
         .args(["update-ref", "-m"])

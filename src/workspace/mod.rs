@@ -6,6 +6,7 @@
 //! * [`worktree`] makes, reuses and parks worktrees; `removal` takes them away.
 //! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
+//! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
 //! * [`mod@verify`] makes the checks of `submit`.
 //! * [`inspect`] looks at all of them without changing anything.
@@ -44,6 +45,7 @@
 
 pub mod assign;
 pub mod inspect;
+pub mod keys;
 pub mod leftovers;
 mod merging;
 mod place;

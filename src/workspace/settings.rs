@@ -13,6 +13,7 @@ use crate::config;
 use crate::git::Repo;
 use crate::git::config_file::{edit, quote};
 use crate::git::files;
+use crate::ledger::signatures::agent_key;
 use crate::model::AgentId;
 
 /// Returns the name under which Git knows a coder's worktree.
@@ -42,6 +43,13 @@ pub(super) fn write(
         quoted(&name),
         quoted(&email)
     );
+    let key = agent_key(repo, agent);
+    if key.exists() {
+        let key = quoted(&key.to_string_lossy());
+        text.push_str(&format!(
+            "\tsigningKey = {key}\n[gpg]\n\tformat = ssh\n[commit]\n\tgpgSign = true\n"
+        ));
+    }
     if is_sparse {
         text.push_str("[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n");
     }

@@ -10,6 +10,7 @@ use crate::assembler::team_branches::{integration_ref, oid, team_ref};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::hooks::gate::{self, Branch};
+use crate::hooks::{locks, signatures};
 use crate::ledger::Ledger;
 use crate::model::train::risk::Signs;
 use crate::model::train::{self, Car, INTEGRATION, Outcome, Verdict, carried};
@@ -137,18 +138,23 @@ impl PlanLane<'_> {
             .filter(|other| other.id != task.id && other.status.state != State::Merged)
             .filter_map(|other| Some((other.id.clone(), oid(other.status.head.as_ref()?)?)))
             .collect();
-        let findings = gate::check(
-            self.repo,
-            &Branch {
-                task: &task.id,
-                team: task.team,
-                scope: &self.ledger.spec(&task.id)?.scope,
-                base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
-                head,
-                allowed: &allowed,
-                others: &others,
-            },
-        )?;
+        let spec = self.ledger.spec(&task.id)?;
+        let branch = Branch {
+            task: &task.id,
+            team: task.team,
+            scope: &spec.scope,
+            base: task.status.base.as_ref().and_then(oid).unwrap_or(tip),
+            head,
+            allowed: &allowed,
+            others: &others,
+        };
+        let mut findings = gate::check(self.repo, &branch)?;
+        findings.extend(locks::check(self.repo, &branch, &board.locks, &spec.locks)?);
+        if board.is_signed() {
+            self.ledger.verify()?;
+            let signers = self.ledger.signers_file()?;
+            findings.extend(signatures::check(self.repo, &branch, &signers)?);
+        }
         let Some(first) = findings.first() else {
             return Ok(Ready::Go(head));
         };

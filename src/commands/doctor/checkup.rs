@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 use super::finding::{FIX, Finding};
-use super::{branches, files, hooks, ledger, locks, queue, repository, submitted, worktrees};
+use super::{
+    audit, branches, files, hooks, ledger, locks, queue, repository, submitted, worktrees,
+};
 use crate::commands::Ctx;
 use crate::error::UserError;
 use crate::git::Repo;
@@ -52,7 +54,8 @@ impl<'a> Checkup<'a> {
         let ledger = self.check_ledger();
         let board = ledger.is_some();
         if board {
-            let checks: [(&str, LedgerCheck); 3] = [
+            let checks: [(&str, LedgerCheck); 4] = [
+                ("audit", audit::check),
                 ("queue", queue::check),
                 ("branches", branches::check),
                 ("submitted", submitted::check),

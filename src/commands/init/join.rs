@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Begun, tell};
+use super::{Begun, InitArgs, sign, tell};
 use crate::commands::Ctx;
 use crate::config;
 use crate::error::UserError;
@@ -49,10 +49,10 @@ pub(super) fn candidate(repo: &Repo, named: Option<&str>) -> Result<Option<Strin
 /// # Errors
 ///
 /// The remote cannot be reached, its ledger names another base branch, or it is its own clone's truth only.
-pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, base: Option<&str>) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, args: InitArgs) -> Result<()> {
     let was_there = repo.orch_dir().exists();
     hooks::install(repo)?;
-    let joined = take_part(repo, remote, base);
+    let joined = take_part(repo, remote, args.base.as_deref());
     if joined.is_err() || matches!(joined, Ok(None)) {
         // What could not be finished is taken back; the first error is the one to tell.
         let _ = hooks::uninstall(repo);
@@ -61,17 +61,17 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo, remote: &str, base: Option<&str>) -> R
         }
     }
     match joined? {
-        Some(ledger) => {
+        Some(mut ledger) => {
+            sign(&mut ledger, args.signing)?;
             tell(ctx, &ledger, Begun::Joined);
             Ok(())
         }
         None => super::begin(
             ctx,
             repo,
-            super::InitArgs {
-                base: base.map(ToOwned::to_owned),
+            &InitArgs {
                 remote: Some(remote.to_owned()),
-                undo: false,
+                ..args
             },
         ),
     }

@@ -8,7 +8,7 @@ use crate::executor::{News, attempt, marks};
 use crate::git::Oid;
 use crate::ledger::Done;
 use crate::model::{Actor, Intent, Op, RefusalKind};
-use crate::workspace::assign;
+use crate::workspace::{assign, keys};
 
 /// Rounds of claims that are lost before the slots rest until the board has moved.
 const MOST_RACES: usize = 20;
@@ -91,6 +91,12 @@ impl Clerk {
         let outcomes = self.ledger.carry_out(intents.clone())?;
         self.claims.unknown.clear();
         self.ledger.refresh()?;
+        let statuses = outcomes
+            .iter()
+            .flatten()
+            .filter_map(|done| done.status.as_ref());
+        let agents: Vec<_> = statuses.filter_map(|status| status.agent).collect();
+        keys::keep(&mut self.ledger, &agents)?;
         let slots = std::mem::take(&mut self.claims.slots);
         for ((slot, intent), outcome) in slots.into_iter().zip(intents).zip(outcomes) {
             match outcome {

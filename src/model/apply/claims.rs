@@ -3,20 +3,12 @@
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::choose::{Ask, Choice};
 use crate::model::ids::{AgentId, Attempt, CommitId};
-use crate::model::op::{Actor, Claim, Intent};
+use crate::model::op::{Claim, Intent};
 use crate::model::spec::Handoff;
 use crate::model::state::{State, Status};
 
 impl Board {
     pub(super) fn claim(&self, intent: &Intent, ask: &Ask) -> Decision {
-        if let Some(agent) = ask.wish.agent {
-            self.speaks_for(intent, agent)?;
-        } else if let Actor::Agent(actor) = intent.actor {
-            return Err(
-                Refusal::denied(format!("agent {actor} may not claim for other agents"))
-                    .hint(format!("git orch claim --agent {actor}")),
-            );
-        }
         let based = |task: &Task| ask.base_of(self, task).is_some();
         let chosen = match &ask.wish.task {
             Some(_) => self.choose(&ask.wish),
@@ -142,7 +134,7 @@ impl Board {
     }
 
     pub(super) fn start(&self, intent: &Intent, claim: &Claim) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         match task.status.state {
             State::InProgress => Ok(None),
             State::Claimed => {
@@ -159,14 +151,14 @@ impl Board {
     }
 
     pub(super) fn block(&self, intent: &Intent, claim: &Claim, reason: &str) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         let mut status = next_status(task, intent, State::Blocked);
         status.reason = Some(reason.to_owned());
         Ok(Some(transition(task, status, EventKind::Block, reason)))
     }
 
     pub(super) fn unblock(&self, intent: &Intent, claim: &Claim) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         if task.status.state != State::Blocked {
             return Err(wrong_state(task, "unblocked", "status"));
         }
@@ -181,7 +173,7 @@ impl Board {
     }
 
     pub(super) fn release(&self, intent: &Intent, claim: &Claim, reason: &str) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         let mut status = next_status(task, intent, State::Ready);
         status.lease_until = None;
         status.reason = Some(reason.to_owned());
@@ -195,7 +187,7 @@ impl Board {
         reason: &str,
         findings: Option<&str>,
     ) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         let mut status = next_status(task, intent, State::Failed);
         status.failures += 1;
         status.lease_until = None;
@@ -213,7 +205,7 @@ impl Board {
         head: &CommitId,
         handoff: &Handoff,
     ) -> Decision {
-        let task = self.require_claim(intent, claim)?;
+        let task = self.holds(claim)?;
         if task.status.state == State::Blocked {
             return Err(wrong_state(task, "submitted", "unblock"));
         }
@@ -239,11 +231,6 @@ impl Board {
             .edits
             .push(Edit::PutHandoff(task.id.clone(), Box::new(handoff.clone())));
         Ok(Some(change))
-    }
-
-    fn require_claim(&self, intent: &Intent, claim: &Claim) -> Result<&Task, Refusal> {
-        self.speaks_for(intent, claim.agent)?;
-        self.holds(claim)
     }
 
     /// Returns the task of a claim that still holds.
@@ -273,23 +260,6 @@ impl Board {
             claim.attempt, claim.agent, claim.task
         ))
         .hint(format!("git orch status {}", claim.task)))
-    }
-
-    /// Checks that the actor may speak for an agent (A2: a coder speaks for itself, its leader for it).
-    pub(super) fn speaks_for(&self, intent: &Intent, agent: AgentId) -> Result<(), Refusal> {
-        match intent.actor {
-            Actor::Agent(actor) if actor == agent => Ok(()),
-            Actor::Agent(actor) if actor.is_leader() && actor.team == agent.team => Ok(()),
-            Actor::Human | Actor::Executor => Ok(()),
-            Actor::Agent(actor) => Err(Refusal::denied(format!(
-                "agent {actor} may not speak for agent {agent}: only {agent}, its leader {}.0 or a \
-                 person may",
-                agent.team
-            ))),
-            Actor::Assembler => Err(Refusal::denied(format!(
-                "the assembler may not speak for agent {agent}"
-            ))),
-        }
     }
 
     /// Checks that an agent exists.

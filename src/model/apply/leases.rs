@@ -4,7 +4,7 @@ use super::claims::{holder, next_status, transition};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal};
 use crate::model::board::AgentRecord;
 use crate::model::ids::{AgentId, TaskId};
-use crate::model::op::{Actor, Claim, Intent};
+use crate::model::op::{Claim, Intent};
 use crate::model::state::State;
 
 /// Claims in a row that may be taken over before a person must look (B4).
@@ -14,12 +14,6 @@ impl Board {
     /// Takes a claim from a machine that has not renewed its lease; with the third in a row nobody gets the
     /// task any more until a person has looked.
     pub(super) fn expire(&self, intent: &Intent, claim: &Claim, reason: &str) -> Decision {
-        if let Actor::Agent(actor) = intent.actor {
-            return Err(Refusal::denied(format!(
-                "agent {actor} may not take over the claim of agent {}: only executors and persons may",
-                claim.agent
-            )));
-        }
         let task = self.holds(claim)?;
         let takeovers = task.status.takeovers + 1;
         if takeovers < MOST_TAKEOVERS {
@@ -47,14 +41,6 @@ impl Board {
     /// Makes a task ready again that somebody holds, or that is blocked without anybody holding it.
     pub(super) fn free(&self, intent: &Intent, id: &TaskId, reason: &str) -> Decision {
         let task = self.require_task(id)?;
-        if let Actor::Agent(actor) = intent.actor
-            && !(actor.is_leader() && actor.team == task.team)
-        {
-            return Err(Refusal::denied(format!(
-                "agent {actor} may not take task {id} from its holder: only its leader {}.0 or a person may",
-                task.team
-            )));
-        }
         if !task.status.state.is_held() {
             let refusal = if task.status.state == State::Ready {
                 Refusal::nothing(format!("task {id} is ready already"))
@@ -74,30 +60,17 @@ impl Board {
         Ok(Some(transition(task, status, EventKind::Release, reason)))
     }
 
-    pub(super) fn pause(&self, intent: &Intent, agent: AgentId, reason: &str) -> Decision {
-        self.may_steer(intent, agent)?;
+    pub(super) fn pause(&self, agent: AgentId, reason: &str) -> Decision {
+        self.require_agent(agent)?;
         let record = AgentRecord {
             paused: Some(reason.to_owned()),
         };
         self.put_agent(agent, record, EventKind::Pause, reason)
     }
 
-    pub(super) fn resume(&self, intent: &Intent, agent: AgentId) -> Decision {
-        self.may_steer(intent, agent)?;
-        self.put_agent(agent, AgentRecord::default(), EventKind::Resume, "")
-    }
-
-    fn may_steer(&self, intent: &Intent, agent: AgentId) -> Result<(), Refusal> {
+    pub(super) fn resume(&self, agent: AgentId) -> Decision {
         self.require_agent(agent)?;
-        match intent.actor {
-            Actor::Agent(actor) if !(actor.is_leader() && actor.team == agent.team) => {
-                Err(Refusal::denied(format!(
-                    "agent {actor} may not pause or resume agent {agent}: only its leader {}.0 or a person may",
-                    agent.team
-                )))
-            }
-            _ => Ok(()),
-        }
+        self.put_agent(agent, AgentRecord::default(), EventKind::Resume, "")
     }
 
     fn put_agent(

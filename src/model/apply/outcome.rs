@@ -19,7 +19,7 @@ impl Board {
         reason: &str,
         findings: &str,
     ) -> Decision {
-        let task = self.require_submitted(intent, id, head)?;
+        let task = self.require_submitted(id, head)?;
         let retry = task.status.failures < self.retries_of(task);
         let state = if retry { State::Ready } else { State::Failed };
         let mut status = next_status(task, intent, state);
@@ -42,7 +42,7 @@ impl Board {
         reason: &str,
         findings: &str,
     ) -> Decision {
-        let task = self.require_submitted(intent, id, head)?;
+        let task = self.require_submitted(id, head)?;
         let conflicts = task.status.conflicts + 1;
         let (state, kind) = if conflicts <= MOST_CONFLICTS {
             (State::Ready, EventKind::Reject)
@@ -76,7 +76,7 @@ impl Board {
         if task.status.state == State::Merged && task.status.commit.as_ref() == Some(commit) {
             return Ok(None);
         }
-        let task = self.require_submitted(intent, id, head)?;
+        let task = self.require_submitted(id, head)?;
         let mut status = next_status(task, intent, State::Merged);
         status.commit = Some(commit.clone());
         status.conflicts = 0;
@@ -97,7 +97,7 @@ impl Board {
         head: &CommitId,
         commit: &CommitId,
     ) -> Decision {
-        let task = self.require_submitted(intent, id, head)?;
+        let task = self.require_submitted(id, head)?;
         if task.status.state == State::Accepted {
             return Ok(None);
         }
@@ -131,14 +131,6 @@ impl Board {
 
     pub(super) fn cancel(&self, intent: &Intent, id: &TaskId, reason: &str) -> Decision {
         let task = self.require_task(id)?;
-        if let Actor::Agent(agent) = intent.actor
-            && !(agent.is_leader() && agent.team == task.team)
-        {
-            return Err(Refusal::denied(format!(
-                "agent {agent} may not cancel task {id}: only its leader {}.0 or a person may",
-                task.team
-            )));
-        }
         match task.status.state {
             State::Cancelled => Ok(None),
             State::Merged => Err(Refusal::denied(format!(
@@ -154,22 +146,8 @@ impl Board {
     }
 
     /// Returns a task whose submitted head is the given one; the assembler and leaders decide on those.
-    fn require_submitted(
-        &self,
-        intent: &Intent,
-        id: &TaskId,
-        head: &CommitId,
-    ) -> Result<&Task, Refusal> {
+    fn require_submitted(&self, id: &TaskId, head: &CommitId) -> Result<&Task, Refusal> {
         let task = self.require_task(id)?;
-        if let Actor::Agent(agent) = intent.actor
-            && !(agent.is_leader() && agent.team == task.team)
-        {
-            return Err(Refusal::denied(format!(
-                "agent {agent} may not integrate task {id}: only its leader {}.0, the assembler or \
-                 a person may",
-                task.team
-            )));
-        }
         let waits = matches!(task.status.state, State::Submitted | State::Accepted);
         if waits && task.status.head.as_ref() == Some(head) {
             return Ok(task);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::board::{Gate, Settings};
 use crate::model::ids::{PhaseName, TaskId, TeamId};
-use crate::model::op::{Actor, Intent, PlanChange};
+use crate::model::op::{Intent, PlanChange};
 use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 use crate::model::tasks::Glance;
@@ -258,6 +258,10 @@ impl Board {
         if settings != self.settings {
             edits.push(Edit::PutSettings(Box::new(settings)));
         }
+        let locks = self.locks_with(&plan.locks);
+        if locks != self.locks {
+            edits.push(Edit::PutLocks(locks));
+        }
         if plan.phases != self.phases {
             edits.push(Edit::PutPhases(plan.phases.clone()));
         }
@@ -321,12 +325,7 @@ impl Board {
         }))
     }
 
-    pub(super) fn set_gate(&self, intent: &Intent, gate: Gate) -> Decision {
-        if let Actor::Agent(actor) = intent.actor {
-            return Err(Refusal::denied(format!(
-                "agent {actor} may not say when phases open: only executors and persons may"
-            )));
-        }
+    pub(super) fn set_gate(&self, gate: Gate) -> Decision {
         if self.settings.gate == gate {
             return Ok(None);
         }

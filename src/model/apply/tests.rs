@@ -4,7 +4,7 @@ use super::*;
 use crate::model::board::Gate;
 use crate::model::choose::Ask;
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, Timestamp};
-use crate::model::op::{Claim, PlanChange};
+use crate::model::op::{Actor, Claim, PlanChange};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 

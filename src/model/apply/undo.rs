@@ -5,18 +5,13 @@
 //! same task, next attempt, findings attached. It costs no retry, since a person asked for it.
 
 use super::claims::{next_status, transition};
-use super::{Board, Decision, Refusal};
+use super::{Board, Decision};
 use crate::model::event::{Event, EventKind};
-use crate::model::op::{Actor, Change, Edit, Intent, Undone};
+use crate::model::op::{Change, Edit, Intent, Undone};
 use crate::model::state::State;
 
 impl Board {
     pub(super) fn undo(&self, intent: &Intent, undone: &Undone) -> Decision {
-        if let Actor::Agent(agent) = intent.actor {
-            return Err(Refusal::denied(format!(
-                "agent {agent} may not undo a landing: only a person may"
-            )));
-        }
         let short: String = undone.landing.0.chars().take(12).collect();
         let how = if undone.reverted {
             "reverted"

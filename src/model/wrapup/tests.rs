@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Actor;
 use crate::model::ids::{CommitId, MachineId, OpId, TeamId, Timestamp};
 use crate::model::op::Op;
 use crate::model::spec::{RunSpec, TaskSpec};
@@ -134,5 +135,10 @@ fn a_person_records_it_in_one_transition_that_tells_all_of_it() {
         [Edit::PutWrapUp(asked.id, Box::new(done.clone()))]
     );
     let refused = board.decide(&intent(Actor::Agent("1.1".parse().unwrap()), done));
-    assert!(refused.unwrap_err().message.contains("a person does"));
+    assert!(
+        refused
+            .unwrap_err()
+            .message
+            .contains("may not wrap the run up")
+    );
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::board::{Gate, Tested};
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TaskId, TeamId, Timestamp};
+use crate::model::op::Actor;
 use crate::model::op::{Claim, Op};
 use crate::model::spec::{Coupling, Dependency, Handoff, HandoffStatus, TaskSpec};
 use crate::model::{Refusal, RefusalKind, Task};
