@@ -66,28 +66,46 @@ fn the_coder_finds_the_merge_under_way_on_the_current_tip() {
 }
 
 /// Two coders who write the same file; the second decides by `decide` what it finds in conflict.
-fn run(decide: &str) -> (TestRepo, git_orch::model::Board) {
+fn run(more: &str, decide: &str) -> (TestRepo, git_orch::model::Board) {
     let plan = format!(
-        "[run]\nname = \"r\"\ntest = \"\"\"{TEST}\"\"\"\nretries = 1\n[[teams]]\nid = 1\nname = \"T\"\ncoders = 2\n\
+        "[run]\nname = \"r\"\ntest = \"\"\"{TEST}\"\"\"\nretries = 1\n{more}\n[[teams]]\nid = 1\nname = \"T\"\ncoders = 2\n\
          [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"A\"\npriority = 9\nrun = \"echo a >file\"\n\
          [[tasks]]\nid = \"b\"\nteam = 1\ntitle = \"B\"\n\
-         run = \"\"\"if grep -q '^<<<<<<<' file; then cp \"$ORCH_PROMPT_FILE\" \"$TOLD\"; {decide}; else echo b >file; fi\"\"\"\n"
+         run = \"\"\"if grep -q '^<<<<<<<' file; then git rev-parse -q --verify MERGE_HEAD; {decide}; else echo b >file; fi\"\"\"\n"
     );
     let repo = TestRepo::new().init().plan(&plan);
-    let told = repo.outside().join("told");
     let mut orch = repo.orch_command(repo.path());
-    orch.env("TOLD", &told)
-        .args(["run", "--assemble", "--quiet"]);
+    orch.args(["run", "--assemble", "--quiet"]);
     let _ = orch.output().unwrap();
-    let prompt = std::fs::read_to_string(told).unwrap();
+    let prompt = repo.path().join(".git/orch/attempts/b/2/prompt.md");
+    let prompt = std::fs::read_to_string(prompt).unwrap();
     assert!(prompt.contains("- decide `file`"), "{prompt}");
     let board = super::ledger::open(repo.path()).board().clone();
     (repo, board)
 }
 
+/// Without a sandbox, and in one where it works here.
+fn sandboxes() -> Vec<&'static str> {
+    let mut all = vec!["sandbox = \"none\""];
+    if super::sandbox::has_landlock() {
+        all.push("sandbox = \"landlock\"");
+    }
+    all
+}
+
 #[test]
 fn a_decision_without_git_add_is_committed_for_the_agent() {
-    let (repo, board) = run("printf 'a\\nb\\n' >file");
+    for sandbox in sandboxes() {
+        decided(sandbox, "printf 'a\\nb\\n' >file");
+        decided(
+            sandbox,
+            "printf 'a\\nb\\n' >file; git add file; git commit -q -m both",
+        );
+    }
+}
+
+fn decided(sandbox: &str, decide: &str) {
+    let (repo, board) = run(sandbox, decide);
     for task in ["a", "b"] {
         let state = board.tasks[&task.parse().unwrap()].status.state;
         assert_eq!(state.as_str(), "merged", "{task}");
@@ -99,7 +117,13 @@ fn a_decision_without_git_add_is_committed_for_the_agent() {
 
 #[test]
 fn what_is_left_undecided_is_no_work_and_is_kept() {
-    let (repo, board) = run("true");
+    for sandbox in sandboxes() {
+        undecided(sandbox);
+    }
+}
+
+fn undecided(sandbox: &str) {
+    let (repo, board) = run(sandbox, "true");
     let b = &board.tasks[&"b".parse().unwrap()].status;
     assert_ne!(b.state.as_str(), "merged");
     let findings = b.findings.clone().unwrap_or_default() + b.reason.as_deref().unwrap_or_default();

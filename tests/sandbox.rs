@@ -19,7 +19,7 @@ fn possible(what: &str, outcome: Result<(), String>) -> bool {
     outcome.is_ok()
 }
 
-fn has_landlock() -> bool {
+pub fn has_landlock() -> bool {
     possible("landlock", works(&Sandbox::Landlock, false))
 }
 

@@ -186,7 +186,7 @@ fn remove(
     agents: &[AgentId],
     force: bool,
 ) -> Result<()> {
-    ctx.require(Power::Recover)?;
+    ctx.require(Power::TakeAway)?;
     let mut found = Vec::new();
     for agent in agents {
         let worktree = inspect(repo)?

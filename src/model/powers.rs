@@ -206,15 +206,18 @@ powers! {
     /// Lets somebody sign; a machine does it for its agents.
     Enroll = "enroll", "let others sign",
         [None None None None Any Any], ["signers add"];
-    /// Says for everybody what was done, what is next and what is in the way.
-    WrapUp = "wrap-up", "wrap the run up",
-        [None None None None Any Any], ["wrapup"];
-    /// Brings back or gives up what was saved, and takes worktrees away.
-    Recover = "recover", "bring back or give up what was saved",
-        [None None None None None Any], ["recover restore", "recover prune", "worktree remove"];
     /// Puts right what is broken, and brings back what was lost.
     Mend = "mend", "mend what is broken",
         [None None None None None Any], ["doctor"];
+    /// Brings back what was saved, or gives it up.
+    Recover = "recover", "bring back or give up what was saved",
+        [None None None None None Any], ["recover restore", "recover prune"];
+    /// Takes coders' worktrees away.
+    TakeAway = "take-away", "take worktrees away",
+        [None None None None None Any], ["worktree remove"];
+    /// Records what was done, what is next and what is in the way.
+    WrapUp = "wrap-up", "wrap the run up",
+        [None None None None Any Any], ["wrapup"];
 }
 
 impl Power {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::Assignment;
 use super::merging::is_decided;
+use super::place::half_made;
 use super::recovery::{
     OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
 };
@@ -158,6 +159,11 @@ pub fn commit_leftovers(
 ) -> Result<Option<Oid>> {
     let found: Vec<Change> = changes(dir)?;
     let work = Work::open(repo, dir)?;
+    if half_made(repo, &work.owner).exists() {
+        // Whoever made the worktree ready was killed at it: no agent has begun there.
+        save_changes(repo, dir, &found, "found in a worktree that was not ready")?;
+        return Ok(None);
+    }
     let on_branch = matches!(&work.head, Head::Branch(name) if *name == assignment.branch);
     let undecided = |change: &Change| {
         change.is_unmerged()

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Assignment;
 use super::assign::start_commit;
 use super::leftovers::PLAIN;
+use super::place::Place;
 use super::recovery::end_operations;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
@@ -30,6 +31,8 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
     if head.is_none_or(|head| repo.is_ancestor(tip, head).unwrap_or(true)) {
         return Ok(());
     }
+    let place = Place::of(repo, assignment.agent);
+    place.begin_preparing(repo)?;
     let merged = Git::new(dir)
         .args(PLAIN)
         .args(["-c", "rerere.enabled=false", "merge"])
@@ -41,12 +44,13 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
         ])
         .arg(name_of(repo, task.team, tip)?)
         .output()?;
-    match merged.status.code() {
+    let begun = match merged.status.code() {
         // Merged by itself, or with conflicts: either way it waits for the coder's commit.
         Some(0 | 1) => Ok(()),
         // A merge that git cannot even begin is left to the coder, who has been told what conflicts.
         _ => give_up(dir),
-    }
+    };
+    begun.and_then(|()| place.is_prepared(repo))
 }
 
 /// Names a tip by its branch, which reads better between conflict markers.

@@ -123,6 +123,23 @@ impl Place {
         Ok(true)
     }
 
+    /// Notes that the worktree's files are being written, until [`Place::is_prepared`]: of whoever is killed
+    /// meanwhile they are nobody's work, and what is missing among them nobody has deleted.
+    pub(super) fn begin_preparing(&self, repo: &Repo) -> Result<()> {
+        files::replace(&half_made(repo, &self.agent.to_string()), b"")
+    }
+
+    /// Notes that the worktree is as it should be.
+    pub(super) fn is_prepared(&self, repo: &Repo) -> Result<()> {
+        let path = half_made(repo, &self.agent.to_string());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Moves the directory to the trash, where it stays, and deletes the registration.
     pub(super) fn set_aside(&self, repo: &Repo, why: &str) -> Result<()> {
         if holds_only_git_file(&self.dir) {
@@ -282,4 +299,9 @@ fn holds_only_git_file(dir: &Path) -> bool {
         })
     };
     entries.into_iter().all(known)
+}
+
+/// Returns the path of the note that a coder's worktree is being written.
+pub(super) fn half_made(repo: &Repo, owner: &str) -> PathBuf {
+    repo.orch_dir().join(format!("worktrees/{owner}.preparing"))
 }

@@ -154,7 +154,9 @@ fn make(repo: &Repo, place: &Place, private: &Private) -> Result<()> {
         }
     }
     replace(&own.join("config"), &configuration(repo)?)?;
-    for name in ["HEAD", "index", "config.worktree", "info/sparse-checkout"] {
+    let merge = ["MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "AUTO_MERGE"];
+    let seat = ["HEAD", "index", "config.worktree", "info/sparse-checkout"];
+    for name in seat.into_iter().chain(merge) {
         copy(&place.admin.join(name), &admin.join(name))?;
     }
     for entry in fs::read_dir(&place.admin)?.flatten() {
@@ -228,7 +230,10 @@ pub(super) fn bring_back(repo: &Repo, place: &Place) -> Result<()> {
         true => fetch(repo, place, &private, &branch),
         false => Ok(()),
     };
-    renew_index(place)?;
+    // A merge that was under way and still is, is the one that we began: our own index knows what is undecided.
+    if !is_merging_still(place, &private)? {
+        renew_index(place)?;
+    }
     defuse(repo, place)?;
     fs::remove_file(&note).context("cannot remove the note of a lent worktree")?;
     if fetched.is_ok() {
@@ -304,6 +309,13 @@ fn defuse(repo: &Repo, place: &Place) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the merge that the agent found under way in its worktree has been neither concluded nor given up.
+fn is_merging_still(place: &Place, private: &Private) -> Result<bool> {
+    let ours = read_if_exists(&place.admin.join("MERGE_HEAD"))?;
+    let theirs = read_if_exists(&worktree_admin(place, private).join("MERGE_HEAD"))?;
+    Ok(ours.is_some() && ours == theirs)
 }
 
 /// Brings the index up to the branch. The agent's own index is not taken over: it could hide changes.

@@ -68,6 +68,7 @@ pub fn prepare_from(
         bring_branch(repo, assignment, start)?;
     }
     settings::write(repo, assignment.agent, Some(assignment), !cone.is_empty())?;
+    place.begin_preparing(repo)?;
     if usable {
         switch(repo, &place, &assignment.branch, cone)?;
     } else {
@@ -78,6 +79,7 @@ pub fn prepare_from(
             cone,
         })?;
     }
+    place.is_prepared(repo)?;
     Ok(place.dir)
 }
 

@@ -39,9 +39,10 @@ lock          -         any       -         -         -         any
 lock-critical -         -         -         -         -         any
 signing       -         -         -         -         -         any
 enroll        -         -         -         -         any       any
-wrap-up       -         -         -         -         any       any
+mend          -         -         -         -         -         any
 recover       -         -         -         -         -         any
-mend          -         -         -         -         -         any";
+take-away     -         -         -         -         -         any
+wrap-up       -         -         -         -         any       any";
 
 fn id(text: &str) -> TaskId {
     text.parse().unwrap()
@@ -165,13 +166,13 @@ fn operations() -> Vec<Op> {
         Op::Assembled(Box::new(record)),
         Op::Approve(text(), commit(), commit()),
         Op::Undo(Box::new(undone)),
+        Op::WrapUp(Box::default()),
         Op::SetLock(Box::new(lock(Trust::Locked))),
         Op::SetLock(Box::new(lock(Trust::Critical))),
         Op::RemoveLock("kept".parse().unwrap()),
         Op::Signing(Signing::Ssh, Vec::new()),
         Op::Enroll(Vec::new()),
         Op::Dismiss(text()),
-        Op::WrapUp(Box::default()),
     ]
 }
 
@@ -241,13 +242,13 @@ merge: 1.0 assembler human
 assembled: assembler executor human
 approve: human
 undo: human
+wrapup: executor human
 setlock: 1.0 2.0 human
 setlock: human
 removelock: human
 signing: human
 enroll: executor human
 dismiss: human
-wrapup: executor human
 "
     );
 }

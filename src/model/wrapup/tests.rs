@@ -1,6 +1,6 @@
 use super::*;
+use crate::model::Actor;
 use crate::model::ids::{CommitId, MachineId, OpId, TeamId, Timestamp};
-use crate::model::op::Actor;
 use crate::model::op::Op;
 use crate::model::spec::{RunSpec, TaskSpec};
 use crate::model::{RefusalKind, Task};
