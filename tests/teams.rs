@@ -128,7 +128,10 @@ fn a_team_takes_up_what_was_integrated_since() {
     site.repo.git(["branch", "-f", &integration(1), "main"]);
     site.branch(&integration(1), "main", "by hand", &[("hand", "x\n")]);
     site.work_from("orch/integration", "c", "1.2", &[("c", "c\n")]);
-    let (code, report) = team(&site, "1");
+    let refused = site.repo.orch(["assemble", "--team", "1"]).fails(1);
+    assert!(refused.contains("--accept-moved"), "{refused}");
+    let args = ["assemble", "--json", "--team", "1", "--accept-moved"];
+    let (code, report) = assemble(&site.repo, &args);
     assert_eq!(code, 0, "{report}");
     let told = verdicts(&report);
     assert_eq!(told[0], "orch/integration: merged", "{report}");

@@ -82,6 +82,7 @@ pub(super) fn accept(ledger: &Ledger, repo: &Repo) -> Result<()> {
 }
 
 fn remember(ledger: &Ledger, repo: &Repo, with_base: bool) -> Result<()> {
+    let _alone = lock(repo)?;
     let mut left = load(repo)?;
     let mut names = ours(ledger);
     names.push(config::ledger_ref(repo));

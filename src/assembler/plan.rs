@@ -120,6 +120,9 @@ pub fn assemble_team(
     let repo = ledger.repo().reopen()?;
     let alone = alone_for_team(ledger, &repo, team, options, watch)?;
     landing::finish_interrupted(&repo, &alone)?;
+    if options.accept_moved {
+        moved::accept(ledger, &repo)?;
+    }
     moved::require_team(ledger, &repo, team, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;

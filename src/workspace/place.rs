@@ -13,6 +13,7 @@ use super::recovery::keep_loose;
 use super::settings::worktree_name;
 use super::trash;
 use crate::error::UserError;
+use crate::git::files;
 use crate::git::files::Lock;
 use crate::git::worktree::{
     Head, Linked, is_being_made, is_locked, linked_admin, read_head, registered_dir, relink,
