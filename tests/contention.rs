@@ -57,7 +57,9 @@ fn pain_13_and_15_thirty_two_processes_claim_and_complete_each_task_once() {
     assert_eq!(told.by_hand, by_hand);
     assert!(kills > processes / 2, "only {kills} processes were killed");
     assert!(!by_hand.is_empty(), "plain git won no race");
-    repo.git(["fsck", "--strict"]);
+    // A git that packs for a killed process may still be taking loose objects away: what is missing stays so.
+    let whole = || repo.try_git_in(repo.path(), ["fsck", "--strict"]).code() == 0;
+    assert!(whole() || whole() || whole());
 }
 
 /// Tells the threads that make trouble that it is over, also where this one panics.

@@ -136,8 +136,12 @@ fn the_gate_refuses_what_is_not_signed_by_the_agent_it_names() {
         &repo.worktree("1.2"),
         ["-c", &key, "commit", "-q", "-m", "b"],
     );
-    for agent in ["1.1", "1.2"] {
-        repo.orch_in(&repo.worktree(agent), ["submit"]).ok();
+    for (task, agent) in [("a", "1.1"), ("b", "1.2")] {
+        let refused = repo.orch_in(&repo.worktree(agent), ["submit"]).fails(1);
+        assert!(refused.contains("(rule: signature)"), "{refused}");
+        // Handed in past that, as by a hand on the ledger, it meets the gate once more.
+        let head = repo.git(["rev-parse", &format!("orch/team-1/{task}")]);
+        site.submit(task, &head);
     }
     let (code, report) = site.assemble();
     assert_eq!(code, 1);

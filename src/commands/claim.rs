@@ -73,7 +73,7 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
                 agent,
                 attempt,
             };
-            workspace::take_up(&ledger, &claim, with_worktree)?
+            workspace::take_up(&mut ledger, &claim, with_worktree)?
         }
         _ => workspace::assign(&mut ledger, actor, &wish, with_worktree)?,
     };

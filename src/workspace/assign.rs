@@ -106,10 +106,15 @@ pub fn assign(
 ///
 /// Git or the ledger cannot be read or written. A refusal is a value: the claim does not hold, or not here.
 pub fn take_up(
-    ledger: &Ledger,
+    ledger: &mut Ledger,
     claim: &Claim,
     with_worktree: bool,
 ) -> Result<Result<Assigned, Refusal>> {
+    if ledger.remote().is_some() {
+        // Whoever was killed after the push has not told the ledger here.
+        ledger.catch_up()?;
+    }
+    let ledger = &*ledger;
     let board = ledger.board();
     let task = match board.require_task(&claim.task) {
         Ok(task) => task,

@@ -74,6 +74,13 @@ impl Site {
             .transact(Op::Dispatch(git_orch::model::Gate::default()))
             .ok();
         drive.start(task, agent);
+        drop(drive);
+        self.submit(task, head);
+    }
+
+    /// Hands a commit in for a task that is claimed.
+    pub fn submit(&self, task: &str, head: &str) {
+        let mut drive = Drive::new(&self.repo);
         let claim = drive.claim(task);
         let handoff = Handoff {
             task_id: id(task),

@@ -293,6 +293,7 @@ pub fn remote() -> Vec<Scene> {
         scene("claim at a remote", at_remote, |_| {
             words("claim a --agent 1.1")
         })
+        .or(|| words("claim a --agent 1.1 --attempt 1"))
         .moving(&["remotes/origin/orchestration"])
         .without_work(),
         scene("sync", at_remote, |_| words("sync"))

@@ -165,9 +165,12 @@ impl Struck {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!told.contains("panicked"), "{what}: {told}");
         let mut code = output.status.code();
+        let mut told = told;
         if let Some(or) = self.scene.or.filter(|_| code == Some(4)) {
             let mut other = repo.orch_command(&(self.scene.dir)(repo));
-            code = other.args(or()).output().unwrap().status.code();
+            let other = other.args(or()).output().unwrap();
+            told.push_str(&String::from_utf8_lossy(&other.stderr));
+            code = other.status.code();
         }
         // Done before, it may be refused as what is so already.
         let done = essence(repo) == self.wanted;
