@@ -70,6 +70,11 @@ fn plans_and_agents_survive_every_fault() {
 }
 
 #[test]
+fn locking_and_recovering_survive_every_fault() {
+    disturb("keeping", scenes::keeping());
+}
+
+#[test]
 fn setting_up_and_taking_down_survive_every_fault() {
     disturb("set-up", scenes::set_up());
 }

@@ -35,6 +35,9 @@ pub fn essence(repo: &TestRepo) -> BTreeMap<String, String> {
                 format!("{}{held}", status.state),
             );
         }
+        for lock in &ledger.board().locks {
+            found.insert(format!("lock {}", lock.id), format!("{lock:?}"));
+        }
         for (agent, record) in &ledger.board().agents {
             found.insert(format!("agent {agent}"), format!("{record:?}"));
         }

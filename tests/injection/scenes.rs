@@ -193,6 +193,36 @@ pub fn plans() -> Vec<Scene> {
     ]
 }
 
+/// `b` is given back, and its worktree taken away with the work that was in it.
+fn taken_away() -> TestRepo {
+    let repo = fleet_released();
+    after(repo, &["worktree remove 1.2 --force"])
+}
+
+pub fn keeping() -> Vec<Scene> {
+    vec![
+        scene("lock set", fleet, |_| {
+            words("lock set api --path work.txt --assertion stays")
+        }),
+        scene(
+            "lock remove",
+            || {
+                let commands = ["lock set api --path work.txt --assertion stays"];
+                after(fleet(), &commands)
+            },
+            |_| words("lock remove api"),
+        ),
+        scene("worktree remove", fleet_released, |_| {
+            words("worktree remove 1.2 --force")
+        }),
+        scene("recover restore", taken_away, |_| {
+            words("recover restore 1.2/1 --branch back")
+        })
+        .moving(&["heads/back"]),
+        scene("wrapup --fix", fleet, |_| words("wrapup --fix")).in_seat(),
+    ]
+}
+
 pub fn set_up() -> Vec<Scene> {
     vec![
         scene("init", || with_users(TestRepo::new()), |_| words("init")).without_work(),
