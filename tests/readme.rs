@@ -332,3 +332,38 @@ fn its_plan_and_the_demos_pass_the_check() {
         checked.ok();
     }
 }
+
+#[test]
+fn every_promise_names_tests_that_are_there() {
+    let text = std::fs::read_to_string("README.md").unwrap();
+    let promised = text.split("## What is promised").nth(1).unwrap();
+    let promised = promised.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = promised
+        .lines()
+        .filter(|line| line.starts_with("| **"))
+        .collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        let tests: Vec<&str> = row
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| word.contains("::"))
+            .collect();
+        assert!(!tests.is_empty(), "no test for: {row}");
+        for test in tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let source = std::fs::read_to_string(format!("tests/{file}.rs"))
+                .unwrap_or_else(|_| panic!("{test}: there is no such file"));
+            let more = std::fs::read_dir(format!("tests/{file}"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let more: String = more
+                .map(|entry| std::fs::read_to_string(entry.path()).unwrap())
+                .collect();
+            let wanted = format!("fn {name}");
+            assert!((source + &more).contains(&wanted), "there is no {test}");
+        }
+    }
+}
