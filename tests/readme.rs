@@ -96,37 +96,6 @@ fn every_command_and_every_option_is_in_it() {
 fn full_plan() -> Plan {
     let text = |text: &str| Some(text.to_owned());
     let minute = Duration::from_secs(60);
-    let run = RunSpec {
-        name: String::from("run"),
-        goal: String::from("goal"),
-        base: text("main"),
-        test: text("true"),
-        retries: 1,
-        timeout: minute,
-        idle_timeout: minute,
-        lease: minute,
-        test_timeout: minute,
-        test_format: Some(Format::Cargo),
-        test_build: text("make"),
-        test_some: text("make {tests}"),
-        test_reports: vec![String::from("*.xml")],
-        test_retries: 1,
-        test_environment: text("rust 1.95"),
-        test_jobs: Some(2),
-        signing: Some(Signing::Ssh),
-        jobs: Some(3),
-        wrapup: Some(WrapUpAt::Submit),
-        gate: GateSpec {
-            guarded: Vec::new(),
-            authors: vec![String::from("*")],
-            off: vec![String::from("names")],
-            ..GateSpec::default()
-        },
-        limits: Limits::default(),
-        sandbox: Sandbox::Landlock,
-        sandbox_write: vec![String::from("~/.cargo")],
-        sandbox_network: Some(false),
-    };
     let profile = Profile {
         command: Some(Command::Shell(String::from("true"))),
         preset: text("shell"),
@@ -166,12 +135,49 @@ fn full_plan() -> Plan {
             command: String::from("true"),
             place: CheckedIn::Worktree,
         }],
-        run,
+        run: full_run(),
         agents: BTreeMap::from([(String::from("default"), profile)]),
         phases: vec![phase(vec![PhaseName(String::from("b"))])],
         teams: vec![team],
         locks: vec![full_lock()],
         tasks: vec![full_task()],
+    }
+}
+
+/// Its run.
+fn full_run() -> RunSpec {
+    let text = |text: &str| Some(text.to_owned());
+    let minute = Duration::from_secs(60);
+    RunSpec {
+        name: String::from("run"),
+        goal: String::from("goal"),
+        base: text("main"),
+        test: text("true"),
+        retries: 1,
+        timeout: minute,
+        idle_timeout: minute,
+        lease: minute,
+        test_timeout: minute,
+        test_format: Some(Format::Cargo),
+        test_build: text("make"),
+        test_some: text("make {tests}"),
+        test_reports: vec![String::from("*.xml")],
+        test_retries: 1,
+        test_environment: text("rust 1.95"),
+        test_jobs: Some(2),
+        signing: Some(Signing::Ssh),
+        jobs: Some(3),
+        wrapup: Some(WrapUpAt::Submit),
+        gate: GateSpec {
+            guarded: Vec::new(),
+            authors: vec![String::from("*")],
+            off: vec![String::from("names")],
+            ..GateSpec::default()
+        },
+        limits: Limits::default(),
+        sandbox: Sandbox::Landlock,
+        sandbox_write: vec![String::from("~/.cargo")],
+        sandbox_network: Some(false),
     }
 }
 
