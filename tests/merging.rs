@@ -132,3 +132,37 @@ fn undecided(sandbox: &str) {
     assert!(!kept.is_empty());
     assert_eq!(repo.git(["show", "orch/integration:file"]), "a");
 }
+
+#[test]
+fn files_of_a_worktree_that_was_not_ready_are_nobodys_work() {
+    let site = Site::new("true", &[("a", 1, &[])]);
+    site.repo.orch(["dispatch"]).ok();
+    site.repo.orch(["claim", "a", "--agent", "1.1"]).ok();
+    let dir = site.repo.worktree("1.1");
+    let ledger = super::ledger::open(site.repo.path());
+    let task = &ledger.board().tasks[&"a".parse().unwrap()];
+    let claim = git_orch::model::Claim {
+        task: task.id.clone(),
+        agent: "1.1".parse().unwrap(),
+        attempt: task.status.attempt,
+    };
+    let assignment = git_orch::workspace::assignment_of(&ledger, task, &claim).unwrap();
+    let commit = || {
+        let repo = git_orch::git::Repo::discover(site.repo.path()).unwrap();
+        git_orch::workspace::commit_leftovers(&repo, &dir, &assignment, "left").unwrap()
+    };
+    // As whoever was killed in the middle of the checkout leaves it.
+    let note = site.repo.path().join(".git/orch/worktrees/1.1.preparing");
+    std::fs::write(&note, "").unwrap();
+    std::fs::remove_file(dir.join("README.md")).unwrap();
+    let before = site.rev("orch/team-1/a");
+    assert_eq!(commit(), None);
+    assert_eq!(site.rev("orch/team-1/a"), before);
+    // Made ready, what is missing was deleted by its agent.
+    let of = ["claim", "a", "--agent", "1.1", "--attempt", "1"];
+    site.repo.orch(of).ok();
+    assert!(!note.exists() && dir.join("README.md").exists());
+    std::fs::remove_file(dir.join("README.md")).unwrap();
+    assert!(commit().is_some());
+    assert_eq!(site.file("orch/team-1/a", "README.md"), None);
+}
