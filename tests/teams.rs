@@ -181,11 +181,15 @@ fn meeting(site: &Site) -> String {
             .status();
         assert!(made.unwrap().success());
     }
-    let dir = dir.display();
-    format!(
-        "if test -e a; then echo x > '{dir}/one' && read y < '{dir}/two'; \
-         else read x < '{dir}/one' && echo y > '{dir}/two'; fi"
-    )
+    let script = dir.join("meet.sh");
+    let shown = dir.display();
+    let text = format!(
+        "if test -e a; then echo x > '{shown}/one' && read y < '{shown}/two'; \
+         else read x < '{shown}/one' && echo y > '{shown}/two'; fi"
+    );
+    std::fs::write(&script, text).unwrap();
+    // Whoever waits in vain for the other ends, and fails.
+    format!("timeout 120 sh '{}'", script.display())
 }
 
 #[test]
