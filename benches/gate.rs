@@ -125,7 +125,7 @@ fn message(what: &str, number: u32) -> String {
 
 fn base() -> String {
     let mut script = String::from("commit refs/heads/main\n");
-    script += "committer Ann <ann@example.org> 1700000000 +0000\ndata 5\nfirst";
+    script += "committer Ann <ann@example.org> 1700000000 +0000\ndata 5\nfirst\n";
     for n in 0..FILES {
         let path = format!("src/part{:02}/file{n}", n % 40);
         script += &file(&path, &format!("{n}\n").repeat(20));
@@ -139,7 +139,7 @@ fn branch(name: &str, commits: u32, files: u32) -> String {
     for number in 0..commits {
         let message = message("change", number);
         script += &format!(
-            "commit refs/heads/{name}\ncommitter AGENT-1.1 <agent-1.1@host.invalid> {} +0000\ndata {}\n{message}",
+            "commit refs/heads/{name}\ncommitter AGENT-1.1 <agent-1.1@host.invalid> {} +0000\ndata {}\n{message}\n",
             1_700_000_100 + number,
             message.len()
         );
@@ -161,7 +161,7 @@ fn branch(name: &str, commits: u32, files: u32) -> String {
 }
 
 fn file(path: &str, text: &str) -> String {
-    format!("\nM 100644 inline {path}\ndata {}\n{text}", text.len())
+    format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len())
 }
 
 fn feed(top: &Path, script: &str) {
