@@ -1,7 +1,6 @@
 //! The user's things stay theirs: whole sessions in repositories in every state, with a fingerprint of all that is
 //! not git-orch's before and after each command.
 
-mod print;
 mod session;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -125,7 +125,7 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     };
     let given = config::given_identities();
     let mut judge = Judge::new(repo, branch, &given, &unmerged);
-    let mut history = History::read(repo, &commits, &mut findings);
+    let mut history = History::read(repo, &commits, &mut findings)?;
     history.check_ancestry(repo, branch, &border, &mut findings)?;
     history.remerge(repo, &mut findings)?;
     for commit in &commits {
@@ -159,6 +159,14 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
         });
     }
     Ok(findings)
+}
+
+/// Whether something failed because of the disk, and not because of what is on it.
+fn is_of_disk(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.raw_os_error().is_some() && error.kind() != std::io::ErrorKind::NotFound)
 }
 
 fn unreadable(commit: Oid, why: &str) -> Finding {
@@ -208,7 +216,7 @@ struct History {
 }
 
 impl History {
-    fn read(repo: &Repo, commits: &[Oid], findings: &mut Vec<Finding>) -> Self {
+    fn read(repo: &Repo, commits: &[Oid], findings: &mut Vec<Finding>) -> Result<Self> {
         let mut history = Self {
             raw: HashMap::new(),
             shape: HashMap::new(),
@@ -221,13 +229,15 @@ impl History {
                     history.raw.insert(*commit, raw);
                     history.shape.insert(*commit, (data.tree, data.parents));
                 }
+                // A disk that fails is nobody's fault.
+                (Err(error), _) | (_, Err(error)) if is_of_disk(&error) => return Err(error),
                 (Err(error), _) | (_, Err(error)) => {
                     let why = format!("cannot be read: {error:#}");
                     findings.push(unreadable(*commit, &why));
                 }
             }
         }
-        history
+        Ok(history)
     }
 
     /// The branch goes on from where it was cut, or from later work on the same line.

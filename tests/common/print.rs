@@ -51,7 +51,11 @@ fn see_git_dir(git_dir: &Path, print: &mut Print) {
     for (path, text) in files(git_dir) {
         let name = path.strip_prefix(git_dir).unwrap().display().to_string();
         let elsewhere = ["objects/", "refs/", "logs/", "orch/", "worktrees/orch-"];
-        let own = elsewhere.iter().any(|below| name.starts_with(below));
+        // What a killed process was writing; the next `doctor` takes it away.
+        let is_half = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(".orch-"));
+        let own = is_half || elsewhere.iter().any(|below| name.starts_with(below));
         // Of a submodule's Git directory, its index is told by its status.
         let told = matches!(name.as_str(), "packed-refs") || name.ends_with("index");
         if own || told {

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use super::print::{Print, look, same};
 use crate::common::TestRepo;
+use crate::common::print::{Print, look, same};
 
 /// Two tasks: one adds a file, the next one changes one that is there.
 const PLAN: &str = r#"
