@@ -19,7 +19,7 @@ use std::fmt;
 use anyhow::Result;
 
 use crate::config;
-use crate::git::audit::Depth;
+use crate::git::audit::{Audit, Depth, is_of_disk};
 use crate::git::objects::find_entry;
 use crate::git::{ChangedPath, GitFailure, Oid, Repo};
 use crate::ledger::layout;
@@ -140,7 +140,7 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
             Ok(parsed) => {
                 let seen = history.see(*commit, &parsed);
                 if judge.judge(&seen, &mut findings) {
-                    history.judge_tree(&mut judge, &seen, &mut findings);
+                    history.judge_tree(&mut judge, &seen, &mut findings)?;
                 }
             }
         }
@@ -159,14 +159,6 @@ pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
         });
     }
     Ok(findings)
-}
-
-/// Whether something failed because of the disk, and not because of what is on it.
-fn is_of_disk(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.raw_os_error().is_some() && error.kind() != std::io::ErrorKind::NotFound)
 }
 
 fn unreadable(commit: Oid, why: &str) -> Finding {
@@ -334,7 +326,12 @@ impl History {
     }
 
     /// Judges what a commit changes.
-    fn judge_tree(&self, judge: &mut Judge<'_>, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
+    fn judge_tree(
+        &self,
+        judge: &mut Judge<'_>,
+        seen: &Seen<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
         let repo = judge.repo;
         let first = seen.parents.first();
         let old = first.and_then(|parent| match self.shape.get(parent) {
@@ -343,8 +340,9 @@ impl History {
         });
         if seen.parents.len() < 2 {
             let audit = repo.audit_trees(old, seen.tree, Depth::Whole, judge.paths_left());
+            require_disk(&audit)?;
             judge.judge_audit(seen, &audit, findings);
-            return;
+            return Ok(());
         }
         let mut audit = repo.audit_trees(old, seen.tree, Depth::Form, judge.paths_left());
         // What the other side brings is judged there.
@@ -368,7 +366,17 @@ impl History {
                 new: new.unwrap_or(nothing),
             });
         }
+        require_disk(&audit)?;
         judge.judge_audit(seen, &audit, findings);
+        Ok(())
+    }
+}
+
+/// A disk that fails is nobody's fault.
+fn require_disk(audit: &Audit) -> Result<()> {
+    match &audit.failed {
+        Some(why) => anyhow::bail!("a tree cannot be read: {why}"),
+        None => Ok(()),
     }
 }
 
