@@ -315,30 +315,35 @@ impl Repo {
         Ok((added, border))
     }
 
-    /// Returns, of merges, the paths that differ from what merging their parents gives by itself, so that a
-    /// merge which drops the other side's work shows it.
+    /// Returns the paths that commits change: of a merge those that differ from what merging its parents gives by
+    /// itself, so that one which drops the other side's work shows it. No setting of the user's counts.
     ///
     /// # Errors
     ///
     /// Git cannot merge them again.
-    pub fn remerged_paths(&self, merges: &[Oid]) -> Result<HashMap<Oid, Vec<Vec<u8>>>> {
+    pub fn paths_by_commit(&self, commits: &[Oid]) -> Result<HashMap<Oid, Vec<Vec<u8>>>> {
         let mut found: HashMap<Oid, Vec<Vec<u8>>> = HashMap::new();
-        if merges.is_empty() {
+        if commits.is_empty() {
             return Ok(found);
         }
-        let input: String = merges.iter().map(|commit| format!("{commit}\n")).collect();
+        let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
         let mut git = self.audit_git();
         for setting in super::merge::PINNED {
             git = git.args(["-c", setting]);
         }
         let bytes = git
             .args(["log", "--no-walk=unsorted", "--stdin", "--format=%H"])
-            .args(["--no-show-signature", "--remerge-diff", "--no-renames"])
+            .args([
+                "--no-show-signature",
+                "--remerge-diff",
+                "--root",
+                "--no-renames",
+            ])
             .args(["--ignore-submodules=none", "--name-only", "-z"])
             .stdin(input)
             .read_bytes()
-            .context("cannot read what merges change")?;
-        let mut expected = merges.iter().peekable();
+            .context("cannot read what commits change")?;
+        let mut expected = commits.iter().peekable();
         let mut current: Option<&mut Vec<Vec<u8>>> = None;
         for word in bytes
             .split(|byte| *byte == 0)

@@ -303,7 +303,7 @@ impl History {
             });
             return Ok(());
         }
-        match repo.remerged_paths(&merges) {
+        match repo.paths_by_commit(&merges) {
             Ok(remerged) => self.remerged = remerged,
             Err(error) if error.is::<GitFailure>() => {
                 let why = format!("{error:#}");

@@ -1,8 +1,6 @@
 //! Keeps work from what locks cover: at the commit as a hint, at the gate for good (mission.md D5).
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::gate::{Branch, Finding, Rule, commits_of};
 use super::message::Parts;
@@ -58,60 +56,13 @@ pub fn check(
         return Ok(Vec::new());
     }
     let commits = commits_of(repo, branch)?;
-    let paths = changed_paths(repo, &commits)?;
+    let paths = repo.paths_by_commit(&commits)?;
     let mut findings = Vec::new();
     for commit in &commits {
         let changed = paths.get(commit).map(Vec::as_slice).unwrap_or_default();
         findings.extend(judge(repo, branch, (locks, held), (*commit, changed))?);
     }
     Ok(findings)
-}
-
-/// Returns the paths that each commit changes; for a merge, those that differ from what merging its parents
-/// gives by itself, so that a merge which drops the other side's work shows it.
-fn changed_paths(repo: &Repo, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<Vec<u8>>>> {
-    let mut found = BTreeMap::new();
-    if commits.is_empty() {
-        return Ok(found);
-    }
-    let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
-    let bytes = repo
-        .audit_git()
-        .args([
-            "log",
-            "--no-walk=unsorted",
-            "--stdin",
-            "--format=%H",
-            "--no-show-signature",
-        ])
-        .args([
-            "--remerge-diff",
-            "--root",
-            "--no-renames",
-            "--ignore-submodules=none",
-        ])
-        .args(["--name-only", "-z"])
-        .stdin(input)
-        .read_bytes()
-        .context("cannot read what a branch changes")?;
-    let mut expected = commits.iter().peekable();
-    let mut current: Option<&mut Vec<Vec<u8>>> = None;
-    for word in bytes
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-    {
-        // Each commit's id comes before its paths, in the order asked for; a line break leads the first path.
-        let id = expected.next_if(|commit| commit.to_hex().to_string().as_bytes() == word);
-        match (id, &mut current) {
-            (Some(id), _) => current = Some(found.entry(*id).or_default()),
-            (None, Some(paths)) if paths.is_empty() => {
-                paths.push(word.strip_prefix(b"\n").unwrap_or(word).to_vec());
-            }
-            (None, Some(paths)) => paths.push(word.to_vec()),
-            (None, None) => anyhow::bail!("git named a path without its commit"),
-        }
-    }
-    Ok(found)
 }
 
 fn judge(
