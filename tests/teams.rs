@@ -290,3 +290,25 @@ fn killed_while_its_branch_moved_the_files_follow_later() {
         assert_eq!(site.repo.git_in(&dir, ["status", "--porcelain"]), "");
     }
 }
+
+#[test]
+fn where_a_team_branch_conflicts_with_integration_no_coder_is_blamed() {
+    let site = Site::new("true", &[("a", 1, &[]), ("b", 2, &[])]);
+    site.branch(&integration(1), "main", "by hand", &[("file", "hand\n")]);
+    site.repo.git(["branch", "orch/integration", "main"]);
+    site.branch(
+        "orch/integration",
+        "main",
+        "by hand",
+        &[("file", "other\n")],
+    );
+    // Cut from what the team's branch does not have.
+    site.work_from("orch/integration", "a", "1.1", &[("a", "a\n")]);
+    let (code, report) = team(&site, "1");
+    assert_eq!(code, 1, "{report}");
+    assert_eq!(
+        verdicts(&report),
+        ["orch/integration: conflict", "a: skipped"]
+    );
+    assert_eq!(site.state("a"), "submitted");
+}

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::board::{Board, Task};
 use super::event::one_line;
 use super::ids::{CommitId, TaskId, TeamId};
-use super::spec::{Coupling, Dependency};
+use super::spec::Coupling;
 use super::state::State;
 
 /// What became of one branch (design.md 7).
@@ -246,11 +246,8 @@ impl Train {
         }
         for task in tasks {
             let mut car = Car::of(task);
-            let merged = |of: &Dependency| {
-                let state = board.tasks.get(&of.task).map(|task| task.status.state);
-                state == Some(State::Merged)
-            };
-            if is_behind && task.after.iter().any(merged) {
+            // Cut from it, a branch would bring its commits along, and answer for conflicts that are not its own.
+            if is_behind {
                 car.after.push(0);
             }
             car.follow(board, task, &cars, |dependency| {
