@@ -5,7 +5,7 @@
 //! the same command, given again, brings everything where it would have come to undisturbed. Success is never said
 //! of what is not done.
 //!
-//! A sample is tried; `ORCH_FAULTS=all` tries every point. `strace` counts and disturbs the calls; where it is not
+//! A sample is tried; `ORCH_FAULTS=all` tries every point, `ORCH_FAULTS=assemble` those of that command. `strace` counts and disturbs the calls; where it is not
 //! to be had, these tests say so and check nothing.
 
 mod essence;
@@ -14,7 +14,7 @@ mod strike;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::common::trace::{all, can_trace};
+use super::common::trace::{all, can_trace, wanted};
 use scenes::Scene;
 use strike::Struck;
 
@@ -29,6 +29,9 @@ fn disturb(group: &str, scenes: Vec<Scene>) {
     let (mut tried, mut there, mut failed) = (0, 0, Vec::new());
     for scene in scenes {
         let name = scene.name;
+        if wanted().is_some_and(|wanted| wanted != "all" && wanted != name) {
+            continue;
+        }
         let struck = Struck::new(scene);
         let points = struck.points();
         assert!(points.len() > 2, "{name} does next to nothing: {points:?}");

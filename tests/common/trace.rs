@@ -115,9 +115,16 @@ fn into_file(line: &str) -> bool {
     target.starts_with('/') && !target.starts_with("/dev/") && !target.starts_with("/proc/")
 }
 
+/// What `ORCH_FAULTS` says: `all`, or the name of one command.
+pub fn wanted() -> Option<String> {
+    std::env::var("ORCH_FAULTS")
+        .ok()
+        .filter(|wanted| !wanted.is_empty())
+}
+
 /// Whether every fault is wanted, not only those that can make a difference.
 pub fn all() -> bool {
-    std::env::var("ORCH_FAULTS").is_ok_and(|value| value == "all")
+    wanted().is_some()
 }
 
 /// Whether processes can be traced here.

@@ -47,7 +47,9 @@ pub fn essence(repo: &TestRepo) -> BTreeMap<String, String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         // Where tests run is made again when it is needed, and so is the place for what was removed.
         if !name.starts_with('.') && !name.starts_with("assembler") {
-            found.insert(format!("worktree {name}"), String::new());
+            let admin = repo.path().join(format!(".git/worktrees/orch-{name}"));
+            let merging = std::fs::read_to_string(admin.join("MERGE_HEAD"));
+            found.insert(format!("worktree {name}"), merging.unwrap_or_default());
         }
     }
     found

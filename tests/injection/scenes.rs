@@ -143,10 +143,22 @@ pub fn life() -> Vec<Scene> {
         scene("fail", fleet, |_| words("fail -m cannot")).in_seat(),
         scene("submit", committed, |_| words("submit")).in_seat(),
         scene("cancel", fleet, |_| words("cancel b -m unwanted")),
+        scene("claim after a conflict", conflicting, |_| {
+            words("claim d --agent 1.1")
+        })
+        .or(|| words("claim d --agent 1.1 --attempt 2")),
         scene("take another task", fleet_released, |_| {
             words("claim d --agent 1.2")
         }),
     ]
+}
+
+/// `d` has come back to 1.1 because it conflicts with what has landed.
+fn conflicting() -> TestRepo {
+    let site = Site { repo: fleet() };
+    site.work("d", "1.1", &[("a", "d\n")]);
+    site.repo.orch(["assemble"]).fails(1);
+    site.repo
 }
 
 /// 1.2 has given `b` back, and its worktree still has the work in it.
