@@ -26,6 +26,9 @@ pub struct Entry<'a> {
 /// Trees remembered at a time.
 const MOST_TREES: usize = 512;
 
+/// Times that an object is written before it is given up.
+const MOST_TRIES: usize = 5;
+
 /// The largest object that is stored as it is: with all that goes around it, a block of the disk.
 const MOST_STORED: usize = 4096 - 64;
 
@@ -174,15 +177,27 @@ impl Repo {
     /// Writes an object even where it exists, so that its file is young again and no `git prune` takes it
     /// before a ref reaches it (facts.md 12c).
     fn write_object(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
-        let cannot = || format!("cannot write a {kind} to the object store");
-        if bytes.len() <= MOST_STORED {
-            return self.write_stored(kind, bytes).with_context(cannot);
+        let write = || {
+            if bytes.len() <= MOST_STORED {
+                self.write_stored(kind, bytes)
+            } else {
+                let written = self.gix.objects.write_buf(kind, bytes);
+                written.map_err(anyhow::Error::from_boxed)
+            }
+        };
+        // `git prune-packed` takes a directory away as soon as it is empty, also one that was just made.
+        let was_taken_away = |error: &anyhow::Error| {
+            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+            causes.any(|cause: &std::io::Error| cause.kind() == ErrorKind::NotFound)
+        };
+        let mut written = write();
+        for _ in 1..MOST_TRIES {
+            if !written.as_ref().is_err_and(was_taken_away) {
+                break;
+            }
+            written = write();
         }
-        self.gix
-            .objects
-            .write_buf(kind, bytes)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(cannot)
+        written.with_context(|| format!("cannot write a {kind} to the object store"))
     }
 
     /// Writes a loose object with its bytes stored in the zlib stream as they are (RFC 1951 3.2.4).
