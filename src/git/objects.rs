@@ -27,7 +27,7 @@ pub struct Entry<'a> {
 const MOST_TREES: usize = 512;
 
 /// Times that an object is written before it is given up.
-const MOST_TRIES: usize = 5;
+const MOST_TRIES: usize = 100;
 
 /// The largest object that is stored as it is: with all that goes around it, a block of the disk.
 const MOST_STORED: usize = 4096 - 64;
@@ -182,7 +182,7 @@ impl Repo {
                 self.write_stored(kind, bytes)
             } else {
                 let written = self.gix.objects.write_buf(kind, bytes);
-                written.map_err(anyhow::Error::from_boxed)
+                written.map_err(anyhow::Error::new)
             }
         };
         // `git prune-packed` takes a directory away as soon as it is empty, also one that was just made.
