@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Context as _, Result, bail};
 use gix::objs::{Find as _, Kind, Write as _};
 
+use super::disk::library_error;
 use super::{Oid, Repo};
 
 /// One entry of a tree.
@@ -43,8 +44,9 @@ impl Repo {
             .gix
             .objects
             .try_find(&id, &mut buffer)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read object {id}"))?;
+            .map_err(|error| library_error(&error))
+            .with_context(|| format!("cannot read object {id}"))
+            .inspect_err(|error| self.note_failed_read(error))?;
         match found {
             Some(data) if data.kind == kind => Ok(buffer),
             Some(data) => bail!("object {id} is a {}, not a {kind}", data.kind),
@@ -182,7 +184,7 @@ impl Repo {
                 self.write_stored(kind, bytes)
             } else {
                 let written = self.gix.objects.write_buf(kind, bytes);
-                written.map_err(anyhow::Error::new)
+                written.map_err(|error| library_error(&error))
             }
         };
         // `git prune-packed` takes a directory away as soon as it is empty, also one that was just made.
@@ -206,7 +208,7 @@ impl Repo {
     /// longer than all the rest of writing a small object.
     fn write_stored(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
         let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, bytes)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+            .map_err(|error| library_error(&error))?;
         let header = gix::objs::encode::loose_header(kind, bytes.len() as u64);
         let length = u16::try_from(header.len() + bytes.len())?;
         let mut file = vec![0x78, 0x01, 0x01];
@@ -281,12 +283,12 @@ impl Repo {
         let id = self
             .gix
             .rev_parse_single(revision)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("there is no commit `{revision}`"))?;
-        let object = id.object().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let object = id.object().map_err(|error| library_error(&error))?;
         let commit = object
             .peel_to_kind(gix::object::Kind::Commit)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("`{revision}` is no commit"))?;
         Ok(commit.id)
     }

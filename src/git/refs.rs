@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::disk::library_error;
 use super::files::Lock;
 use super::{Oid, Repo};
 use crate::error::UserError;
@@ -53,7 +54,7 @@ impl Repo {
         let found = self
             .gix
             .try_find_reference(name)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("cannot read ref {name}"))?;
         Ok(found.and_then(|mut found| found.peel_to_id().ok().map(gix::Id::detach)))
     }
@@ -65,14 +66,14 @@ impl Repo {
             .gix
             .refs
             .cached_packed_buffer()
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(cannot)?;
         let Some(packed) = packed else {
             return Ok(None);
         };
         let found = packed
             .try_find(name)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(cannot)?;
         Ok(found.map(|found| found.object()))
     }
