@@ -17,6 +17,14 @@ pub struct Point {
     pub line: String,
 }
 
+impl Point {
+    /// Whether it opens a file that it cannot change.
+    pub fn reads(&self) -> bool {
+        let changing = ["O_CREAT", "O_WRONLY", "O_RDWR"];
+        self.call == "openat" && !changing.iter().any(|flag| self.line.contains(flag))
+    }
+}
+
 /// A repository that can be put back as it was.
 pub struct Bench {
     pub repo: TestRepo,
@@ -90,15 +98,12 @@ impl Bench {
         }
         let all = all();
         let changes = |point: &Point| {
-            let reads = point.call == "openat"
-                && !["O_CREAT", "O_WRONLY", "O_RDWR"]
-                    .iter()
-                    .any(|flag| point.line.contains(flag));
+            let reads = point.reads();
             // What goes into pipes and the like changes no file.
             let writes = ["write(", "pwrite64("]
                 .iter()
                 .any(|call| point.line.starts_with(call));
-            (all || !reads) && (!writes || into_file(&point.line))
+            (!reads || all && !of_system(&point.line)) && (!writes || into_file(&point.line))
         };
         points.retain(changes);
         points
@@ -113,6 +118,13 @@ impl Bench {
 fn into_file(line: &str) -> bool {
     let target = line.split('<').nth(1).unwrap_or_default();
     target.starts_with('/') && !target.starts_with("/dev/") && !target.starts_with("/proc/")
+}
+
+/// Whether a call opens what belongs to the system: libraries, devices, the state of processes.
+fn of_system(line: &str) -> bool {
+    let path = line.split('"').nth(1).unwrap_or_default();
+    let dirs = ["/lib", "/usr/lib", "/etc/ld", "/proc/", "/sys/", "/dev/"];
+    dirs.iter().any(|dir| path.starts_with(dir)) && !path.starts_with("/dev/shm/")
 }
 
 /// What `ORCH_FAULTS` says: `all`, or the name of one command.

@@ -14,7 +14,6 @@ use crate::common::replay::replay;
 use crate::common::trace::Bench;
 
 /// What goes wrong, and where.
-#[derive(Debug)]
 pub enum Point {
     /// At the nth system call of a kind, told as it was undisturbed.
     Call(String, usize, &'static str, String),
@@ -22,8 +21,21 @@ pub enum Point {
     Child(usize, &'static str),
 }
 
+impl std::fmt::Display for Point {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Call(call, nth, how, line) => write!(f, "{how} at {call} {nth}: {line}"),
+            Self::Child(nth, how) => write!(f, "git {nth} {how}"),
+        }
+    }
+}
+
 /// What is done to a call: the process is killed, or told that it failed.
 const OF_CALLS: [&str; 4] = ["KILL", "EIO", "ENOSPC", "EACCES"];
+
+/// What is done to a call that changes nothing: killed there, a process leaves what it leaves when it is killed at
+/// its next change.
+const OF_READS: [&str; 2] = ["EIO", "EACCES"];
 
 /// What is done to git: it refuses, it does its work and says that it has not, or whoever called it is dead
 /// when it comes back.
@@ -89,7 +101,8 @@ impl Struck {
         let calls = self.bench.points(&dir, &args);
         let mut points = Vec::new();
         for call in calls {
-            for how in OF_CALLS {
+            let faults: &[&'static str] = if call.reads() { &OF_READS } else { &OF_CALLS };
+            for how in faults.iter().copied() {
                 points.push(Point::Call(
                     call.call.clone(),
                     call.nth,
@@ -113,7 +126,7 @@ impl Struck {
     /// Disturbs the command at a point, and checks what is left, then gives it again.
     pub fn strike(&self, point: &Point) {
         self.bench.restore();
-        let what = format!("{} at {point:?}", self.scene.name);
+        let what = format!("{}: {point}", self.scene.name);
         let output = match point {
             Point::Call(call, nth, how, _) => {
                 let how = match *how {
