@@ -15,6 +15,7 @@ mod assemble;
 mod bypass;
 mod choose;
 mod cli;
+mod close;
 mod common;
 mod conflict;
 mod contention;

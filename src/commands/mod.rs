@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod block;
 pub mod cancel;
 pub mod claim;
+pub mod close;
 pub mod completions;
 pub mod conflict;
 mod ctx;

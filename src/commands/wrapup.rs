@@ -51,8 +51,7 @@ pub fn run(ctx: &Ctx, args: &WrapupArgs) -> Result<()> {
     let mut recorded = None;
     let summary = ledger.board().summary();
     if agent.is_none() {
-        open.extend(ledger.board().unfinished());
-        open.extend(landing::is_unfinished(ledger.repo()).then(wrapup::unfinished_landing));
+        open.extend(unfinished(&ledger));
         if args.fix || open.is_empty() {
             recorded = record(&mut ledger, &summary, &open)?;
         }
@@ -66,6 +65,23 @@ pub fn run(ctx: &Ctx, args: &WrapupArgs) -> Result<()> {
     };
     answer.tell(ctx);
     verdict(&open, args.fix)
+}
+
+/// Returns all that is open, of everybody and of the run itself.
+///
+/// # Errors
+///
+/// Git cannot be read, or a declared check cannot be started.
+pub(super) fn everything_open(ledger: &Ledger) -> Result<Vec<Open>> {
+    let mut open = look(ledger, None)?.open;
+    open.extend(unfinished(ledger));
+    Ok(open)
+}
+
+fn unfinished(ledger: &Ledger) -> Vec<Open> {
+    let mut open = ledger.board().unfinished();
+    open.extend(landing::is_unfinished(ledger.repo()).then(wrapup::unfinished_landing));
+    open
 }
 
 fn fix(ledger: &Ledger, agent: Option<AgentId>, open: &[Open]) -> Result<Vec<String>> {

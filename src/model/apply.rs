@@ -4,6 +4,7 @@
 //! on anything but its arguments.
 
 mod claims;
+mod close;
 mod leases;
 mod outcome;
 mod plan;
@@ -125,6 +126,7 @@ impl Board {
             Op::Enroll(signers) => self.enroll(signers),
             Op::Dismiss(principal) => self.dismiss(principal),
             Op::WrapUp(done) => self.wrap_up(intent, done),
+            Op::Close(open, reason) => self.close(intent, open, reason.as_deref()),
             Op::Approve(branch, from, to) => {
                 // The branch has moved by now: whose step the plan says it is was asked before.
                 let short = |commit: &str| commit.chars().take(12).collect::<String>();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId};
+use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId, Timestamp};
 use super::levels::Levels;
 use super::locks::Lock;
 use super::signing::{Signer, Signing};
@@ -51,6 +51,9 @@ pub struct Settings {
     /// The run; absent before the first `plan apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<RunSpec>>,
+    /// When the run was closed; absent while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Timestamp>,
     /// How transitions and commits are signed.
     #[serde(default, skip_serializing_if = "Signing::is_off")]
     pub signing: Signing,
@@ -78,6 +81,7 @@ impl Default for Settings {
             base: String::from("main"),
             authority: LOCAL.to_owned(),
             run: None,
+            closed: None,
             signing: Signing::default(),
             gate: Gate::default(),
             agents: BTreeMap::new(),

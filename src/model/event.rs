@@ -60,6 +60,8 @@ pub enum EventKind {
     Undo,
     /// What was done, what is next and what is in the way was told.
     WrapUp,
+    /// The run came to its end.
+    Close,
     /// A file of the ledger that could not be read was put back.
     Restore,
     /// A lock was made, changed or taken away.
@@ -70,7 +72,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -95,6 +97,7 @@ impl EventKind {
         Self::Approve,
         Self::Undo,
         Self::WrapUp,
+        Self::Close,
         Self::Restore,
         Self::Lock,
         Self::Sign,
@@ -127,6 +130,7 @@ impl EventKind {
             Self::Approve => "approve",
             Self::Undo => "undo",
             Self::WrapUp => "wrapup",
+            Self::Close => "close",
             Self::Restore => "restore",
             Self::Lock => "lock",
             Self::Sign => "sign",

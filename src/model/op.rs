@@ -133,6 +133,8 @@ pub enum Op {
     Dismiss(String),
     /// What was done, what is next and what is in the way, at the end of some work.
     WrapUp(Box<WrapUp>),
+    /// The run is over: what is still open of its wrap-up, and why it ends, in a line.
+    Close(Vec<String>, Option<String>),
 }
 
 /// A plan as `plan apply` asks for it.

@@ -218,6 +218,9 @@ powers! {
     /// Records what was done, what is next and what is in the way.
     WrapUp = "wrap-up", "wrap the run up",
         [None None None None Any Any], ["wrapup"];
+    /// Ends the run.
+    Close = "close", "close the run",
+        [None None None None None Any], ["close"];
 }
 
 impl Power {
@@ -254,6 +257,7 @@ impl Power {
             EventKind::Lock => Self::Lock,
             EventKind::Sign => Self::Enroll,
             EventKind::WrapUp => Self::WrapUp,
+            EventKind::Close => Self::Close,
         }
     }
 }
@@ -395,6 +399,7 @@ impl Board {
             Op::Signing(..) | Op::Dismiss(_) => (Power::Signing, Over::All),
             Op::Enroll(_) => (Power::Enroll, Over::All),
             Op::WrapUp(_) => (Power::WrapUp, Over::All),
+            Op::Close(..) => (Power::Close, Over::All),
         }
     }
 }

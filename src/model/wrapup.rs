@@ -213,20 +213,6 @@ impl Board {
         }
     }
 
-    /// Allows the run to be closed.
-    ///
-    /// # Errors
-    ///
-    /// The run asks for a wrap-up at its close and something is open.
-    pub fn may_close_with(&self, open: &[Open]) -> Result<(), Refusal> {
-        match self.wrap_up_at() {
-            Some(WrapUpAt::Close) => {
-                require_closed(&format!("run {} cannot be closed", self.run_name()), open)
-            }
-            Some(WrapUpAt::Submit) | None => Ok(()),
-        }
-    }
-
     /// Records a wrap-up.
     pub(super) fn wrap_up(&self, intent: &Intent, done: &WrapUp) -> Decision {
         let Summary {

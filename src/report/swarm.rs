@@ -21,6 +21,8 @@ const MOST_LISTED: usize = 12;
 pub struct Swarm<'a> {
     /// Name of the run; none before the first plan.
     pub run: Option<&'a str>,
+    /// When the run was closed; none while it goes on.
+    pub closed: Option<Timestamp>,
     /// Branch that the work returns to.
     pub base: &'a str,
     /// Phases in declared order.
@@ -135,6 +137,7 @@ impl<'a> Swarm<'a> {
         };
         Self {
             run: board.settings.run.as_ref().map(|run| run.name.as_str()),
+            closed: board.settings.closed,
             base: &board.settings.base,
             phases: board
                 .phases
@@ -175,10 +178,15 @@ impl<'a> Swarm<'a> {
             );
         };
         let mut out = vec![format!(
-            "{} {} on {}",
+            "{} {} on {}{}",
             ui.paint(Style::Strong, "run"),
             ui.paint(Style::Strong, &clean(run)),
-            clean(self.base)
+            clean(self.base),
+            if self.closed.is_some() {
+                ", closed"
+            } else {
+                ""
+            }
         )];
         self.render_phases(&mut out, ui);
         self.render_teams(&mut out, ui);

@@ -253,6 +253,8 @@ impl Board {
             agents: plan.agents.clone(),
             levels: plan.levels.clone(),
             wrapup: plan.wrapup.clone(),
+            // A plan is applied to be worked on.
+            closed: None,
             ..self.settings.clone()
         };
         if settings != self.settings {
@@ -279,6 +281,7 @@ impl Board {
             return Err(Refusal::denied("there is no run to add a task to")
                 .hint("git orch plan apply plan.toml"));
         }
+        self.require_open()?;
         if self.tasks.contains_key(id) {
             return Err(Refusal::denied(format!("task {id} exists already"))
                 .hint(format!("git orch task show {id}")));

@@ -42,7 +42,8 @@ enroll        -         -         -         -         any       any
 mend          -         -         -         -         -         any
 recover       -         -         -         -         -         any
 take-away     -         -         -         -         -         any
-wrap-up       -         -         -         -         any       any";
+wrap-up       -         -         -         -         any       any
+close         -         -         -         -         -         any";
 
 fn id(text: &str) -> TaskId {
     text.parse().unwrap()
@@ -167,6 +168,7 @@ fn operations() -> Vec<Op> {
         Op::Approve(text(), commit(), commit()),
         Op::Undo(Box::new(undone)),
         Op::WrapUp(Box::default()),
+        Op::Close(Vec::new(), None),
         Op::SetLock(Box::new(lock(Trust::Locked))),
         Op::SetLock(Box::new(lock(Trust::Critical))),
         Op::RemoveLock("kept".parse().unwrap()),
@@ -243,6 +245,7 @@ assembled: assembler executor human
 approve: human
 undo: human
 wrapup: executor human
+close: human
 setlock: 1.0 2.0 human
 setlock: human
 removelock: human

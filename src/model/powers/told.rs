@@ -91,6 +91,7 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         | EventKind::Restore
         | EventKind::Lock
         | EventKind::Sign
-        | EventKind::WrapUp => &[],
+        | EventKind::WrapUp
+        | EventKind::Close => &[],
     }
 }

@@ -92,14 +92,48 @@ fn open_items_forbid_only_the_end_that_the_run_names() {
     ] {
         let board = board(at);
         assert_eq!(board.may_submit_with(&open).is_ok(), submit, "{at:?}");
-        assert_eq!(board.may_close_with(&open).is_ok(), close, "{at:?}");
         assert!(board.may_submit_with(&[]).is_ok());
-        assert!(board.may_close_with(&[]).is_ok());
+        let mut over = board.clone();
+        over.tasks.retain(|task| task.state.is_final());
+        let what = vec![open[0].what.clone()];
+        assert_eq!(over.decide(&closing(what)).is_ok(), close, "{at:?}");
+        assert!(over.decide(&closing(Vec::new())).unwrap().is_some());
     }
     let refusal = board(Some(WrapUpAt::Submit)).may_submit_with(&open);
     let refusal = refusal.unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Denied);
     assert_eq!(refusal.message, "the wrap-up is not done: c is in_progress");
+}
+
+fn closing(open: Vec<String>) -> Intent {
+    let asked = intent(Actor::Human, WrapUp::default());
+    Intent {
+        op: Op::Close(open, Some(String::from("it works"))),
+        ..asked
+    }
+}
+
+#[test]
+fn a_run_is_closed_once_when_every_task_has_come_to_its_end() {
+    let mut board = board(None);
+    let refusal = board.decide(&closing(Vec::new())).unwrap_err();
+    assert_eq!(
+        refusal.message,
+        "run run cannot be closed: b is ready, c is in_progress, d is submitted, g is blocked"
+    );
+    board.tasks.retain(|task| task.state.is_final());
+    let change = board.decide(&closing(Vec::new())).unwrap().unwrap();
+    assert_eq!(change.event.summary, "1 merged, 1 cancelled, 1 given up");
+    assert_eq!(change.event.body, "it works");
+    for edit in &change.edits {
+        board.absorb(edit);
+    }
+    assert_eq!(board.decide(&closing(Vec::new())), Ok(None));
+    let spec = TaskSpec::new("new".parse().unwrap(), TeamId(1), String::from("Do more"));
+    let mut asked = closing(Vec::new());
+    asked.op = Op::AddTask(Box::new(spec));
+    let refusal = board.decide(&asked).unwrap_err();
+    assert!(refusal.message.ends_with("is closed"), "{refusal:?}");
 }
 
 fn intent(actor: Actor, done: WrapUp) -> Intent {

@@ -1,0 +1,79 @@
+//! `git orch close`: a run ends.
+
+use anyhow::Result;
+
+use super::Ctx;
+use super::wrapup::everything_open;
+use crate::error::{Exit, UserError};
+use crate::ledger::Ledger;
+use crate::model::train::INTEGRATION;
+use crate::model::{Op, WrapUpAt};
+
+/// End the run
+///
+/// Every task must have come to its end, and what is integrated must be approved. Where the plan says `wrapup = "close"`,
+/// nothing that `git orch wrapup` looks for may be open. No task can be added to a closed run; the next `git orch plan
+/// apply` opens the ledger again.
+#[derive(Debug, clap::Args)]
+pub struct CloseArgs {
+    /// What to remember of it, in a line
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Something is not done yet, the run is closed already, or the ledger cannot be written.
+pub fn run(ctx: &Ctx, args: CloseArgs) -> Result<()> {
+    let mut ledger = ctx.ledger()?;
+    let open = match ledger.board().wrap_up_at() {
+        Some(WrapUpAt::Close) => everything_open(&ledger)?,
+        Some(WrapUpAt::Submit) | None => Vec::new(),
+    };
+    if ledger.board().settings.closed.is_none() {
+        require_approved(&ledger)?;
+    }
+    let open = open.into_iter().map(|item| item.what).collect();
+    let done = ledger.transact(Op::Close(open, args.message))?;
+    let board = ledger.board();
+    if !done.changed() {
+        let error = format!("run {} is closed already", board.run_name());
+        return Err(UserError::new(error)
+            .hint("git orch plan apply plan.toml")
+            .exit(Exit::NothingToDo)
+            .into());
+    }
+    if ctx.ui.is_json() {
+        ctx.ui.json(&serde_json::json!({
+            "run": board.run_name(),
+            "closed": board.settings.closed,
+            "commit": done.commit.map(|commit| commit.to_string()),
+        }));
+    } else {
+        ctx.ui.answer(&done.subject);
+    }
+    Ok(())
+}
+
+/// Work that is integrated and not on the base branch would be forgotten.
+fn require_approved(ledger: &Ledger) -> Result<()> {
+    let (repo, board) = (ledger.repo(), ledger.board());
+    let Some(tip) = ledger.branch_tip(INTEGRATION)? else {
+        return Ok(());
+    };
+    let base = &board.settings.base;
+    let target = repo.read_ref(&format!("refs/heads/{base}"))?;
+    if let Some(target) = target
+        && repo.is_ancestor(tip, target)?
+    {
+        return Ok(());
+    }
+    Err(UserError::new(format!(
+        "run {} cannot be closed: {base} has not all of {INTEGRATION}",
+        board.run_name()
+    ))
+    .hint("git orch approve")
+    .into())
+}
