@@ -182,13 +182,19 @@ impl Repo {
                 self.write_stored(kind, bytes)
             } else {
                 let written = self.gix.objects.write_buf(kind, bytes);
-                written.map_err(anyhow::Error::from_boxed)
+                written.map_err(anyhow::Error::new)
             }
         };
         // `git prune-packed` takes a directory away as soon as it is empty, also one that was just made.
         let was_taken_away = |error: &anyhow::Error| {
-            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
-            causes.any(|cause: &std::io::Error| cause.kind() == ErrorKind::NotFound)
+            // gix wraps each cause, so that only its own search finds what is inside.
+            let kind = match error.downcast_ref::<gix::Error>() {
+                Some(error) => error.downcast_any_ref().map(std::io::Error::kind),
+                None => error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref().map(std::io::Error::kind)),
+            };
+            kind == Some(ErrorKind::NotFound)
         };
         let mut written = write();
         for _ in 1..MOST_TRIES {
