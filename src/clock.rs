@@ -67,9 +67,17 @@ pub fn new_op_id() -> OpId {
     OpId(format!("{:011x}-{hash:016x}", since.as_micros() / 1000))
 }
 
-/// Formats a time as RFC 3339 in UTC, for example `2026-11-21T05:08:20Z`.
+/// Formats a time as RFC 3339 in UTC, for example `2026-11-21T05:08:20Z`. What is beyond the calendar becomes its end,
+/// so that it can be read again.
 pub fn rfc3339(time: Timestamp) -> String {
-    jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+    let end = match time.0 < 0 {
+        true => jiff::Timestamp::MIN,
+        false => jiff::Timestamp::MAX,
+    };
+    let time = jiff::Timestamp::from_second(time.0).unwrap_or(end);
+    // Parts of a second are the end's own.
+    jiff::Timestamp::from_second(time.as_second())
+        .map_or_else(|_| time.to_string(), |t| t.to_string())
 }
 
 /// Parses a time written by [`rfc3339`] or by hand with an offset.
