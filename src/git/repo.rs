@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{Oid, config_file};
 use super::cmd::Git;
+use super::{Oid, config_file};
 use crate::config;
 use crate::error::UserError;
 
