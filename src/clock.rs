@@ -95,3 +95,24 @@ fn random_word() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_is_read_as_it_was_written(time in any::<i64>(), near in 0..253_402_300_800_i64, text in any::<String>()) {
+            prop_assert_eq!(parse_rfc3339(&rfc3339(Timestamp(near))), Some(Timestamp(near)));
+            // Beyond the calendar it is the calendar's end, which can be read.
+            let end = parse_rfc3339(&rfc3339(Timestamp(time))).unwrap();
+            prop_assert_eq!(end.0 < 0, time < 0);
+            prop_assert_eq!(parse_rfc3339(&rfc3339(end)), Some(end));
+            if let Some(time) = parse_rfc3339(&text) {
+                prop_assert_eq!(parse_rfc3339(&rfc3339(time)), Some(time));
+            }
+        }
+    }
+}
