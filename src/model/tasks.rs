@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Index};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -74,7 +75,7 @@ fn demand(task: &Task) -> u64 {
 }
 
 /// Turns a row into its task. Whoever gives it has a way for rows that say nothing.
-pub type ReadRow = Arc<dyn Fn(&[u8]) -> Task + Send + Sync>;
+pub type ReadRow = Arc<dyn Fn(&[u8]) -> Task + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// A row as it is stored: what there is to see of it, and its bytes or what they would say.
 #[derive(Debug)]
