@@ -452,3 +452,33 @@ fn git_reads_objects_of_every_size_as_they_were_written() {
     let mut names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.all(|name| !name.starts_with("tmp_obj_")));
 }
+
+#[test]
+fn objects_are_written_while_git_takes_empty_directories_away() {
+    let repo = TestRepo::new();
+    let ours = Repo::discover(repo.path()).unwrap();
+    let objects = repo.path().join(".git/objects");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = || over.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // As `git prune-packed` does, all the time.
+            let dirs: Vec<_> = (0..256).map(|i| objects.join(format!("{i:02x}"))).collect();
+            while !is_over() {
+                for dir in &dirs {
+                    let _ = std::fs::remove_dir(dir);
+                }
+            }
+        });
+        let written = (0..1000_u32).try_for_each(|number| {
+            // Some are written by us, some by the library.
+            let length = if number % 2 == 0 { 8 } else { 5000 };
+            let id = ours.write_blob(&number.to_le_bytes().repeat(length / 4))?;
+            let hex = id.to_string();
+            std::fs::remove_file(objects.join(&hex[..2]).join(&hex[2..]))?;
+            anyhow::Ok(())
+        });
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        written.unwrap();
+    });
+}

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context as _, Result};
 use gix::objs::Kind;
 
+use super::disk::library_error;
 use super::{ChangedPath, Git, Oid, Repo};
 use crate::model::gate::{names, shown};
 
@@ -31,8 +32,6 @@ pub enum Depth {
 /// What a tree has that another has not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Why the disk did not give something, if so: then nothing is known of it.
-    pub failed: Option<String>,
     /// Paths that differ, directories opened, in order; renames show as removed and added.
     pub changes: Vec<ChangedPath>,
     /// Objects that are malformed or missing, by path, and how.
@@ -135,7 +134,10 @@ impl Repo {
     /// The object store cannot be read.
     pub fn object_size(&self, id: Oid) -> Result<Option<u64>> {
         let found = self.gix.try_find_header(id);
-        let found = found.with_context(|| format!("cannot read object {id}"))?;
+        let found = found
+            .map_err(|error| library_error(&error))
+            .with_context(|| format!("cannot read object {id}"))
+            .inspect_err(|error| self.note_failed_read(error))?;
         Ok(found.map(|header| header.size()))
     }
 
@@ -186,10 +188,6 @@ impl Repo {
         let before = before.unwrap_or_default();
         let after = match dir.new.map(|id| self.read_tree(id)).transpose() {
             Ok(after) => after.unwrap_or_default(),
-            Err(error) if is_of_disk(&error) => {
-                audit.failed = Some(format!("{error:#}"));
-                return;
-            }
             Err(error) => {
                 audit
                     .malformed
@@ -476,12 +474,4 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
         b"" => name.to_vec(),
         dir => [dir, b"/", name].concat(),
     }
-}
-
-/// Whether something failed because of the disk, and not because of what is on it.
-pub fn is_of_disk(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.raw_os_error().is_some() && error.kind() != std::io::ErrorKind::NotFound)
 }

@@ -6,6 +6,7 @@ pub mod checkout;
 pub mod cmd;
 pub mod config_file;
 pub mod difference;
+mod disk;
 pub mod files;
 mod history;
 pub mod locks;

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Context as _, Result, bail};
 use gix::objs::{Find as _, Kind, Write as _};
 
+use super::disk::library_error;
 use super::{Oid, Repo};
 use crate::model::bounds;
 
@@ -28,7 +29,7 @@ pub struct Entry<'a> {
 const MOST_TREES: usize = 512;
 
 /// Times that an object is written before it is given up.
-const MOST_TRIES: usize = 5;
+const MOST_TRIES: usize = 100;
 
 /// The largest object that is stored as it is: with all that goes around it, a block of the disk.
 const MOST_STORED: usize = 4096 - 64;
@@ -44,8 +45,9 @@ impl Repo {
             .gix
             .objects
             .try_find(&id, &mut buffer)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read object {id}"))?;
+            .map_err(|error| library_error(&error))
+            .with_context(|| format!("cannot read object {id}"))
+            .inspect_err(|error| self.note_failed_read(error))?;
         match found {
             Some(data) if data.kind == kind => Ok(buffer),
             Some(data) => bail!("object {id} is a {}, not a {kind}", data.kind),
@@ -71,8 +73,9 @@ impl Repo {
         let header = self
             .gix
             .try_find_header(id)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read object {id}"))?;
+            .map_err(|error| library_error(&error))
+            .with_context(|| format!("cannot read object {id}"))
+            .inspect_err(|error| self.note_failed_read(error))?;
         if header.is_some_and(|header| header.size() > most as u64) {
             bail!("object {id} is larger than {}", bounds::told(most));
         }
@@ -200,19 +203,13 @@ impl Repo {
                 self.write_stored(kind, bytes)
             } else {
                 let written = self.gix.objects.write_buf(kind, bytes);
-                written.map_err(anyhow::Error::new)
+                written.map_err(|error| library_error(&error))
             }
         };
         // `git prune-packed` takes a directory away as soon as it is empty, also one that was just made.
         let was_taken_away = |error: &anyhow::Error| {
-            // gix wraps each cause, so that only its own search finds what is inside.
-            let kind = match error.downcast_ref::<gix::Error>() {
-                Some(error) => error.downcast_any_ref().map(std::io::Error::kind),
-                None => error
-                    .chain()
-                    .find_map(|cause| cause.downcast_ref().map(std::io::Error::kind)),
-            };
-            kind == Some(ErrorKind::NotFound)
+            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+            causes.any(|cause: &std::io::Error| cause.kind() == ErrorKind::NotFound)
         };
         let mut written = write();
         for _ in 1..MOST_TRIES {
@@ -230,7 +227,7 @@ impl Repo {
     /// longer than all the rest of writing a small object.
     fn write_stored(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
         let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, bytes)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+            .map_err(|error| library_error(&error))?;
         let header = gix::objs::encode::loose_header(kind, bytes.len() as u64);
         let length = u16::try_from(header.len() + bytes.len())?;
         let mut file = vec![0x78, 0x01, 0x01];
@@ -305,12 +302,12 @@ impl Repo {
         let id = self
             .gix
             .rev_parse_single(revision)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("there is no commit `{revision}`"))?;
-        let object = id.object().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let object = id.object().map_err(|error| library_error(&error))?;
         let commit = object
             .peel_to_kind(gix::object::Kind::Commit)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("`{revision}` is no commit"))?;
         Ok(commit.id)
     }

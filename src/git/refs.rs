@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::disk::library_error;
 use super::files::{self, Lock};
 use super::{Oid, Repo};
 use crate::error::UserError;
@@ -58,7 +59,7 @@ impl Repo {
         let found = self
             .gix
             .try_find_reference(name)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(|| format!("cannot read ref {name}"))?;
         Ok(found.and_then(|mut found| found.peel_to_id().ok().map(gix::Id::detach)))
     }
@@ -70,14 +71,14 @@ impl Repo {
             .gix
             .refs
             .cached_packed_buffer()
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(cannot)?;
         let Some(packed) = packed else {
             return Ok(None);
         };
         let found = packed
             .try_find(name)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| library_error(&error))
             .with_context(cannot)?;
         Ok(found.map(|found| found.object()))
     }
@@ -143,7 +144,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// `git` cannot be run. A lost race is [`Swap::Lost`].
+    /// `git` cannot be run, or refuses. A lost race is [`Swap::Lost`].
     pub fn swap_refs(
         &self,
         moves: &[(&str, Option<Oid>, Option<Oid>)],
@@ -176,13 +177,20 @@ impl Repo {
         if output.status.success() {
             return Ok(Swap::Won);
         }
-        // Whether the values still are the old ones tells a lost race from a refusal (hook, bad name).
-        for (name, old, _) in moves {
-            if self.read_ref(name)? != *old {
-                return Ok(Swap::Lost);
-            }
-        }
         let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let mut now = Vec::new();
+        for (name, ..) in moves {
+            now.push(self.read_ref(name)?);
+        }
+        // Git that ended badly after its work, and did not find that somebody else was first, has moved them.
+        let all_moved = || moves.iter().map(|(.., new)| *new).eq(now.iter().copied());
+        if !complaint.contains("cannot lock ref") && all_moved() {
+            return Ok(Swap::Won);
+        }
+        // Whether the values still are the old ones tells a lost race from a refusal (hook, bad name).
+        if !moves.iter().map(|(_, old, _)| *old).eq(now) {
+            return Ok(Swap::Lost);
+        }
         Err(UserError::new(format!("git refused to move {}: {complaint}", moves[0].0)).into())
     }
 

@@ -17,6 +17,8 @@ pub struct Repo {
     pub(super) trees: RefCell<HashMap<Oid, Vec<u8>>>,
     /// Best common ancestors of pairs of commits.
     pub(super) bases: RefCell<HashMap<(Oid, Oid), Vec<Oid>>>,
+    /// Why the disk did not give an object, if there was one.
+    pub(super) failed_read: RefCell<Option<String>>,
     /// Where loose objects go.
     pub(super) objects_dir: PathBuf,
     git_dir: PathBuf,
@@ -98,6 +100,7 @@ impl Repo {
             gix,
             trees: RefCell::default(),
             bases: RefCell::default(),
+            failed_read: RefCell::default(),
         })
     }
 

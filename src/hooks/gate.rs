@@ -19,7 +19,7 @@ use std::fmt;
 use anyhow::Result;
 
 use crate::config;
-use crate::git::audit::{Audit, Depth, is_of_disk};
+use crate::git::audit::Depth;
 use crate::git::objects::find_entry;
 use crate::git::{ChangedPath, GitFailure, Oid, Repo};
 use crate::ledger::layout;
@@ -94,8 +94,15 @@ const MOST_FINDINGS: usize = 200;
 ///
 /// # Errors
 ///
-/// Git cannot be run, or the repository itself cannot be read.
+/// Git cannot be run, or the repository itself cannot be read: what the disk does not give is nobody's fault.
 pub fn check(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
+    repo.forget_failed_reads();
+    let findings = judge(repo, branch)?;
+    repo.require_reads()?;
+    Ok(findings)
+}
+
+fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let most = match branch.gate.has(Rule::Sizes) {
         true => branch.gate.max_commits as usize,
@@ -184,14 +191,25 @@ type Listed = (Vec<Oid>, Vec<Oid>);
 
 /// Lists what heads add; what Git cannot read of them is a value.
 fn added(repo: &Repo, heads: &[Oid], known: &[Oid], most: usize) -> Result<Result<Listed, String>> {
-    match repo.added_commits(heads, known, most) {
-        Ok(listed) => Ok(Ok(listed)),
+    let listed = asked(|| repo.added_commits(heads, known, most))?;
+    Ok(listed.map_err(|why| format!("has a history that cannot be read: {why}")))
+}
+
+/// Asks Git about a branch; why it refuses is a value, since it is the branch that makes it. It is asked twice, and
+/// where the system is to blame that is an error.
+fn asked<T>(ask: impl Fn() -> Result<T>) -> Result<Result<T, String>> {
+    let mut answer = ask();
+    if answer.is_err() {
+        answer = ask();
+    }
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
         Err(error) => match error.downcast_ref::<GitFailure>() {
-            Some(_) => Ok(Err(format!(
-                "has a history that cannot be read: {}",
-                crate::model::event::one_line(&format!("{error:#}"))
-            ))),
-            None => Err(error),
+            Some(failure) if !failure.is_of_system() => {
+                let why = format!("{error:#}");
+                Ok(Err(crate::model::event::one_line(&why)))
+            }
+            _ => Err(error),
         },
     }
 }
@@ -221,8 +239,6 @@ impl History {
                     history.raw.insert(*commit, raw);
                     history.shape.insert(*commit, (data.tree, data.parents));
                 }
-                // A disk that fails is nobody's fault.
-                (Err(error), _) | (_, Err(error)) if is_of_disk(&error) => return Err(error),
                 (Err(error), _) | (_, Err(error)) => {
                     let why = format!("cannot be read: {error:#}");
                     findings.push(unreadable(*commit, &why));
@@ -303,14 +319,9 @@ impl History {
             });
             return Ok(());
         }
-        match repo.paths_by_commit(&merges) {
+        match asked(|| repo.paths_by_commit(&merges))? {
             Ok(remerged) => self.remerged = remerged,
-            Err(error) if error.is::<GitFailure>() => {
-                let why = format!("{error:#}");
-                let why = crate::model::event::one_line(&why);
-                findings.push(unreadable(last, &format!("cannot be merged again: {why}")));
-            }
-            Err(error) => return Err(error),
+            Err(why) => findings.push(unreadable(last, &format!("cannot be merged again: {why}"))),
         }
         Ok(())
     }
@@ -340,7 +351,6 @@ impl History {
         });
         if seen.parents.len() < 2 {
             let audit = repo.audit_trees(old, seen.tree, Depth::Whole, judge.paths_left());
-            require_disk(&audit)?;
             judge.judge_audit(seen, &audit, findings);
             return Ok(());
         }
@@ -366,17 +376,8 @@ impl History {
                 new: new.unwrap_or(nothing),
             });
         }
-        require_disk(&audit)?;
         judge.judge_audit(seen, &audit, findings);
         Ok(())
-    }
-}
-
-/// A disk that fails is nobody's fault.
-fn require_disk(audit: &Audit) -> Result<()> {
-    match &audit.failed {
-        Some(why) => anyhow::bail!("a tree cannot be read: {why}"),
-        None => Ok(()),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::git::files::read_if_exists;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
 
+/// Times that git is asked to begin a merge: what was in its way may be gone the second time.
+const MOST_TRIES: u32 = 2;
+
 /// Begins to merge what the work conflicted with, at its current tip, into the branch of a worktree that was
 /// just made ready. Does nothing where the work did not conflict or has that tip in it already.
 ///
@@ -34,6 +37,19 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
     }
     let place = Place::of(repo, assignment.agent);
     place.begin_preparing(repo)?;
+    let tip = name_of(repo, task.team, tip)?;
+    for _ in 0..MOST_TRIES {
+        if merge(dir, &tip)? {
+            break;
+        }
+        // A merge that git cannot even begin is left to the coder, who has been told what conflicts.
+        give_up(dir)?;
+    }
+    place.is_prepared(repo)
+}
+
+/// Returns whether a merge is under way: done by itself or with conflicts, it waits for the coder's commit.
+fn merge(dir: &Path, tip: &str) -> Result<bool> {
     let merged = Git::new(dir)
         .args(PLAIN)
         .args(["-c", "rerere.enabled=false", "merge"])
@@ -43,15 +59,9 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
             "--quiet",
             "--no-verify-signatures",
         ])
-        .arg(name_of(repo, task.team, tip)?)
+        .arg(tip)
         .output()?;
-    let begun = match merged.status.code() {
-        // Merged by itself, or with conflicts: either way it waits for the coder's commit.
-        Some(0 | 1) => Ok(()),
-        // A merge that git cannot even begin is left to the coder, who has been told what conflicts.
-        _ => give_up(dir),
-    };
-    begun.and_then(|()| place.is_prepared(repo))
+    Ok(matches!(merged.status.code(), Some(0 | 1)))
 }
 
 /// Names a tip by its branch, which reads better between conflict markers.

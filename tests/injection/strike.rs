@@ -16,8 +16,8 @@ use crate::common::trace::Bench;
 /// What goes wrong, and where.
 #[derive(Debug)]
 pub enum Point {
-    /// At the nth system call of a kind.
-    Call(String, usize, &'static str),
+    /// At the nth system call of a kind, told as it was undisturbed.
+    Call(String, usize, &'static str, String),
     /// At the nth time that git is run.
     Child(usize, &'static str),
 }
@@ -90,7 +90,12 @@ impl Struck {
         let mut points = Vec::new();
         for call in calls {
             for how in OF_CALLS {
-                points.push(Point::Call(call.call.clone(), call.nth, how));
+                points.push(Point::Call(
+                    call.call.clone(),
+                    call.nth,
+                    how,
+                    call.line.clone(),
+                ));
             }
         }
         self.bench.restore();
@@ -110,7 +115,7 @@ impl Struck {
         self.bench.restore();
         let what = format!("{} at {point:?}", self.scene.name);
         let output = match point {
-            Point::Call(call, nth, how) => {
+            Point::Call(call, nth, how, _) => {
                 let how = match *how {
                     "KILL" => String::from("signal=KILL"),
                     error => format!("error={error}"),

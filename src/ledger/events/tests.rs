@@ -10,6 +10,7 @@ use super::index::{
     HEADER, Header, MOST_EVENT, ROW, Row, TEXT_HEADER, rows_path, text_header, text_path,
 };
 use super::*;
+use crate::git::files::replace;
 use crate::git::objects::blob_id;
 use crate::model::event::Told;
 
@@ -54,10 +55,10 @@ fn forge(dir: &Path, header: &Header, rows: &[Row], text: &[u8]) {
     for (number, row) in (0..).zip(rows) {
         bytes.extend(row.encode(header.pair, number));
     }
-    fs::write(rows_path(dir), bytes).unwrap();
-    fs::write(
-        text_path(dir),
-        [&text_header(header.pair)[..], text].concat(),
+    replace(&rows_path(dir), &bytes).unwrap();
+    replace(
+        &text_path(dir),
+        &[&text_header(header.pair)[..], text].concat(),
     )
     .unwrap();
 }
@@ -89,18 +90,18 @@ proptest! {
         let of_task = Query::default().task(&"a".parse().unwrap());
         let (found, is_whole) = drained(dir.path(), &of_task).unwrap();
         let wanted = entries.iter().filter(|entry| entry.told.get("Task") == Some("a"));
-        prop_assert!(is_whole && wanted.cloned().all(|entry| found.contains(&entry)));
+        prop_assert!(is_whole && wanted.into_iter().all(|entry| found.contains(entry)));
         for path in [rows_path(dir.path()), text_path(dir.path())] {
             let whole = fs::read(&path).unwrap();
             let mut damaged = whole.clone();
             damaged[usize::from(place) % whole.len()] ^= 1 << bit;
-            fs::write(&path, &damaged).unwrap();
+            replace(&path, &damaged).unwrap();
             let read = drained(dir.path(), &Query::default());
             // What comes before the damage is as it was; it never comes to an end as if nothing were.
             prop_assert!(read.is_none_or(|(found, is_whole)| !is_whole && entries.starts_with(&found)));
-            fs::write(&path, &whole[..usize::from(place) % whole.len()]).unwrap();
+            replace(&path, &whole[..usize::from(place) % whole.len()]).unwrap();
             prop_assert!(drained(dir.path(), &Query::default()).is_none_or(|(_, is_whole)| !is_whole));
-            fs::write(&path, whole).unwrap();
+            replace(&path, &whole).unwrap();
         }
     }
 }

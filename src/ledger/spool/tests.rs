@@ -87,7 +87,7 @@ fn spool() -> (tempfile::TempDir, Spool) {
 /// Puts a file into the spool whose writer waits, and returns its handle.
 fn put(spool: &Spool, bytes: &[u8]) -> File {
     let path = spool.dir.join("0-x");
-    fs::write(&path, bytes).unwrap();
+    files::replace(&path, bytes).unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
     file.lock().unwrap();
     file
