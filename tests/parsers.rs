@@ -448,7 +448,12 @@ fn what_git_tells_a_hook_is_checked_or_refused() {
         let words = ["hook", "--", name, "--", args];
         let _ = answers(&repo, &seat, words, b"\xff\n\0 \n");
     }
-    // As git calls it.
+}
+
+#[test]
+fn what_is_pushed_by_several_words_is_checked() {
+    let repo = at_work();
+    let seat = repo.worktree("1.1");
     let remote = repo.outside().join("remote.git");
     repo.git(["init", "-q", "--bare", remote.to_str().unwrap()]);
     repo.git(["remote", "add", "origin", remote.to_str().unwrap()]);
