@@ -208,6 +208,8 @@ mod tests {
             noise in any::<Vec<u8>>(), at in 0_usize..52, byte in any::<u8>(),
         ) {
             prop_assert_eq!(Note::read(&noise, "refs/heads/orchestration"), None);
+            let unsure = Note { busy: false, tip: blob_id(b"tip") }.write("x");
+            prop_assert!(Note::read(&[b"?", &unsure[1..]].concat(), "x").is_some_and(|note| note.busy));
             let note = Note { busy: true, tip: blob_id(b"tip") };
             let mut bytes = note.write("x");
             bytes[at] = byte;

@@ -157,6 +157,7 @@ fn numbers_that_no_file_can_hold_are_no_index() {
     let dir = tempfile::tempdir().unwrap();
     for (rows, text) in [
         (u64::MAX, 24),
+        (1 << 61, 24),
         (u64::MAX / ROW as u64, 24),
         ((u64::MAX - HEADER as u64) / ROW as u64, 24),
         (1, 24),
@@ -169,7 +170,7 @@ fn numbers_that_no_file_can_hold_are_no_index() {
     // The index is as large as it says, and so is the event: nobody reads that into memory.
     let len = MOST_EVENT + 1;
     let row = Row {
-        sum: 0,
+        sum: check(0, &vec![0; len as usize]),
         len,
         offset: TEXT_HEADER as u64,
         keys: [1; 5],
