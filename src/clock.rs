@@ -67,9 +67,17 @@ pub fn new_op_id() -> OpId {
     OpId(format!("{:011x}-{hash:016x}", since.as_micros() / 1000))
 }
 
-/// Formats a time as RFC 3339 in UTC, for example `2026-11-21T05:08:20Z`.
+/// Formats a time as RFC 3339 in UTC, for example `2026-11-21T05:08:20Z`. What is beyond the calendar becomes its end,
+/// so that it can be read again.
 pub fn rfc3339(time: Timestamp) -> String {
-    jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+    let end = match time.0 < 0 {
+        true => jiff::Timestamp::MIN,
+        false => jiff::Timestamp::MAX,
+    };
+    let time = jiff::Timestamp::from_second(time.0).unwrap_or(end);
+    // Parts of a second are the end's own.
+    jiff::Timestamp::from_second(time.as_second())
+        .map_or_else(|_| time.to_string(), |t| t.to_string())
 }
 
 /// Parses a time written by [`rfc3339`] or by hand with an offset.
@@ -86,4 +94,25 @@ const FNV_STEP: u64 = 0x0000_0100_0000_01b3;
 fn random_word() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_is_read_as_it_was_written(time in any::<i64>(), near in 0..253_402_300_800_i64, text in any::<String>()) {
+            prop_assert_eq!(parse_rfc3339(&rfc3339(Timestamp(near))), Some(Timestamp(near)));
+            // Beyond the calendar it is the calendar's end, which can be read.
+            let end = parse_rfc3339(&rfc3339(Timestamp(time))).unwrap();
+            prop_assert_eq!(end.0 < 0, time < 0);
+            prop_assert_eq!(parse_rfc3339(&rfc3339(end)), Some(end));
+            if let Some(time) = parse_rfc3339(&text) {
+                prop_assert_eq!(parse_rfc3339(&rfc3339(time)), Some(time));
+            }
+        }
+    }
 }

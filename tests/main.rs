@@ -41,6 +41,7 @@ mod order;
 mod own;
 mod pack;
 mod pains;
+mod parsers;
 mod plan;
 mod powers;
 mod queue;

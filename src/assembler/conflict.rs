@@ -19,6 +19,9 @@ pub use super::resolutions::learn;
 pub use kept::{drop, keep, list, load};
 pub(super) use marked::{Part, parts};
 
+/// Version of the form that bundles have.
+const FORMAT: u32 = 1;
+
 /// Most commits of the target that a bundle names.
 const MOST_LANDED: usize = 20;
 
@@ -196,7 +199,7 @@ pub fn bundle(repo: &Repo, sides: &Sides<'_>, whose: &Whose) -> Result<Option<Bu
         });
     let bases = repo.merge_bases(sides.tip, sides.head)?;
     Ok(Some(Bundle {
-        format: 1,
+        format: FORMAT,
         task: whose.task.clone(),
         agent: whose.agent,
         branch: sides.branch.to_owned(),

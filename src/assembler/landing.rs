@@ -16,7 +16,7 @@ use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
 use crate::git::{Checkout, Oid, Repo, files};
-use crate::model::TeamId;
+use crate::model::{TeamId, branch};
 
 /// What begins the name of the file in which moves are noted.
 const NOTE: &str = "moving";
@@ -114,13 +114,12 @@ fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
         return Ok(None);
     };
     // Written whole, so an unreadable one is of another version: it says nothing that could be acted on.
-    let Some(note) = serde_json::from_slice::<Note>(&note).ok() else {
+    let Some((kind, moves)) = read_note(&note) else {
         strike(path);
         return Ok(None);
     };
     let mut approved = None;
-    for noted in &note.moves {
-        let planned = noted.read()?;
+    for planned in moves {
         repo.break_dead_lock(&planned.branch)?;
         let now = repo.read_ref(&planned.branch)?;
         let moved = match now {
@@ -143,7 +142,7 @@ fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
             }
         }
         // The base branch stands first in an approval's moves.
-        if note.kind == Kind::Approval && approved.is_none() {
+        if kind == Kind::Approval && approved.is_none() {
             approved = Some(planned);
         }
     }
@@ -241,13 +240,28 @@ fn write_note(repo: &Repo, alone: &Alone, kind: Kind, moves: &[&Move]) -> Result
     files::replace(&note_path(repo, alone.team()), &text)
 }
 
+/// Reads a note; `None` where it says nothing that could be acted on.
+fn read_note(bytes: &[u8]) -> Option<(Kind, Vec<Move>)> {
+    let note: Note = serde_json::from_slice(bytes).ok()?;
+    let moves = note.moves.into_iter().map(NotedMove::read);
+    Some((note.kind, moves.collect::<Option<_>>()?))
+}
+
 impl NotedMove {
-    fn read(&self) -> Result<Move> {
-        let id = |hex: &String| Oid::from_hex(hex.as_bytes());
-        Ok(Move {
-            branch: self.branch.clone(),
-            old: self.old.as_ref().map(id).transpose()?,
-            new: id(&self.new)?,
+    fn read(self) -> Option<Move> {
+        branch::check(self.branch.strip_prefix("refs/heads/")?).ok()?;
+        let id = |hex: String| Oid::from_hex(hex.as_bytes()).ok();
+        let old = match self.old {
+            Some(old) => Some(id(old)?),
+            None => None,
+        };
+        Some(Move {
+            branch: self.branch,
+            old,
+            new: id(self.new)?,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

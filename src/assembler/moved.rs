@@ -7,7 +7,6 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use anyhow::{Context as _, Result};
 
@@ -418,7 +417,8 @@ impl<'a> View<'a> {
 
     /// Returns who moved a branch last and what they said, as its reflog has it.
     fn mover(&self, name: &str) -> String {
-        let log = fs::read(self.repo.common_dir().join("logs").join(name)).unwrap_or_default();
+        let log = files::read_if_exists(&self.repo.common_dir().join("logs").join(name));
+        let log = log.ok().flatten().unwrap_or_default();
         let mut lines = log.split(|byte| *byte == b'\n');
         let last = lines.rfind(|line| !line.is_empty());
         let told = last.and_then(|line| {

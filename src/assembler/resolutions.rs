@@ -103,7 +103,7 @@ fn known(repo: &Repo, hunk: Part<'_>) -> Option<Vec<u8>> {
     for key in [key(hunk), key(turned(hunk))] {
         // What cannot be read says nothing.
         if let Ok(Some(blob)) = repo.read_ref(&ref_name(key))
-            && let Ok(lines) = repo.read_blob(blob)
+            && let Ok(lines) = repo.read_blob_within(blob, MOST_BYTES)
         {
             return Some(lines);
         }

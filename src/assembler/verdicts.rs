@@ -21,6 +21,9 @@ const MOST_RUNS: usize = 16;
 /// Failing tests kept of one run.
 const MOST_FAILING: usize = 2_000;
 
+/// Most bytes of a record.
+const MOST_BYTES: usize = 64 << 20;
+
 /// How often a verdict is added again because another process added one meanwhile.
 const MOST_TRIES: u32 = 20;
 
@@ -147,10 +150,14 @@ impl Verdicts {
     /// Reads a record; one that cannot be read, or is of something else, says nothing: what it said is found
     /// out again.
     fn read(&self, repo: &Repo, id: Oid, tree: Oid, command: &str) -> Record {
+        let text = repo.read_blob_within(id, MOST_BYTES).ok();
+        let record = text.and_then(|bytes| parse(&bytes));
+        self.accept(record, tree, command)
+    }
+
+    /// Returns what a record says of a tree under a command: nothing, where it is of something else.
+    fn accept(&self, record: Option<Record>, tree: Oid, command: &str) -> Record {
         let nothing = self.nothing(tree, command);
-        let text = repo.read_blob(id).ok();
-        let record =
-            text.and_then(|bytes| toml::from_str::<Record>(std::str::from_utf8(&bytes).ok()?).ok());
         let same = |record: &Record| {
             (
                 &record.tree,
@@ -168,11 +175,19 @@ impl Verdicts {
     }
 }
 
+/// Reads a record; `None` where it is none, or says of a run what cannot be.
+fn parse(bytes: &[u8]) -> Option<Record> {
+    let record: Record = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
+    let can_be = |run: &Run| run.seconds.is_finite() && run.seconds >= 0.0;
+    record.runs.iter().all(can_be).then_some(record)
+}
+
 /// Returns when the last run of a record ended, as text that sorts by time; empty where it cannot be read.
 pub(super) fn last_run(repo: &Repo, id: Oid) -> String {
-    let text = repo.read_blob(id).ok();
-    let record =
-        text.and_then(|text| toml::from_str::<Record>(std::str::from_utf8(&text).ok()?).ok());
+    let record = repo
+        .read_blob_within(id, MOST_BYTES)
+        .ok()
+        .and_then(|text| parse(&text));
     let last = record.and_then(|record| record.runs.last().map(|run| run.at.clone()));
     last.unwrap_or_default()
 }
@@ -192,3 +207,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

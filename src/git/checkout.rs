@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
-use super::files::read_if_exists;
+use super::files::{read_if_exists, read_whole};
 use super::objects::blob_id;
 use super::{ChangedPath, Oid, Repo};
 use crate::error::UserError;
@@ -157,9 +157,9 @@ impl Checkout {
     /// Returns the branch that a rebase under way here will move.
     fn rebased_branch(&self) -> Option<String> {
         let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
-        let texts = names.map(|name| fs::read_to_string(self.git_dir.join(name)).ok());
+        let texts = names.map(|name| read_whole(&self.git_dir.join(name)).ok());
         let text = texts.into_iter().flatten().next()?;
-        Some(text.trim().to_owned())
+        Some(std::str::from_utf8(&text).ok()?.trim().to_owned())
     }
 
     /// Returns tracked files with changes. A submodule that is at another commit than recorded is left out:

@@ -25,23 +25,26 @@ impl ConfigFile {
     ///
     /// It cannot be read, or is no Git configuration.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let read = gix::config::File::from_path_no_includes(
-            path.to_path_buf(),
-            gix::config::Source::Local,
-        );
-        match read {
-            Ok(file) => Ok(Some(Self(file))),
-            Err(error) => Err(anyhow::anyhow!("{error}"))
-                .with_context(|| format!("cannot read {}", path.display())),
-        }
+        Ok(load(path)?.map(Self))
     }
 
     /// Returns the last value of a key.
     pub fn value(&self, key: &str) -> Option<String> {
         self.0.string(key).map(|value| value.to_string())
+    }
+}
+
+/// Reads a file as gix keeps it; `None` where there is none.
+pub(super) fn load(path: &Path) -> Result<Option<gix::config::File>> {
+    let Some(bytes) = files::read_if_exists(path)? else {
+        return Ok(None);
+    };
+    let from = gix::config::file::Metadata::from(gix::config::Source::Local).at(path);
+    let read = gix::config::File::from_bytes_no_includes(&bytes, from, Default::default());
+    match read {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => Err(anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot read {}", path.display())),
     }
 }
 

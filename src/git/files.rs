@@ -89,10 +89,13 @@ pub fn write_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
 ///
 /// It exists and cannot be read.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
-    match read_regular(path, u64::MAX) {
+    match read_regular(path, bounds::MOST_OWN as u64) {
         Ok(Some(bytes)) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Ok(None) => bail!("{} is too large", path.display()),
+        Ok(None) => {
+            let most = bounds::told(bounds::MOST_OWN);
+            bail!("{} is larger than {most}", path.display())
+        }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
@@ -133,21 +136,47 @@ pub fn read_pointer(path: &Path) -> Option<Vec<u8>> {
     read_regular(path, bounds::MOST_POINTER as u64).ok()?
 }
 
-/// Reads a regular file without ever waiting for a writer, as a named pipe would; `None` where it is larger.
-fn read_regular(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+/// Opens a regular file for reading, without ever waiting for a writer as a named pipe would.
+///
+/// # Errors
+///
+/// It cannot be opened, or is anything else.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags)
         .open(path)?;
+    require_regular(&file)?;
+    Ok(file)
+}
+
+fn require_regular(file: &File) -> std::io::Result<()> {
     let found = file.metadata()?;
-    if !found.is_file() {
-        let what = match found.is_dir() {
-            true => "it is a directory",
-            false => "it is no regular file",
-        };
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what));
+    if found.is_file() {
+        return Ok(());
     }
+    use std::io::{Error, ErrorKind};
+    Err(match found.is_dir() {
+        true => Error::new(ErrorKind::IsADirectory, "it is a directory"),
+        false => Error::new(ErrorKind::InvalidInput, "it is no regular file"),
+    })
+}
+
+/// Reads a regular file that holds one line or a few.
+///
+/// # Errors
+///
+/// It is anything else, is far too large for that, or cannot be read.
+pub fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let read = read_regular(path, bounds::MOST_POINTER as u64)?;
+    read.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is too large"))
+}
+
+/// Reads a regular file; `None` where it is larger.
+fn read_regular(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let file = open_regular(path)?;
+    let found = file.metadata()?;
     if found.len() > most {
         return Ok(None);
     }
@@ -297,6 +326,8 @@ impl Lock {
             }
             other => other,
         };
+        // A named pipe can be locked, but holds no note.
+        let file = file.and_then(|file| require_regular(&file).map(|()| file));
         file.with_context(|| format!("cannot open {}", path.display()))
     }
 }

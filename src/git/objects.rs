@@ -12,6 +12,7 @@ use gix::objs::{Find as _, Kind, Write as _};
 
 use super::disk::library_error;
 use super::{Oid, Repo};
+use crate::model::bounds;
 
 /// One entry of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,24 @@ impl Repo {
     /// It is missing or something else.
     pub fn read_blob(&self, id: Oid) -> Result<Vec<u8>> {
         self.read_object(id, Kind::Blob)
+    }
+
+    /// Reads a blob of at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// It is larger, missing or something else.
+    pub fn read_blob_within(&self, id: Oid, most: usize) -> Result<Vec<u8>> {
+        let header = self
+            .gix
+            .try_find_header(id)
+            .map_err(|error| library_error(&error))
+            .with_context(|| format!("cannot read object {id}"))
+            .inspect_err(|error| self.note_failed_read(error))?;
+        if header.is_some_and(|header| header.size() > most as u64) {
+            bail!("object {id} is larger than {}", bounds::told(most));
+        }
+        self.read_blob(id)
     }
 
     /// Reads a tree, for [`entries`]; the latest ones are remembered, since a writer needs them again.

@@ -244,7 +244,8 @@ impl Repo {
 
     /// Returns when a ref was moved last, as its reflog says.
     fn reflog_time(&self, name: &str) -> Option<i64> {
-        let log = std::fs::read(self.common_dir().join("logs").join(name)).ok()?;
+        let log =
+            super::files::read_if_exists(&self.common_dir().join("logs").join(name)).ok()??;
         let log = String::from_utf8_lossy(&log);
         let who = log.lines().last()?.split('\t').next()?;
         who.rsplit(' ').nth(1)?.parse().ok()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::disk::library_error;
-use super::files::Lock;
+use super::files::{self, Lock};
 use super::{Oid, Repo};
 use crate::error::UserError;
 
@@ -32,7 +32,11 @@ impl Repo {
     ///
     /// The ref or `packed-refs` cannot be read.
     pub fn read_ref(&self, name: &str) -> Result<Option<Oid>> {
-        match fs::read(self.common_dir().join(name)) {
+        // No ref is called so; a path may lead anywhere.
+        if name.contains("..") || name.contains('\0') || name.starts_with('/') {
+            return Ok(None);
+        }
+        match files::read_whole(&self.common_dir().join(name)) {
             Ok(bytes) if !bytes.starts_with(b"ref:") => {
                 let hex = bytes.trim_ascii_end();
                 return match Oid::from_hex(hex) {
@@ -49,6 +53,7 @@ impl Repo {
             {
                 return self.read_packed_ref(name);
             }
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read ref {name}")),
         }
         let found = self

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::Oid;
 use super::cmd::Git;
+use super::{Oid, config_file};
 use crate::config;
 use crate::error::UserError;
 
@@ -254,7 +254,7 @@ fn include_own_config(gix: &mut gix::Repository, git_dir: &Path, common_dir: &Pa
     };
     let path = common_dir.join(format!("orch/worktrees/{coder}.gitconfig"));
     // Without the file it is no worktree of a coder's; a broken file is what git complains about.
-    let Ok(own) = gix::config::File::from_path_no_includes(path, gix::config::Source::Local) else {
+    let Ok(Some(own)) = config_file::load(&path) else {
         return;
     };
     let mut config = gix.config_snapshot_mut();

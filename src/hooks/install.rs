@@ -67,7 +67,7 @@ pub fn install(repo: &Repo) -> Result<()> {
     for (name, script) in scripts() {
         let text = fill(&script, name, &program);
         let path = hooks.join(name);
-        if fs::read(&path).ok().as_ref() != Some(&text) {
+        if files::read_if_exists(&path).ok().flatten().as_ref() != Some(&text) {
             files::replace_executable(&path, &text)?;
         }
     }
@@ -105,7 +105,8 @@ pub fn uninstall(repo: &Repo) -> Result<()> {
 
 /// Returns whether the hooks are in place.
 pub fn is_installed(repo: &Repo) -> bool {
-    let text = fs::read(config_path(repo)).unwrap_or_default();
+    let text = files::read_if_exists(&config_path(repo));
+    let text = text.ok().flatten().unwrap_or_default();
     find(&text).is_some() && worktree_config(repo).exists()
 }
 

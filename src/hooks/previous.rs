@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use super::seat::Place;
 use crate::config;
 use crate::error::UserError;
+use crate::git::files::read_whole;
 use crate::process::inherit;
 
 /// File beside our scripts that tells them the directory of the previous hooks, so that they need not ask.
@@ -87,7 +88,7 @@ impl Previous {
         let lines = [self.dir.as_os_str(), &said].map(OsStr::as_bytes);
         let text = lines.join(&b'\n');
         let youngest = sources.iter().filter_map(|path| modified(path)).max();
-        let holds = fs::read(record).is_ok_and(|old| old.strip_suffix(b"\n") == Some(&text))
+        let holds = read_whole(record).is_ok_and(|old| old.strip_suffix(b"\n") == Some(&text))
             && modified(record) >= youngest;
         if holds {
             return;
@@ -162,7 +163,7 @@ fn recorded(common_dir: &Path) -> Option<PathBuf> {
     if sources.iter().any(|path| modified(path) > Some(written)) {
         return None;
     }
-    let text = fs::read(&record).ok()?;
+    let text = read_whole(&record).ok()?;
     let mut lines = text.split(|byte| *byte == b'\n');
     let (dir, seen) = (lines.next()?, lines.next()?);
     (seen == said.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(dir)))

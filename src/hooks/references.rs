@@ -24,12 +24,9 @@ struct Move<'a> {
 pub fn check_transaction(seat: &Seat, dir: &Path, lines: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(lines);
     let own = seat.load_branch()?;
-    for line in text.lines() {
-        let mut words = line.splitn(3, ' ');
-        let (Some(_old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
-            continue;
-        };
-        let moved = Move { name, new };
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let moved = read_move(line).ok_or_else(|| unreadable(line))?;
+        let Move { name, new } = moved;
         match judge(&moved, own.as_deref()) {
             Verdict::Allowed => {}
             Verdict::IfNew => {
@@ -44,6 +41,30 @@ pub fn check_transaction(seat: &Seat, dir: &Path, lines: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads a line of `reference-transaction`: `<old> <new> <ref>`.
+fn read_move(line: &str) -> Option<Move<'_>> {
+    let mut words = line.splitn(3, ' ');
+    let (_old, new, name) = (words.next()?, words.next()?, words.next()?);
+    Some(Move { name, new })
+}
+
+/// Reads a line of `pre-push`: `<local ref> <local id> <remote ref> <remote id>`. What is pushed stands there as it was
+/// typed, `HEAD^{/two words}` for example, so that only the last three are words.
+fn read_pushed(line: &str) -> Option<Move<'_>> {
+    let mut words = line.rsplitn(4, ' ');
+    let (_old, name, new) = (words.next()?, words.next()?, words.next()?);
+    words.next().map(|_| Move { name, new })
+}
+
+/// What cannot be read cannot be let through.
+fn unreadable(line: &str) -> anyhow::Error {
+    let shown: String = line.chars().take(200).collect();
+    let shown = shown.escape_debug();
+    UserError::new(format!("git says `{shown}`, which names no ref to check"))
+        .hint("git --version")
+        .into()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -141,12 +162,9 @@ fn short(name: &str) -> &str {
 pub fn check_push(seat: &Seat, lines: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(lines);
     let own = seat.load_branch()?;
-    for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [_, new, name, _] = words.as_slice() else {
-            continue;
-        };
-        if Some(*name) == own.as_deref() && !is_null(new) {
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let Move { name, new } = read_pushed(line).ok_or_else(|| unreadable(line))?;
+        if Some(name) == own.as_deref() && !is_null(new) {
             continue;
         }
         let does = if is_null(new) { "delete" } else { "push" };
@@ -169,7 +187,62 @@ pub fn check_push(seat: &Seat, lines: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const NULL: &str = "0000000000000000000000000000000000000000";
+
+    #[test]
+    fn what_is_pushed_may_be_named_by_several_words() {
+        let id = "1".repeat(40);
+        let seat = Seat::at_work("1.2".parse().unwrap(), "a".parse().unwrap());
+        let pushed = |local: &str, name: &str| {
+            check_push(&seat, format!("{local} {id} {name} {NULL}\n").as_bytes())
+        };
+        for local in [
+            "refs/heads/x",
+            "HEAD^{/fix the bug}",
+            "(delete)",
+            "HEAD^{/a\n}",
+        ] {
+            assert!(pushed(local, "refs/heads/main").is_err(), "{local}");
+        }
+        for local in ["refs/heads/x", "HEAD^{/fix the bug}"] {
+            assert!(pushed(local, "refs/heads/orch/team-1/a").is_ok(), "{local}");
+        }
+        assert!(check_push(&seat, b"").is_ok());
+        assert!(check_push(&seat, b"one two three\n").is_err());
+        let dir = Path::new("/nowhere");
+        assert!(check_transaction(&seat, dir, b"one two\n").is_err());
+        assert!(check_transaction(&seat, dir, b"\n").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_git_says_is_read_or_refused(noise in any::<Vec<u8>>(), words in "[01 a-z/\n]{0,80}") {
+            let seat = Seat::at_work("1.2".parse().unwrap(), "a".parse().unwrap());
+            for lines in [noise.as_slice(), words.as_bytes()] {
+                let own = b"refs/heads/orch/team-1/a";
+                let names_own = lines.windows(own.len()).any(|part| part == own);
+                let is_empty = String::from_utf8_lossy(lines).lines().all(str::is_empty);
+                // An agent pushes its own branch and nothing else, so that noise never passes.
+                prop_assert!(check_push(&seat, lines).is_err() || is_empty || names_own);
+            }
+        }
+
+        #[test]
+        fn what_git_writes_is_read_back(
+            local in "[^\n]{1,30}", new in "[0-9a-f]{40}", name in "refs/[!-~]{1,30}", old in "[0-9a-f]{40}",
+        ) {
+            let moved = Move { name: &name, new: &new };
+            let line = format!("{local} {new} {name} {old}");
+            prop_assert_eq!(read_pushed(&line), Some(moved));
+            let moved = Move { name: &name, new: &new };
+            let line = format!("{old} {new} {name}");
+            prop_assert_eq!(read_move(&line), Some(moved));
+        }
+    }
 
     #[test]
     fn an_agent_moves_its_own_branch_and_nothing_shared() {

@@ -98,6 +98,22 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// A coder at work on the branch that its task has by itself.
+    #[cfg(test)]
+    pub(super) fn at_work(agent: AgentId, task: TaskId) -> Self {
+        Self {
+            place: Place {
+                git_dir: PathBuf::from("/nowhere"),
+                common_dir: PathBuf::from("/nowhere"),
+            },
+            agent,
+            branch: Some(format!("orch/team-{}/{task}", agent.team)),
+            task: Some(task),
+            attempt: None,
+            run: None,
+        }
+    }
+
     /// Returns whose worktree it is; `None` where it is no coder's.
     ///
     /// # Errors

@@ -1,17 +1,22 @@
 //! The cache of a board: a table of what is known of each task at a glance, and behind it the tasks' rows, each to
 //! be read when it is asked for.
 //!
-//! A digest over all of it is checked first, so that a row that is read later cannot be a damaged one.
+//! A digest over all of it is checked first, so that a row that is read later cannot be a damaged one. Rows that say
+//! nothing all the same (another build has written them, or somebody by hand) are read from the ledger instead, and the
+//! cache is taken away.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::snapshot::Snapshot;
 use crate::git::{Oid, Repo, files};
-use crate::model::tasks::{Row, Stored};
+use crate::model::tasks::{ReadRow, Row, Stored};
 use crate::model::{
-    AgentId, AgentRecord, Board, Glance, Lock, PhaseSpec, Settings, Signer, Task, Tasks, TeamSpec,
-    Tested,
+    AgentId, AgentRecord, Board, Glance, Lock, PhaseSpec, Settings, Signer, Task, TaskId, TaskSpec,
+    Tasks, TeamId, TeamSpec, Tested,
 };
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
@@ -50,7 +55,8 @@ pub(super) struct Cached {
 impl Cached {
     /// Reads the cache; `None` where there is none that can be used.
     pub(super) fn load(repo: &Repo) -> Option<Self> {
-        decode(files::read_if_exists(&path(repo)).ok()??)
+        let bytes = files::read_if_exists(&path(repo)).ok()??;
+        decode(bytes, |tip| reader(repo, tip))
     }
 
     /// Writes the cache; returns whether it could be written.
@@ -66,7 +72,7 @@ pub(super) fn is_broken(repo: &Repo) -> bool {
         Ok(Some(bytes)) => {
             // One of another version is read by nobody and written over in time.
             let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
-            !of_another && decode(bytes).is_none()
+            !of_another && !is_whole(bytes)
         }
         Ok(None) => false,
         Err(_) => true,
@@ -134,7 +140,7 @@ fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> 
     Some(whole)
 }
 
-fn decode(bytes: Vec<u8>) -> Option<Cached> {
+fn decode(bytes: Vec<u8>, reader: impl FnOnce(Oid) -> ReadRow) -> Option<Cached> {
     let (noted, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk()?;
     if u64::from_le_bytes(*noted) != digest(rest) {
         return None;
@@ -143,8 +149,9 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
     let from = bytes.len() - rows.len();
     let (settings, phases, teams, agents, locks, signers): Head =
         serde_json::from_str(&table.head).ok()?;
+    let tip = Oid::from_bytes_or_panic(&table.tip);
     Some(Cached {
-        tip: Oid::from_bytes_or_panic(&table.tip),
+        tip,
         tree: Oid::from_bytes_or_panic(&table.tree),
         time: table.time,
         board: Board {
@@ -152,7 +159,7 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
             phases,
             teams: teams.into_iter().map(|team| (team.id, team)).collect(),
             agents: agents.into_iter().collect(),
-            tasks: Tasks::stored(bytes, from, table.rows, read_row)?,
+            tasks: Tasks::stored(bytes, from, table.rows, reader(tip))?,
             tested: table.tested,
             assemblies: table.assemblies,
             locks,
@@ -161,8 +168,62 @@ fn decode(bytes: Vec<u8>) -> Option<Cached> {
     })
 }
 
-fn read_row(row: &[u8]) -> Task {
-    postcard::from_bytes(row).expect("the digest was right, so this version wrote the row")
+/// Whether every row says something.
+fn is_whole(bytes: Vec<u8>) -> bool {
+    let unread: ReadRow = Arc::new(unreadable);
+    let Some(cached) = decode(bytes, |_| unread) else {
+        return false;
+    };
+    let mut rows = cached.board.tasks.to_store();
+    rows.all(|(_, stored)| match stored {
+        Stored::Bytes(row) => read_row(row).is_some(),
+        Stored::Task(_) => true,
+    })
+}
+
+fn read_row(row: &[u8]) -> Option<Task> {
+    postcard::from_bytes(row).ok()
+}
+
+/// Returns how rows are read that were written at a tip.
+fn reader(repo: &Repo, tip: Oid) -> ReadRow {
+    let (dir, cache) = (repo.common_dir().to_owned(), path(repo));
+    let anew: OnceLock<Option<Board>> = OnceLock::new();
+    Arc::new(move |row| {
+        let from_ledger = || {
+            let board = anew.get_or_init(|| {
+                // Whoever comes next reads the ledger, too.
+                let _ = std::fs::remove_file(&cache);
+                read_anew(&dir, tip)
+            });
+            board.as_ref()?.tasks.get(&id_of(row)?).cloned()
+        };
+        let task = read_row(row).or_else(from_ledger);
+        task.unwrap_or_else(|| unreadable(row))
+    })
+}
+
+fn read_anew(dir: &Path, tip: Oid) -> Option<Board> {
+    let mut snapshot = Snapshot::default();
+    snapshot.follow(&Repo::discover(dir).ok()?, tip).ok()?;
+    Some(snapshot.board)
+}
+
+fn id_of(row: &[u8]) -> Option<TaskId> {
+    let id = row.get(1..=usize::from(*row.first()?))?;
+    std::str::from_utf8(id).ok()?.parse().ok()
+}
+
+/// Stands for a row that says nothing of a task that the ledger does not have either: somebody made it up.
+fn unreadable(row: &[u8]) -> Task {
+    let id = id_of(row).or_else(|| "unreadable".parse().ok());
+    let id = id.expect("the word is a valid id");
+    let spec = TaskSpec::new(
+        id,
+        TeamId(1),
+        String::from("(the cache has a task that is not on the ledger)"),
+    );
+    Task::from_spec(&spec, 0, false, 0)
 }
 
 /// A digest against damage, not against forgery; eight bytes at a time in four lanes, since it is on the way of

@@ -153,3 +153,6 @@ impl Iterator for History<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,7 @@ fn set_back(name: &str, noted: Oid, current: Oid) -> anyhow::Error {
 }
 
 /// What a holder leaves in the lock's file; always of one length.
+#[derive(Debug, PartialEq, Eq)]
 struct Note {
     busy: bool,
     tip: Oid,
@@ -169,7 +170,8 @@ impl Note {
         let mut parts = text.split(' ');
         let (mark, tip, of) = (parts.next()?, parts.next()?, parts.next()?);
         (of == name_digest(name)).then_some(Self {
-            busy: mark == "!",
+            // Whoever cannot tell looks for longer and nothing worse.
+            busy: mark != "=",
             tip: Oid::from_hex(tip.as_bytes()).ok()?,
         })
     }
@@ -181,4 +183,41 @@ fn name_digest(name: &str) -> String {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
     format!("{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::git::objects::blob_id;
+
+    proptest! {
+        #[test]
+        fn a_note_is_read_as_it_was_written(busy in any::<bool>(), tip in any::<Vec<u8>>(), name in any::<String>()) {
+            let note = Note { busy, tip: blob_id(&tip) };
+            let bytes = note.write(&name);
+            prop_assert_eq!(bytes.len(), note.write("").len());
+            prop_assert_eq!(Note::read(&bytes, &name), Some(note));
+            prop_assert_eq!(Note::read(&bytes, &format!("{name}x")), None);
+            prop_assert_eq!(Note::read(&bytes[..bytes.len() - 1], &name), None);
+        }
+
+        #[test]
+        fn a_damaged_note_says_nothing_or_that_more_must_be_looked_at(
+            noise in any::<Vec<u8>>(), at in 0_usize..52, byte in any::<u8>(),
+        ) {
+            prop_assert_eq!(Note::read(&noise, "refs/heads/orchestration"), None);
+            let unsure = Note { busy: false, tip: blob_id(b"tip") }.write("x");
+            prop_assert!(Note::read(&[b"?", &unsure[1..]].concat(), "x").is_some_and(|note| note.busy));
+            let note = Note { busy: true, tip: blob_id(b"tip") };
+            let mut bytes = note.write("x");
+            bytes[at] = byte;
+            if let Some(read) = Note::read(&bytes, "x") {
+                // One byte makes an end of a beginning only where it is the mark of one.
+                prop_assert!(read.busy || (at, byte) == (0, b'='));
+                prop_assert!(read.tip == note.tip || (2..42).contains(&at));
+            }
+        }
+    }
 }

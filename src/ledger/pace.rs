@@ -50,14 +50,19 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn load(repo: &Repo) -> Self {
         let bytes = files::read_if_exists(&path(repo)).ok().flatten();
-        let pace: Self = bytes
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        if pace.boot == crate::config::boot_id() {
-            pace
-        } else {
-            Self::default()
-        }
+        let pace = bytes.and_then(|bytes| Self::parse(&bytes));
+        pace.filter(|pace| pace.boot == crate::config::boot_id())
+            .unwrap_or_default()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let pace: Self = serde_json::from_slice(bytes).ok()?;
+        pace.makes_sense().then_some(pace)
+    }
+
+    /// Whether its numbers can have been counted; a machine never meets as many others as there are numbers.
+    fn makes_sense(&self) -> bool {
+        (0.0..=f64::from(u32::MAX)).contains(&self.rivals)
     }
 
     pub(super) fn save(&self, repo: &Repo) {
@@ -113,7 +118,9 @@ impl Pace {
             _ if self.wins.is_multiple_of(TURN) => 2.0,
             _ => 0.0,
         };
-        self.not_before = now + took.mul_f64(turns).min(MOST_COURTESY);
+        // So many pushes may take longer than there is time.
+        let pause = Duration::try_from_secs_f64(took.as_secs_f64() * turns);
+        self.not_before = now + pause.unwrap_or(MOST_COURTESY).min(MOST_COURTESY);
     }
 
     /// Waits after a push that took so long and did not win: the shorter, the more races were lost, and longer
@@ -137,4 +144,42 @@ fn random_part() -> f64 {
 
 fn path(repo: &Repo) -> std::path::PathBuf {
     repo.orch_dir().join("pace")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_pace_that_somebody_wrote_waits_no_longer_than_any(
+            rivals in any::<f64>(), wins in any::<u32>(), until in any::<u64>(), took in any::<u64>(),
+            met in any::<u32>(), noise in any::<Vec<u8>>(),
+        ) {
+            let text = format!(
+                "{{\"rivals\":{rivals},\"wins\":{wins},\"not_before\":{{\"secs\":{until},\"nanos\":1}}}}"
+            );
+            for bytes in [text.as_bytes(), &noise] {
+                let mut pace = Pace::parse(bytes).unwrap_or_default();
+                let before = clock::uptime();
+                pace.won(Duration::from_secs(took), met);
+                prop_assert!(pace.rivals >= 0.0 && pace.not_before >= before);
+                prop_assert!(pace.not_before <= clock::uptime() + MOST_COURTESY);
+                prop_assert!(Pace::parse(&serde_json::to_vec(&pace).unwrap()).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn rivals_beyond_counting_are_no_pace() {
+        for rivals in ["1e300", "-1.0", "4294967296.5"] {
+            assert!(
+                Pace::parse(format!("{{\"rivals\":{rivals}}}").as_bytes()).is_none(),
+                "{rivals}"
+            );
+        }
+        assert_eq!(Pace::parse(b"{\"rivals\":2.5}").unwrap().rivals, 2.5);
+    }
 }

@@ -241,6 +241,7 @@ impl Packs {
 }
 
 /// What the last packing has left.
+#[derive(Debug, PartialEq, Eq)]
 struct Note {
     /// The ledger's tip, packed.
     tip: Oid,
@@ -251,8 +252,11 @@ struct Note {
 impl Note {
     /// Reads the note; `None` where there is none or it makes no sense: everything is looked at then.
     fn read(repo: &Repo) -> Option<Self> {
-        let bytes = files::read_if_exists(&Self::path(repo)).ok()??;
-        let text = String::from_utf8(bytes).ok()?;
+        Self::parse(&files::read_if_exists(&Self::path(repo)).ok()??)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let (tip, left) = text.trim_end().split_once(' ')?;
         Some(Self {
             tip: Oid::from_hex(tip.as_bytes()).ok()?,
@@ -261,11 +265,40 @@ impl Note {
     }
 
     fn write(&self, repo: &Repo) -> Result<()> {
-        let text = format!("{} {}\n", self.tip, self.left);
-        files::replace(&Self::path(repo), text.as_bytes())
+        files::replace(&Self::path(repo), self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}\n", self.tip, self.left)
     }
 
     fn path(repo: &Repo) -> PathBuf {
         repo.orch_dir().join("packed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::git::objects::blob_id;
+
+    proptest! {
+        #[test]
+        fn a_note_is_read_as_it_was_written_and_noise_is_none(
+            tip in any::<Vec<u8>>(), left in any::<usize>(), at in any::<usize>(), byte in any::<u8>(), noise in any::<Vec<u8>>(),
+        ) {
+            let note = Note { tip: blob_id(&tip), left };
+            let text = note.text();
+            prop_assert_eq!(Note::parse(text.as_bytes()), Some(note));
+            prop_assert_eq!(Note::parse(&noise), None);
+            let mut bytes = text.into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let read = Note::parse(&bytes);
+            prop_assert!(read.is_none_or(|read| Note::parse(read.text().as_bytes()) == Some(read)));
+            prop_assert_eq!(Note::parse(&bytes[..at.min(40)]), None);
+        }
     }
 }

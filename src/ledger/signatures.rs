@@ -63,8 +63,9 @@ pub fn make_key(path: &Path, principal: &str) -> Result<Signer> {
         "{}.pub",
         path.file_name().unwrap_or_default().to_string_lossy()
     ));
-    let text = std::fs::read_to_string(&public)
+    let text = crate::git::files::read_whole(&public)
         .with_context(|| format!("cannot read {}", public.display()))?;
+    let text = String::from_utf8_lossy(&text);
     let signer = Signer::parse(&format!("{principal} {text}"));
     signer.with_context(|| format!("{} is no public key", public.display()))
 }

@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::transact::Done;
-use crate::git::Repo;
+use crate::git::{Repo, files};
+use crate::model::bounds::MOST_OWN;
 use crate::model::{Intent, Refusal};
 
 /// The directory of intents.
@@ -153,7 +154,7 @@ fn is_unfinished(path: &Path) -> bool {
 
 /// Whether nobody holds a file's lock any more.
 fn is_dead(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
+    files::open_regular(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// Opens one file of the spool; `None` where it is nobody's any more, or not whole yet.
@@ -170,6 +171,12 @@ fn take_up(path: &Path) -> Option<Waiter> {
             let _ = fs::remove_file(path);
             return None;
         }
+    }
+    if !file
+        .metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_OWN as u64)
+    {
+        return None;
     }
     let mut text = Vec::new();
     file.read_to_end(&mut text).ok()?;
@@ -224,3 +231,6 @@ impl Waiting {
             .context("an answer in the spool is of another version of git-orch")
     }
 }
+
+#[cfg(test)]
+mod tests;

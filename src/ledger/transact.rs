@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::Oid;
+use crate::git::files::read_whole;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::model::{
@@ -279,17 +280,20 @@ impl Ledger {
         }
         let line = format!("ref: {}", self.name);
         // Before the first commit an unborn ledger cannot be checked out by accident.
-        let taken = heads
-            .into_iter()
-            .find(|head| std::fs::read_to_string(head).is_ok_and(|text| text.trim_end() == line));
+        let taken = heads.into_iter().find(|head| {
+            read_whole(head).is_ok_and(|text| text.trim_ascii_end() == line.as_bytes())
+        });
         if let Some(head) = taken {
-            let place = std::fs::read_to_string(head.with_file_name("gitdir")).map_or_else(
+            let place = read_whole(&head.with_file_name("gitdir")).map_or_else(
                 |_| {
                     self.repo
                         .main_work_dir()
                         .unwrap_or_else(|| common.to_path_buf())
                 },
-                |text| std::path::PathBuf::from(text.trim_end()).with_file_name(""),
+                |text| {
+                    let path = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
+                    std::path::PathBuf::from(path).with_file_name("")
+                },
             );
             let place = place.display();
             return Err(UserError::new(format!(

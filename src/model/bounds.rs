@@ -15,6 +15,9 @@ pub const MOST_RESULT: usize = 256 << 10;
 /// Most bytes of a file that holds one path or one name.
 pub const MOST_POINTER: usize = 64 << 10;
 
+/// Most bytes of a file that we keep for ourselves: caches, notes, records.
+pub const MOST_OWN: usize = 256 << 20;
+
 /// Tells a number of bytes as people do.
 pub fn told(bytes: usize) -> String {
     match bytes >> 20 {

@@ -68,6 +68,8 @@ impl Sightings {
                     && before.op == status.op
                     && before.lease == current
                     && before.last <= now
+                    // Nobody has watched for longer than their clock runs.
+                    && before.unmoved <= before.last
             });
             let unmoved = before.map_or(Duration::ZERO, |before| {
                 before.unmoved + (now - before.last).min(lease / 3)

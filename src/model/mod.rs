@@ -4,6 +4,7 @@ pub mod apply;
 mod base;
 pub mod board;
 pub mod bounds;
+pub mod branch;
 pub mod choose;
 pub mod duration;
 pub mod event;

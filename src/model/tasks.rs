@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Index};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -73,8 +74,8 @@ fn demand(task: &Task) -> u64 {
         })
 }
 
-/// Turns a row into its task. It is only given rows of a whole that was found to be undamaged.
-pub type ReadRow = fn(&[u8]) -> Task;
+/// Turns a row into its task. Whoever gives it has a way for rows that say nothing.
+pub type ReadRow = Arc<dyn Fn(&[u8]) -> Task + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// A row as it is stored: what there is to see of it, and its bytes or what they would say.
 #[derive(Debug)]
@@ -129,9 +130,10 @@ impl<'de> Deserialize<'de> for Row {
 
 impl Tasks {
     /// Returns the tasks of rows that lie in `bytes` one behind the other from `from` on, sorted by id; each
-    /// begins with the length of its id and the id. `None` where they do not lie so.
+    /// begins with the length of its id and the id. `None` where they do not lie so, or are not sorted.
     pub fn stored(bytes: Vec<u8>, from: usize, mut rows: Vec<Row>, read: ReadRow) -> Option<Self> {
         let mut next = u32::try_from(from).ok()?;
+        let mut last: &[u8] = b"";
         for row in &mut rows {
             row.from = next;
             let id = u32::from(*bytes.get(next as usize)?);
@@ -139,6 +141,11 @@ impl Tasks {
                 return None;
             }
             next = next.checked_add(row.length)?;
+            let id = bytes.get(row.from as usize + 1..=row.from as usize + id as usize)?;
+            if id <= last {
+                return None;
+            }
+            last = id;
         }
         (next as usize == bytes.len()).then(|| Self {
             rows,
@@ -280,7 +287,7 @@ impl Default for Tasks {
         Self {
             rows: Vec::new(),
             bytes: Arc::default(),
-            read: |_| unreachable!("tasks that were never stored have no rows"),
+            read: Arc::new(|_| unreachable!("tasks that were never stored have no rows")),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::assign::start_commit;
 use super::leftovers::PLAIN;
 use super::place::Place;
 use super::recovery::end_operations;
+use crate::git::files::read_if_exists;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;
 
@@ -107,7 +108,7 @@ pub fn undecided(dir: &Path) -> Result<Option<Vec<String>>> {
 /// Returns whether a file that both sides changed holds no conflict marker any more: whoever took them out has
 /// decided. Of a file that is no text nobody can tell.
 pub(super) fn is_decided(path: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(path) else {
+    let Ok(Some(bytes)) = read_if_exists(path) else {
         return false;
     };
     let marks = |line: &[u8]| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ");

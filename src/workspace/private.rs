@@ -15,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::leftovers::{PLAIN, as_path};
 use super::place::Place;
@@ -173,6 +173,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     let Ok(found) = fs::metadata(from) else {
         return Ok(());
     };
+    if !found.is_file() {
+        bail!("cannot copy {}: it is no regular file", from.display());
+    }
     fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
     let file = fs::File::options().write(true).open(to)?;
     file.set_modified(found.modified()?)?;

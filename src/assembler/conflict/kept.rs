@@ -1,15 +1,19 @@
 //! Bundles as refs, so that no conflict is forgotten.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Bundle, Side};
+use super::{Bundle, FORMAT, Side};
 use crate::error::UserError;
 use crate::git::objects::{find_entry, splice};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::model::branch;
 
 /// Where bundles are kept.
 const PREFIX: &str = "refs/orch/conflict/";
+
+/// Most bytes of a bundle: fifty files with all that is rendered of them are less.
+const MOST_BYTES: usize = 64 << 20;
 
 /// Name of the bundle in its tree.
 const FILE: &[u8] = b"bundle.json";
@@ -112,12 +116,44 @@ fn read(repo: &Repo, tree: Oid, name: &str) -> Result<Bundle> {
     let read = || -> Result<Bundle> {
         let tree = repo.read_tree(tree)?;
         let entry = find_entry(&tree, FILE).context("it has no bundle.json")?;
-        Ok(serde_json::from_slice(&repo.read_blob(entry.id)?)?)
+        let bundle = parse(&repo.read_blob_within(entry.id, MOST_BYTES)?)?;
+        let own = ref_name(bundle.name());
+        if name != own && name != bundle.name() {
+            bail!("it is what was kept as {own}");
+        }
+        Ok(bundle)
     };
     read().with_context(|| format!("cannot read the conflict kept as {name}"))
+}
+
+/// Reads a bundle. What it names is looked up and shown, so that each must be what it says it is.
+fn parse(bytes: &[u8]) -> Result<Bundle> {
+    let bundle: Bundle = serde_json::from_slice(bytes)?;
+    if bundle.format != FORMAT {
+        bail!(
+            "its format is {}, and this git-orch reads {FORMAT}",
+            bundle.format
+        );
+    }
+    for name in [&bundle.branch, &bundle.target] {
+        branch::check(name)
+            .map_err(|why| anyhow!("`{}` is no branch: {why}", name.escape_debug()))?;
+    }
+    let ids = [&bundle.head, &bundle.tip, &bundle.conflicted];
+    let ids = ids.into_iter().chain(&bundle.bases);
+    let landed = bundle.landed.iter().map(|landed| &landed.commit);
+    let proposed = bundle.proposal.iter().map(|one| &one.tree);
+    for id in ids.chain(landed).chain(proposed) {
+        Oid::from_hex(id.as_bytes())
+            .map_err(|_| anyhow!("`{}` is no object id", id.escape_debug()))?;
+    }
+    Ok(bundle)
 }
 
 /// Returns the ref of a name. A slash would make it a directory, where another name may be a file.
 fn ref_name(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('%', "%25").replace('/', "%2F"))
 }
+
+#[cfg(test)]
+mod tests;

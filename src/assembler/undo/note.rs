@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Asked, How, Outcome, Work};
 use crate::git::{Oid, Repo, files};
-use crate::model::TaskId;
+use crate::model::{TaskId, branch};
 
 /// An undo that is about to happen.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,7 +53,15 @@ impl Note {
         let Some(bytes) = files::read_if_exists(&path(repo))? else {
             return Ok(None);
         };
-        Ok(serde_json::from_slice(&bytes).ok())
+        Ok(Self::parse(&bytes))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let note: Self = serde_json::from_slice(bytes).ok()?;
+        branch::check(note.target.strip_prefix("refs/heads/")?).ok()?;
+        let ids = [&note.landing, &note.before, &note.after];
+        let are_ids = ids.iter().all(|id| Oid::from_hex(id.as_bytes()).is_ok());
+        are_ids.then_some(note)
     }
 
     pub(super) fn write(&self, repo: &Repo) -> Result<()> {

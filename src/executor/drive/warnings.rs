@@ -31,7 +31,7 @@ impl Lookout {
         let every = config::radar_every(ledger.repo());
         let now = clock::monotonic();
         Self {
-            due: every.map(|every| now + every),
+            due: every.and_then(|every| now.checked_add(every)),
             every,
             begun: now,
             told: BTreeSet::new(),
@@ -59,7 +59,8 @@ impl Drive<'_> {
     pub(super) fn looked_out(&mut self, found: Result<Vec<Warning>>) {
         let now = clock::monotonic();
         let pause = now.duration_since(self.lookout.begun) * SHARE;
-        self.lookout.due = self.lookout.every.map(|every| now + every.max(pause));
+        let every = self.lookout.every.map(|every| every.max(pause));
+        self.lookout.due = every.and_then(|every| now.checked_add(every));
         // Branches that move under it, or a disk that is full: the next look may do better.
         let Ok(found) = found else {
             return;

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn ours() -> Stamp {
@@ -124,4 +126,52 @@ fn parts_are_read_back() {
             .trailers
             .is_empty()
     );
+}
+
+/// Lines as they come in messages, and parts of them.
+fn message() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        3 => "\\PC{0,20}",
+        1 => "(\\[TEAM-[0-9]{1,2}\\] ?){0,2}(\\[AGENT-[0-9]\\.[0-9]\\] ?){0,2}[a-z ]{0,6}",
+        1 => "Orch-(Task|Agent|Attempt|Run|Own) ?: ?[a-z0-9.]{0,6}",
+        1 => "(Signed-off-by: a|Fix: b|fixup! |squash! |amend! )[a-z]{0,4}",
+        1 => "(#|;| |\t|\r|---| ------------------------ >8 ------------------------)[a-z]{0,4}",
+        1 => Just(String::from("# ------------------------ >8 ------------------------")),
+        2 => Just(String::new()),
+    ];
+    let lines = proptest::collection::vec(line, 0..10);
+    (lines, any::<bool>()).prop_map(|(lines, ends)| lines.join("\n") + if ends { "\n" } else { "" })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_stamped_is_the_tasks_and_stays_so(text in message(), noise in any::<Vec<u8>>()) {
+        for message in [text.as_bytes(), &noise] {
+            for comments in [None, Some("#"), Some(";")] {
+                let once = stamp(message, &ours(), comments);
+                let parts = Parts::read(&once, comments);
+                prop_assert_eq!(parts.trailer("Orch-Task"), Some("auth"), "{:?}", String::from_utf8_lossy(&once));
+                for key in KEYS {
+                    prop_assert!(parts.trailer(key).is_some(), "{key}");
+                }
+                let is_squash = SQUASHES.iter().any(|word| parts.subject.as_bytes().starts_with(word.trim_ascii_end()));
+                let team = parts.tags.map(|(team, _)| team);
+                prop_assert!(is_squash || team == Some(TeamId(1)), "{parts:?}");
+                let twice = stamp(&once, &ours(), comments);
+                prop_assert_eq!(String::from_utf8_lossy(&twice), String::from_utf8_lossy(&once));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_anyone_elses_is_lost(text in message()) {
+        let stamped = stamped(&text, Some("#"));
+        let mut left = stamped.lines();
+        for line in text.lines().filter(|line| !is_ours(line.as_bytes())) {
+            let bare = split_tags(line.as_bytes()).map_or(line.as_bytes(), |(_, _, rest)| rest);
+            prop_assert!(left.any(|other| other.as_bytes().ends_with(bare)), "{line:?} of {text:?} in {stamped:?}");
+        }
+    }
 }

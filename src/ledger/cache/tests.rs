@@ -1,5 +1,7 @@
 //! The cache says what the board said, and nothing where it is damaged.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::git::objects::blob_id;
 use crate::model::{Attempt, CommitId, OpId, State, TaskId, TaskSpec, TeamId, Timestamp};
@@ -28,6 +30,13 @@ fn board() -> Board {
     task.status.op = Some(OpId(String::from("op")));
     drop(task);
     board
+}
+
+/// Reads a cache that no ledger stands behind.
+fn decode(bytes: Vec<u8>) -> Option<Cached> {
+    super::decode(bytes, |_| {
+        Arc::new(|row| read_row(row).unwrap_or_else(|| unreadable(row)))
+    })
 }
 
 fn encoded(board: &Board) -> Vec<u8> {
@@ -84,4 +93,102 @@ fn the_format_has_the_number_that_it_is_known_by() {
         digest(&whole[MAGIC.len() + 8..]),
         13_297_683_780_307_528_594
     );
+}
+
+/// Gives changed bytes the digest that makes them count.
+fn forged(mut bytes: Vec<u8>) -> Vec<u8> {
+    let body = MAGIC.len() + size_of::<u64>();
+    if let Some((before, rest)) = bytes.split_at_mut_checked(body) {
+        before[MAGIC.len()..].copy_from_slice(&digest(rest).to_le_bytes());
+    }
+    bytes
+}
+
+/// Asks everything of a cache that there is to ask.
+fn use_up(bytes: Vec<u8>) {
+    let whole = is_whole(bytes.clone());
+    let Some(mut cached) = decode(bytes) else {
+        assert!(!whole);
+        return;
+    };
+    let ids: Vec<TaskId> = cached.board.tasks.keys().cloned().collect();
+    for id in &ids {
+        assert!(cached.board.tasks.get(id).is_some() || !whole, "{id}");
+        drop(cached.board.tasks.get_mut(id));
+    }
+    let seen = cached
+        .board
+        .tasks
+        .seen()
+        .map(|seen| seen.task().title.len());
+    assert!(seen.count() >= ids.len());
+    let _ = encode((cached.tip, cached.tree, cached.time), &cached.board);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_forged_cache_is_no_cache_or_one_that_can_be_read(
+        noise in any::<Vec<u8>>(),
+        edits in proptest::collection::vec((any::<u16>(), any::<u16>(), 0..5_u8, any::<u8>()), 1..5),
+    ) {
+        let body = MAGIC.len() + size_of::<u64>();
+        let whole = encoded(&board());
+        use_up(forged([&whole[..body], &noise].concat()));
+        use_up(noise);
+        let mut bytes = whole[body..].to_vec();
+        for (a, b, kind, byte) in edits {
+            let Some(most) = bytes.len().checked_sub(1) else { break };
+            let (a, b) = (usize::from(a) % (most + 1), usize::from(b) % (most + 1));
+            let (from, to) = (a.min(b), a.max(b));
+            match kind {
+                0 => drop(bytes.drain(from..to.min(from + 20))),
+                1 => bytes[from] ^= byte,
+                2 => bytes.insert(from, byte),
+                3 => bytes[from..=to].reverse(),
+                _ => bytes.truncate(to),
+            }
+        }
+        use_up(forged([&whole[..body], &bytes].concat()));
+    }
+
+    #[test]
+    fn any_board_comes_back(
+        tasks in proptest::collection::btree_map("[a-z0-9][a-z0-9-]{0,20}", (any::<String>(), any::<u32>(), any::<i64>(), any::<bool>()), 0..8),
+        time in any::<i64>(),
+    ) {
+        let mut board = Board::default();
+        for (name, (text, number, since, held)) in tasks {
+            let spec = TaskSpec::new(id(&name), TeamId(number), text.clone());
+            let mut task = Task::from_spec(&spec, number, held, u64::from(number));
+            task.skills = vec![text.clone()];
+            task.status.since = Timestamp(since);
+            task.status.attempt = Attempt(number);
+            task.status.reason = held.then_some(text);
+            board.tasks.insert(task);
+        }
+        let bytes = encode((blob_id(b"tip"), blob_id(b"tree"), time), &board).unwrap();
+        prop_assert!(is_whole(bytes.clone()));
+        let cached = decode(bytes).unwrap();
+        prop_assert_eq!(cached.time, time);
+        prop_assert_eq!(cached.board, board);
+    }
+}
+
+#[test]
+fn rows_in_disorder_are_no_cache() {
+    let board = board();
+    let (mut rows, mut bytes) = (Vec::new(), Vec::new());
+    for task in board.tasks.values().collect::<Vec<_>>().into_iter().rev() {
+        let row = postcard::to_stdvec(task).unwrap();
+        rows.push((Glance::of(task), u32::try_from(row.len()).unwrap()));
+        bytes.extend(row);
+    }
+    let rows = postcard::to_stdvec(&rows).unwrap();
+    let mut rows: Vec<Row> = postcard::from_bytes(&rows).unwrap();
+    let read: ReadRow = Arc::new(unreadable);
+    assert!(Tasks::stored(bytes.clone(), 0, rows.clone(), Arc::clone(&read)).is_none());
+    rows.truncate(1);
+    assert!(Tasks::stored(bytes, 0, rows, read).is_none());
 }

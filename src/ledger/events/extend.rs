@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::check::check;
-use super::index::{self, HEADER, Header, Index, ROW, Row, TEXT_HEADER};
+use super::index::{self, HEADER, Header, Index, MOST_EVENT, ROW, Row, TEXT_HEADER};
 use super::{query, record};
 use crate::git::Oid;
 use crate::git::files::{self, Lock};
@@ -94,7 +94,8 @@ impl Gathered {
         let begin = self.text.len();
         record::encode(entry, &mut self.text)?;
         let bytes = self.text.get(begin..)?;
-        let (len, sum) = (u32::try_from(bytes.len()).ok()?, check(0, bytes));
+        let len = u32::try_from(bytes.len()).ok();
+        let (len, sum) = (len.filter(|len| *len <= MOST_EVENT)?, check(0, bytes));
         self.keys.clear();
         query::keys(&entry.told, &mut self.keys);
         let offset = self.spilled + begin as u64;
@@ -202,9 +203,10 @@ impl Gathered {
 impl Spill {
     fn begin(dir: &Path, lock: Lock) -> Option<Self> {
         let path = dir.join("events.new");
+        // Left behind by one who was killed; whatever else it is, it is not written to.
+        let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .read(true)
             .write(true)
             .open(&path)

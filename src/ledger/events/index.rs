@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::{Query, record};
-use crate::git::Oid;
+use crate::git::{Oid, files};
 use crate::ledger::Entry;
 
 /// First bytes of the index; changes with everything that changes its meaning.
@@ -26,6 +26,8 @@ pub(super) const TEXT_HEADER: usize = 24;
 pub(super) const ROW: usize = 40;
 /// Keys of a row.
 const KEYS: usize = 5;
+/// Most bytes of one event: a ledger with a larger one has no index.
+pub(super) const MOST_EVENT: u32 = 64 << 20;
 /// Bytes that are read at a time, as far as they are needed one after the other.
 const WINDOW: usize = 256 * 1024;
 /// Rows that are read at a time.
@@ -175,15 +177,16 @@ pub(super) struct Index {
 impl Index {
     /// Opens the index; `None` where there is none that can be used.
     pub(super) fn open(dir: &Path) -> Option<Self> {
-        let rows = File::open(rows_path(dir)).ok()?;
+        let rows = files::open_regular(&rows_path(dir)).ok()?;
         let mut bytes = [0; HEADER];
         rows.read_exact_at(&mut bytes, 0).ok()?;
         let header = Header::decode(&bytes)?;
-        let text = File::open(text_path(dir)).ok()?;
+        let text = files::open_regular(&text_path(dir)).ok()?;
         let mut bytes = [0; TEXT_HEADER];
         text.read_exact_at(&mut bytes, 0).ok()?;
+        let end = header.rows.checked_mul(ROW as u64)?;
         let whole = bytes == text_header(header.pair)
-            && rows.metadata().ok()?.len() >= HEADER as u64 + header.rows * ROW as u64
+            && rows.metadata().ok()?.len() >= end.checked_add(HEADER as u64)?
             && text.metadata().ok()?.len() >= header.text;
         whole.then_some(Self { rows, text, header })
     }
@@ -313,7 +316,7 @@ impl Backward {
     fn load_text(&mut self, row: &Row, window: usize) -> Option<()> {
         let (begin, end) = (row.offset, row.offset.checked_add(u64::from(row.len))?);
         let whole = self.index.header.text;
-        if begin < TEXT_HEADER as u64 || end > whole {
+        if begin < TEXT_HEADER as u64 || end > whole || row.len > MOST_EVENT {
             return None;
         }
         if begin >= self.from && end <= self.from + self.text.len() as u64 {

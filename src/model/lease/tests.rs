@@ -1,5 +1,7 @@
 //! When a claim may be taken over.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::model::ids::{AgentId, Timestamp};
 use crate::model::op::{Actor, Intent, Op, PlanChange};
@@ -102,4 +104,53 @@ fn a_later_attempt_and_a_clock_that_went_back_begin_anew() {
     let again = board.tasks.get_mut(&"a".parse().unwrap());
     again.unwrap().status.attempt = Attempt(2);
     assert_eq!(seen.look(&board, &lease("x"), MINUTE * 15), []);
+}
+
+/// What an observer has written down of the board's one claim.
+fn noted(unmoved: (u64, u32), last: (u64, u32)) -> String {
+    let time = |(secs, nanos): (u64, u32)| format!("{{\"secs\":{secs},\"nanos\":{nanos}}}");
+    format!(
+        "{{\"a\":{{\"attempt\":1,\"op\":\"op\",\"lease\":\"x\",\"unmoved\":{},\"last\":{}}}}}",
+        time(unmoved),
+        time(last)
+    )
+}
+
+#[test]
+fn nobody_has_watched_for_longer_than_their_clock_runs() {
+    let board = board();
+    let look = |unmoved, last| {
+        let mut seen: Sightings = serde_json::from_str(&noted(unmoved, last)).unwrap();
+        seen.look(&board, &lease("x"), Duration::from_secs(5000))
+            .len()
+    };
+    assert_eq!(
+        look((900, 0), (4000, 0)),
+        1,
+        "a sighting that can be is believed"
+    );
+    assert_eq!(look((4001, 0), (4000, 0)), 0);
+    assert_eq!(look((u64::MAX, 999_999_999), (4000, 0)), 0);
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_noted_of_leases_is_read_or_not(
+        unmoved in (any::<u64>(), any::<u32>()), last in (any::<u64>(), any::<u32>()), now in any::<u64>(),
+        noise in any::<Vec<u8>>(), at in any::<u16>(), byte in any::<u8>(),
+    ) {
+        let board = board();
+        let mut flipped = noted((unmoved.0 % 5000, 0), (last.0 % 5000, 0)).into_bytes();
+        let at = usize::from(at) % flipped.len();
+        flipped[at] = byte;
+        let now = Duration::from_secs(now);
+        for bytes in [noted(unmoved, last).into_bytes(), noise, flipped[..at].to_vec(), flipped] {
+            let mut seen: Sightings = serde_json::from_slice(&bytes).unwrap_or_default();
+            for expired in seen.look(&board, &lease("x"), now) {
+                prop_assert!(expired.unmoved >= board.run().lease && expired.unmoved <= now);
+            }
+            let text = serde_json::to_vec(&seen).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<Sightings>(&text).unwrap(), seen);
+        }
+    }
 }

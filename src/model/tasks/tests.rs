@@ -38,7 +38,7 @@ fn stored(ids: &[&str]) -> Tasks {
     for row in &mut rows {
         row.task = OnceLock::new();
     }
-    Tasks::stored(bytes, 6, rows, read).unwrap()
+    Tasks::stored(bytes, 6, rows, Arc::new(read)).unwrap()
 }
 
 fn is_read(tasks: &Tasks, id: &str) -> bool {
@@ -62,12 +62,12 @@ fn a_row_is_read_when_it_is_asked_for_and_no_other() {
 fn rows_that_do_not_fill_the_bytes_are_no_rows() {
     let rows = |tasks: Tasks| (tasks.bytes.to_vec(), tasks.rows);
     let (bytes, short) = rows(stored(&["a", "b"]));
-    assert!(Tasks::stored(bytes.clone(), 6, short[..1].to_vec(), read).is_none());
-    assert!(Tasks::stored(bytes[..8].to_vec(), 6, short.clone(), read).is_none());
-    assert!(Tasks::stored(bytes.clone(), 7, short.clone(), read).is_none());
+    assert!(Tasks::stored(bytes.clone(), 6, short[..1].to_vec(), Arc::new(read)).is_none());
+    assert!(Tasks::stored(bytes[..8].to_vec(), 6, short.clone(), Arc::new(read)).is_none());
+    assert!(Tasks::stored(bytes.clone(), 7, short.clone(), Arc::new(read)).is_none());
     let mut wrong = short;
     wrong[0].length = 1;
-    assert!(Tasks::stored(bytes, 6, wrong, read).is_none());
+    assert!(Tasks::stored(bytes, 6, wrong, Arc::new(read)).is_none());
 }
 
 #[test]

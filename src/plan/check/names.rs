@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::fields::Notes;
 use super::super::finding::{Severity, nearest};
 use super::super::read::{NO_TEAM, Unsure};
+use crate::model::branch;
 use crate::model::{PhaseName, PhaseSpec, Plan, TaskId, TeamId};
 
 /// The most unknown tasks for which the nearest name is looked for.
@@ -260,7 +261,7 @@ fn task_phases(plan: &Plan, unsure: Unsure, notes: &mut Notes<'_>) {
 /// Branches that tasks name: valid, their own, and none that something else moves.
 fn branches(plan: &Plan, notes: &mut Notes<'_>) {
     if let Some(base) = &plan.run.base
-        && let Err(why) = branch_name(base)
+        && let Err(why) = branch::check(base)
     {
         let message = format!("`{base}` is no branch: {why}");
         notes.at(ERROR, "run.base", message, "write for example `main`");
@@ -275,7 +276,7 @@ fn branches(plan: &Plan, notes: &mut Notes<'_>) {
         let is_ours = branch == "orch/integration"
             || branch == "orchestration"
             || (branch.starts_with("orch/team-") && branch.ends_with("/integration"));
-        if let Err(why) = branch_name(branch) {
+        if let Err(why) = branch::check(branch) {
             notes.at(ERROR, &key, format!("`{branch}` is no branch: {why}"), help);
         } else if is_ours || plan.run.base.as_deref() == Some(branch) {
             let message = format!("the branch `{branch}` is moved by the assembler only");
@@ -285,22 +286,4 @@ fn branches(plan: &Plan, notes: &mut Notes<'_>) {
             notes.at(ERROR, &key, message, help);
         }
     }
-}
-
-/// Checks a branch name by the rules of `git check-ref-format`.
-fn branch_name(name: &str) -> Result<(), &'static str> {
-    let bad =
-        |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
-    if name.contains(bad) {
-        return Err("a blank or one of `~^:?*[\\` is in it");
-    }
-    if name.contains("..") || name.contains("@{") || name.ends_with('.') || name.starts_with('-') {
-        return Err("`..`, `@{`, a final `.` and a leading `-` are not allowed");
-    }
-    let part_is_bad =
-        |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
-    if name.split('/').any(part_is_bad) || matches!(name, "@" | "HEAD") {
-        return Err("a part of it is empty, begins with `.`, ends with `.lock` or is reserved");
-    }
-    Ok(())
 }
