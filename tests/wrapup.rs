@@ -351,3 +351,20 @@ fn what_only_this_machine_has_goes_to_the_remote_with_the_ledgers_truth() {
     );
     assert!(told.starts_with("[ORCH] wrapup: 0 done"), "{told}");
 }
+
+#[test]
+fn files_that_git_does_not_know_of_are_open() {
+    let repo = site();
+    repo.orch(["claim", "a", "--agent", "1.1"]).ok();
+    let dir = repo.path().with_file_name("repo.orch").join("1.1");
+    std::fs::remove_file(dir.join(".git")).unwrap();
+    let (code, answer) = wrapup(&repo, repo.path(), &[]);
+    assert_eq!(code, 1);
+    let open = answer["open"].as_array().unwrap();
+    let what = open[0]["what"].as_str().unwrap();
+    assert!(
+        what.contains("is in no worktree that Git can read"),
+        "{answer:#}"
+    );
+    assert_eq!(open[0]["command"], "git orch doctor");
+}

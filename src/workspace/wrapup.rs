@@ -39,10 +39,11 @@ pub struct Looked {
 pub fn look(ledger: &Ledger, agent: Option<AgentId>) -> Result<Looked> {
     let repo = ledger.repo();
     let mut looked = Looked::default();
-    let found = worktrees(repo, agent)?;
+    let (found, broken) = worktrees(repo, agent)?;
     for worktree in &found {
         looked.open.extend(left_in(repo, ledger.board(), worktree)?);
     }
+    looked.open.extend(broken.iter().map(unknown_files));
     for stash in stashes(repo, ledger.board())? {
         let is_asked_for = |owner: &AgentId| agent.is_none_or(|agent| agent == *owner);
         match &stash.agent {
@@ -66,11 +67,35 @@ pub fn look(ledger: &Ledger, agent: Option<AgentId>) -> Result<Looked> {
     Ok(looked)
 }
 
-fn worktrees(repo: &Repo, agent: Option<AgentId>) -> Result<Vec<Found>> {
+/// Returns worktrees that can be looked into, and those of which nobody knows what their files are. What a
+/// making that was cut short has written is nobody's work.
+fn worktrees(repo: &Repo, agent: Option<AgentId>) -> Result<(Vec<Found>, Vec<Found>)> {
     let mut found = inspect(repo)?;
     found.retain(|found| agent.is_none_or(|agent| agent == found.agent));
-    found.retain(|found| found.condition == Condition::Sound);
-    Ok(found)
+    let is = |condition: Condition| {
+        found
+            .iter()
+            .filter(move |found| found.condition == condition)
+    };
+    Ok((
+        is(Condition::Sound).cloned().collect(),
+        is(Condition::Unregistered).cloned().collect(),
+    ))
+}
+
+fn unknown_files(found: &Found) -> Open {
+    Open {
+        kind: OpenKind::Uncommitted,
+        agent: Some(found.agent),
+        task: None,
+        place: found.dir.display().to_string(),
+        what: format!(
+            "what agent {} has in {} is in no worktree that Git can read",
+            found.agent,
+            found.dir.display()
+        ),
+        command: Some(String::from("git orch doctor")),
+    }
 }
 
 /// Returns what is in a coder's worktree that neither a branch nor a recovery ref has.
@@ -376,7 +401,7 @@ fn failing(repo: &Repo, board: &Board, check: &WrapUpCheck, dir: &Path) -> Resul
 pub fn settle(ledger: &Ledger, agent: Option<AgentId>, open: &[Open]) -> Result<Vec<String>> {
     let repo = ledger.repo();
     let mut done = Vec::new();
-    for found in worktrees(repo, agent)? {
+    for found in worktrees(repo, agent)?.0 {
         let is_open = |item: &&Open| {
             let here = matches!(item.kind, OpenKind::Uncommitted | OpenKind::Detached);
             here && item.agent == Some(found.agent)

@@ -211,6 +211,14 @@ fn taken_away() -> TestRepo {
     after(repo, &["worktree remove 1.2 --force"])
 }
 
+impl Scene {
+    /// Whether a wrap-up tells that it kept the work under a recovery ref, since it could not commit it.
+    pub fn is_kept_instead(&self, output: &std::process::Output) -> bool {
+        let told = String::from_utf8_lossy(&output.stdout);
+        self.name == "wrapup --fix" && told.contains(" is kept as refs/orch/recovery/")
+    }
+}
+
 pub fn keeping() -> Vec<Scene> {
     vec![
         scene("lock set", fleet, |_| {
