@@ -103,6 +103,18 @@ fn lock(trust: Trust) -> Lock {
     }
 }
 
+fn handoff() -> Handoff {
+    Handoff {
+        task_id: id("a"),
+        status: HandoffStatus::Completed,
+        summary: String::from("x"),
+        output: String::from("x"),
+        deliverables: Vec::new(),
+        dependencies: Vec::new(),
+        next_steps: Vec::new(),
+    }
+}
+
 /// One operation of each kind, about task `a` of agent 1.1.
 fn operations() -> Vec<Op> {
     let claim = || Claim {
@@ -113,15 +125,6 @@ fn operations() -> Vec<Op> {
     let commit = || CommitId(String::from("head"));
     let text = || String::from("x");
     let ask = Ask::named(id("a"), agent("1.1"), None);
-    let handoff = Handoff {
-        task_id: id("a"),
-        status: HandoffStatus::Completed,
-        summary: text(),
-        output: text(),
-        deliverables: Vec::new(),
-        dependencies: Vec::new(),
-        next_steps: Vec::new(),
-    };
     let undone = Undone {
         task: Some(id("a")),
         landing: commit(),
@@ -157,7 +160,7 @@ fn operations() -> Vec<Op> {
         Op::Free(id("a"), text()),
         Op::Pause(agent("1.1"), text()),
         Op::Resume(agent("1.1")),
-        Op::Submit(claim(), commit(), Box::new(handoff)),
+        Op::Submit(claim(), commit(), Box::new(handoff())),
         Op::Escalate(id("a"), text()),
         Op::Cancel(id("a"), text()),
         Op::Reject(id("a"), commit(), text(), text()),
