@@ -24,12 +24,20 @@ pub const TIME: &str = "1763700000";
 /// Time that all tests together may take, many times what they do.
 const MOST_TIME: Duration = Duration::from_secs(40 * 60);
 
+/// The same where every fault is tried.
+const MOST_TIME_FOR_FAULTS: Duration = Duration::from_secs(8 * 60 * 60);
+
 /// Ends the tests when one of them never does, and names those that still run, for whoever reads the log.
 fn watch_over_all() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::thread::spawn(|| {
-            std::thread::sleep(MOST_TIME);
+            let most = if trace::all() {
+                MOST_TIME_FOR_FAULTS
+            } else {
+                MOST_TIME
+            };
+            std::thread::sleep(most);
             let threads = std::fs::read_dir("/proc/self/task")
                 .into_iter()
                 .flatten()
@@ -37,7 +45,7 @@ fn watch_over_all() {
             let names =
                 threads.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
             let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
-            eprintln!("no end after {MOST_TIME:?}; these threads are still there: {names:?}");
+            eprintln!("no end after {most:?}; these threads are still there: {names:?}");
             std::process::abort();
         });
     });
