@@ -209,7 +209,7 @@ fn bash_completes_git_orch_as_it_completes_git() {
         offered(&repo, &script, &["git", "orch", "status", "--wa"]),
         ["--watch "]
     );
-    let kinds = offered(&repo, &script, &["git", "orch", "log", "--kind", "cl"]);
+    let kinds = offered(&repo, &script, &["git", "orch", "log", "--kind", "cla"]);
     assert_eq!(kinds, ["claim "]);
     // git's own options come before the command.
     let status = offered(&repo, &script, &["git", "--no-pager", "orch", "stat"]);

@@ -32,7 +32,10 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
     }
     let tip = start_commit(ledger, task.team)?;
     let head = repo.read_ref(&format!("refs/heads/{}", assignment.branch))?;
-    if head.is_none_or(|head| repo.is_ancestor(tip, head).unwrap_or(true)) {
+    let Some(head) = head else {
+        return Ok(());
+    };
+    if repo.is_ancestor(tip, head)? {
         return Ok(());
     }
     let place = Place::of(repo, assignment.agent);

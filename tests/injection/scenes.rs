@@ -149,7 +149,8 @@ pub fn life() -> Vec<Scene> {
         .or(|| words("claim d --agent 1.1 --attempt 2")),
         scene("take another task", fleet_released, |_| {
             words("claim d --agent 1.2")
-        }),
+        })
+        .or(|| words("claim d --agent 1.2 --attempt 1")),
     ]
 }
 
