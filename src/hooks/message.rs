@@ -112,10 +112,15 @@ pub fn stamp(message: &[u8], stamp: &Stamp, comments: Option<&str>) -> Vec<u8> {
     };
     let block = lines.trailers();
     let mut out = Vec::with_capacity(message.len() + 160);
+    let mut in_ours = false;
     for (at, line) in lines.all.iter().enumerate() {
+        if block.contains(&at) {
+            // A trailer of ours goes with the lines that continue it.
+            in_ours = is_ours(line) || in_ours && continues(line);
+        }
         if at == *first {
             out.extend_from_slice(&tagged(line, stamp.agent, &tags, own));
-        } else if own || !(block.contains(&at) && is_ours(line)) {
+        } else if own || !(block.contains(&at) && in_ours) {
             out.extend_from_slice(line);
         }
         if at == *last && !wanted.is_empty() {
@@ -167,6 +172,11 @@ fn split_tag<'a>(text: &'a [u8], open: &[u8]) -> Option<(&'a str, &'a [u8])> {
     let inside = std::str::from_utf8(&rest[..end]).ok()?;
     let rest = &rest[end + 1..];
     Some((inside, rest.strip_prefix(b" ").unwrap_or(rest)))
+}
+
+/// Whether a line goes on with the trailer above it.
+fn continues(line: &[u8]) -> bool {
+    line.starts_with(b" ") || line.starts_with(b"\t")
 }
 
 fn trim(line: &[u8]) -> &[u8] {
@@ -229,7 +239,7 @@ impl<'a> Lines<'a> {
                 (trailers, gits, inside) = (trailers + 1, true, true);
             } else if is_trailer(line) {
                 (trailers, inside) = (trailers + 1, true);
-            } else if line.starts_with(b" ") || line.starts_with(b"\t") {
+            } else if continues(line) {
                 // A continued line belongs to the line above it, whichever kind that is.
                 others += usize::from(!inside);
             } else {

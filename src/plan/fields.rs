@@ -150,6 +150,12 @@ impl<'n, 't, 'd> Fields<'n, 't, 'd> {
         self.table.contains_key(key)
     }
 
+    /// Whether a key is there and no empty list, which says as much as none.
+    pub(super) fn lists(&self, key: &str) -> bool {
+        let value = self.table.get(key).map(Spanned::get_ref);
+        value.is_some_and(|value| !matches!(value, DeValue::Array(items) if items.is_empty()))
+    }
+
     /// Takes a key's value; every key that is asked for is a known one.
     pub(super) fn take(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.push(key);

@@ -85,7 +85,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     let wrapup = root.tables("wrapup", |fields, _| read_wrapup(fields));
     let phases = root.tables("phases", |fields, _| read_phase(fields));
     let teams = root.tables("teams", |fields, _| read_team(fields));
-    let default_team = if root.has("teams") {
+    let default_team = if root.lists("teams") {
         None
     } else {
         Some(TeamId(1))
@@ -94,7 +94,7 @@ pub(super) fn read_plan(table: &DeTable<'_>, notes: &mut Notes<'_>, stem: &str) 
     let tasks = root.tables("tasks", |fields, i| {
         read_task_fields(fields, i, default_team)
     });
-    let has = (root.has("phases"), root.has("teams"), root.has("tasks"));
+    let has = (root.lists("phases"), root.lists("teams"), root.has("tasks"));
     root.finish();
     let unsure = Unsure {
         teams: teams.iter().any(|team| team.id == NO_TEAM) || (has.1 && teams.is_empty()),
@@ -433,4 +433,17 @@ pub fn read_task(
         .iter()
         .any(|found| found.severity == Severity::Error);
     if is_wrong { Err(findings) } else { Ok(task) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::check_text;
+
+    #[test]
+    fn an_empty_list_says_as_much_as_none() {
+        let none = check_text(b"", "x").plan.unwrap();
+        let empty = check_text(b"teams = []\nphases = []\n", "x").plan.unwrap();
+        assert_eq!(empty, none);
+        assert_eq!(none.teams.len(), 1);
+    }
 }

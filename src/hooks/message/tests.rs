@@ -143,6 +143,16 @@ fn message() -> impl Strategy<Value = String> {
     (lines, any::<bool>()).prop_map(|(lines, ends)| lines.join("\n") + if ends { "\n" } else { "" })
 }
 
+#[test]
+fn a_trailer_of_anothers_goes_with_the_lines_that_continue_it() {
+    let text = "A\n\nOrch-Task: other\n\tand more\nKept: yes\n  and this\n";
+    assert_eq!(
+        stamped(text, None),
+        "[TEAM-1] [AGENT-1.2] A\n\nKept: yes\n  and this\nOrch-Task: auth\nOrch-Agent: 1.2\n\
+            Orch-Attempt: 2\nOrch-Run: billing\n"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
 
@@ -169,7 +179,16 @@ proptest! {
     fn nothing_of_anyone_elses_is_lost(text in message()) {
         let stamped = stamped(&text, Some("#"));
         let mut left = stamped.lines();
-        for line in text.lines().filter(|line| !is_ours(line.as_bytes())) {
+        let mut in_ours = false;
+        let is_others = |line: &&str| {
+            // A comment is nobody's, also between a trailer and what continues it.
+            if line.starts_with('#') {
+                return true;
+            }
+            in_ours = is_ours(line.as_bytes()) || in_ours && continues(line.as_bytes());
+            !in_ours
+        };
+        for line in text.lines().filter(is_others) {
             let bare = split_tags(line.as_bytes()).map_or(line.as_bytes(), |(_, _, rest)| rest);
             prop_assert!(left.any(|other| other.as_bytes().ends_with(bare)), "{line:?} of {text:?} in {stamped:?}");
         }
