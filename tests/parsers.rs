@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use git_orch::ledger::cache_digest as digest;
 use git_orch::ledger::files::{
     LocksFile, PhasesFile, parse, parse_settings, parse_signers, parse_status, parse_task, render,
     render_signers, render_status, render_task,
@@ -569,28 +570,6 @@ fn a_pipe_or_a_directory_in_place_of_a_file_of_ours_holds_nobody_up() {
         }
     }
     answers(&repo, repo.path(), ["status"], b"").ok();
-}
-
-/// The digest of the cache of a board, as the program computes it.
-fn digest(bytes: &[u8]) -> u64 {
-    let mix = |lane: u64, word: [u8; 8]| {
-        (lane ^ u64::from_le_bytes(word))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29)
-    };
-    let mut lanes = [1_u64, 2, 3, 4];
-    let (words, rest) = bytes.as_chunks::<8>();
-    let (fours, words) = words.as_chunks::<4>();
-    for four in fours {
-        for (lane, word) in lanes.iter_mut().zip(four) {
-            *lane = mix(*lane, *word);
-        }
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let end = words.iter().copied().chain([last]);
-    let end = end.chain(lanes.map(u64::to_le_bytes));
-    end.fold(bytes.len() as u64, mix)
 }
 
 #[test]

@@ -52,9 +52,14 @@ pub(super) fn is_of_disk(error: &anyhow::Error) -> bool {
 }
 
 impl GitFailure {
-    /// Whether Git failed because of the system, and not because of what it was given.
+    /// Whether Git failed because of the system, and not because of what it was given. What the system said ends a
+    /// line of Git's; names that somebody chose stand in quotes or before it.
     pub fn is_of_system(&self) -> bool {
-        self.code.is_none() || OF_SYSTEM.iter().any(|said| self.stderr.contains(said))
+        let of_system = |line: &str| {
+            let said = line.rsplit(": ").next().unwrap_or_default();
+            line != said && OF_SYSTEM.contains(&said)
+        };
+        self.stderr.lines().any(of_system)
     }
 }
 
@@ -111,7 +116,10 @@ mod tests {
             stdout: String::new(),
             stderr: stderr.to_owned(),
         };
-        assert!(failure(None, "").is_of_system());
+        // What makes Git crash again and again is what it was given.
+        assert!(!failure(None, "").is_of_system());
+        let named = "error: cannot merge 'a: Permission denied'";
+        assert!(!failure(Some(128), named).is_of_system());
         let unread = "error: unable to open loose object 12: Input/output error";
         assert!(failure(Some(128), unread).is_of_system());
         assert!(!failure(Some(128), "fatal: bad object 12").is_of_system());

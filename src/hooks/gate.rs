@@ -132,7 +132,7 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     };
     let given = config::given_identities();
     let mut judge = Judge::new(repo, branch, &given, &unmerged);
-    let mut history = History::read(repo, &commits, &mut findings)?;
+    let mut history = History::read(repo, &commits, &mut findings);
     history.check_ancestry(repo, branch, &border, &mut findings)?;
     history.remerge(repo, &mut findings)?;
     for commit in &commits {
@@ -147,7 +147,7 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
             Ok(parsed) => {
                 let seen = history.see(*commit, &parsed);
                 if judge.judge(&seen, &mut findings) {
-                    history.judge_tree(&mut judge, &seen, &mut findings)?;
+                    history.judge_tree(&mut judge, &seen, &mut findings);
                 }
             }
         }
@@ -226,7 +226,7 @@ struct History {
 }
 
 impl History {
-    fn read(repo: &Repo, commits: &[Oid], findings: &mut Vec<Finding>) -> Result<Self> {
+    fn read(repo: &Repo, commits: &[Oid], findings: &mut Vec<Finding>) -> Self {
         let mut history = Self {
             raw: HashMap::new(),
             shape: HashMap::new(),
@@ -245,7 +245,7 @@ impl History {
                 }
             }
         }
-        Ok(history)
+        history
     }
 
     /// The branch goes on from where it was cut, or from later work on the same line.
@@ -337,12 +337,7 @@ impl History {
     }
 
     /// Judges what a commit changes.
-    fn judge_tree(
-        &self,
-        judge: &mut Judge<'_>,
-        seen: &Seen<'_>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<()> {
+    fn judge_tree(&self, judge: &mut Judge<'_>, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
         let repo = judge.repo;
         let first = seen.parents.first();
         let old = first.and_then(|parent| match self.shape.get(parent) {
@@ -352,7 +347,7 @@ impl History {
         if seen.parents.len() < 2 {
             let audit = repo.audit_trees(old, seen.tree, Depth::Whole, judge.paths_left());
             judge.judge_audit(seen, &audit, findings);
-            return Ok(());
+            return;
         }
         let mut audit = repo.audit_trees(old, seen.tree, Depth::Form, judge.paths_left());
         // What the other side brings is judged there.
@@ -377,7 +372,6 @@ impl History {
             });
         }
         judge.judge_audit(seen, &audit, findings);
-        Ok(())
     }
 }
 

@@ -228,7 +228,7 @@ fn unreadable(row: &[u8]) -> Task {
 
 /// A digest against damage, not against forgery; eight bytes at a time in four lanes, since it is on the way of
 /// every command. A change within one word always changes its lane.
-fn digest(bytes: &[u8]) -> u64 {
+pub fn digest(bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |lane: u64, word: [u8; 8]| {
         (lane ^ u64::from_le_bytes(word))

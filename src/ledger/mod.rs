@@ -38,6 +38,7 @@ pub mod sync;
 pub mod transact;
 mod tree;
 
+pub use cache::digest as cache_digest;
 pub use events::{History, Query};
 pub use history::Entry;
 pub use remote::Unreachable;
