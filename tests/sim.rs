@@ -83,10 +83,14 @@ impl World {
             4..10 => self.claim(task, agent),
             10 => Op::Start(known),
             11 => Op::Block(known, text()),
-            12 => Op::Unblock(known),
+            12 => Op::Unblock(known, None),
             13 => match random.u32(0..4) {
                 0 => Op::Expire(known, text()),
-                1 => Op::Free(task, text()),
+                1 => Op::Free {
+                    task,
+                    reason: text(),
+                    message: None,
+                },
                 2 => match random.bool() {
                     true => Op::Pause(agent, text()),
                     false => Op::Resume(agent),

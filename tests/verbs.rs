@@ -241,6 +241,33 @@ fn a_task_goes_through_blocked_and_back() {
 }
 
 #[test]
+fn a_person_answers_a_blocked_task_by_its_name() {
+    let repo = planned();
+    let dir = claim(&repo, "schema", "1.1");
+    repo.orch_in(&dir, ["block", "-m", "which database?"]).ok();
+    // Said wrongly for another verb, the error says what to add.
+    let unsaid = repo.orch(["fail", "schema", "-m", "x"]).fails(2);
+    assert!(unsaid.contains("add --agent 1.1 --attempt 1"), "{unsaid}");
+    repo.orch(["unblock", "schema", "-m", "the old one"]).ok();
+    assert_eq!(state(&repo, "schema"), "in_progress");
+    repo.orch_in(&dir, ["block", "-m", "which table?"]).ok();
+    repo.orch(["release", "schema", "-m", "users"]).ok();
+    let shown = repo.orch(["status", "schema", "--json"]).json();
+    assert_eq!(
+        shown["messages"],
+        serde_json::json!([
+            "in answer to \"which database?\": the old one",
+            "in answer to \"which table?\": users"
+        ])
+    );
+    let text = repo.orch(["status", "schema"]).ok();
+    assert!(text.contains("the old one"), "{text}");
+    let dir = claim(&repo, "schema", "1.2");
+    let told = std::fs::read_to_string(dir.join(".orchestration/messages.txt")).unwrap();
+    assert!(told.contains("users"), "{told}");
+}
+
+#[test]
 fn a_failed_attempt_is_fenced_out_and_its_successor_sees_what_went_wrong() {
     let repo = planned();
     let first = claim(&repo, "schema", "1.1");

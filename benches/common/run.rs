@@ -124,7 +124,7 @@ fn op(number: u32, step: u32) -> Op {
         0 => Op::Claim(Box::new(Ask::named(task, agent, Some(commit("base"))))),
         1 => Op::Start(claim),
         2 => Op::Block(claim, String::from("waits for an answer")),
-        3 => Op::Unblock(claim),
+        3 => Op::Unblock(claim, None),
         4 => Op::Submit(claim, commit("head"), Box::new(handoff(number))),
         _ => Op::Merge(task, commit("head"), commit("merge")),
     }

@@ -49,6 +49,8 @@ pub struct Briefing {
     pub dependencies: Vec<Built>,
     /// What went wrong before.
     pub findings: Option<String>,
+    /// What people have told whoever works on it, oldest first.
+    pub messages: Vec<String>,
     /// Paths to be decided, where the merge that went wrong is under way in the worktree.
     pub undecided: Option<Vec<String>>,
     /// Decisions about paths in its scope.
@@ -115,6 +117,7 @@ impl Briefing {
             dependencies,
             undecided: undecided(row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
+            messages: row.status.messages.clone(),
             locks: touched(&board.locks, &spec),
             spec,
             work,

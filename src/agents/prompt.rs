@@ -64,6 +64,7 @@ fn values(briefing: &Briefing) -> serde_json::Value {
         "style": spec.style,
         "dependencies": dependencies,
         "findings": briefing.findings,
+        "messages": briefing.messages,
         "undecided": briefing.undecided,
         "locks": briefing.locks.iter().map(|lock| bound(lock, briefing)).collect::<Vec<_>>(),
         "commits": briefing.profile.commit,
@@ -173,6 +174,7 @@ pub(super) mod tests {
                 }),
             }],
             findings: Some(String::from("the file was empty")),
+            messages: vec![String::from("in answer to \"which?\": the second")],
             undecided: None,
             locks: vec![
                 lock("schema", Trust::Critical),
@@ -201,6 +203,7 @@ pub(super) mod tests {
             "- `schema` (critical) for `src/auth/**`: the schema is as decided; `make check` checks it. Change none of these files: a commit that does is refused\n",
             "- `style` (unlocked) for `src/auth/**`: the style is as decided; `make check` checks it\n",
             "the file was empty",
+            "## Messages to you\n\n- in answer to \"which?\": the second\n",
             "- worktree: `/somewhere/app.orch/it's 1.2`\n",
             "- branch: `orch/team-1/auth-schema`;",
             "exit with zero when",
@@ -237,6 +240,7 @@ pub(super) mod tests {
     fn what_is_absent_leaves_no_heading_behind() {
         let mut briefing = briefing();
         briefing.findings = None;
+        briefing.messages.clear();
         briefing.dependencies.clear();
         briefing.goal.clear();
         briefing.team_name.clear();
@@ -247,6 +251,7 @@ pub(super) mod tests {
             "went wrong",
             "builds on",
             "Goal of",
+            "Messages",
             "()",
             "None",
             "none",

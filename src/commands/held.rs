@@ -29,6 +29,29 @@ impl HeldArgs {
         self.task.clone().filter(|_| unsaid && outside)
     }
 
+    /// Returns the claim of a task that a person calls by its name, where an agent holds it.
+    pub(super) fn held_by_name(&self, ledger: &Ledger) -> Option<Claim> {
+        let task = self.by_name_only(ledger)?;
+        let status = &ledger.board().tasks.get(&task)?.status;
+        let agent = status.agent.filter(|_| status.state.is_held())?;
+        Some(Claim {
+            agent,
+            attempt: status.attempt,
+            task,
+        })
+    }
+
+    /// Returns what to add to the command where it is known which claim can be meant.
+    fn holder(&self, ledger: &Ledger) -> String {
+        let held = self.held_by_name(ledger);
+        held.map_or_else(String::new, |claim| {
+            format!(
+                "; it is held: add --agent {} --attempt {}",
+                claim.agent, claim.attempt
+            )
+        })
+    }
+
     /// Returns the claim that is meant.
     ///
     /// # Errors
@@ -37,11 +60,15 @@ impl HeldArgs {
     pub(super) fn claim(&self, ledger: &Ledger) -> Result<Claim> {
         let repo = ledger.repo();
         let missing = |what: &str| {
-            UserError::new(format!(
-                "{what} is not given, and this is no coder's worktree"
-            ))
-            .hint("git orch task list --state in_progress")
-            .exit(Exit::Usage)
+            let error = UserError::new(format!(
+                "{what} is not given, and this is no coder's worktree{}",
+                self.holder(ledger)
+            ));
+            let error = match &self.task {
+                Some(task) => error.hint(format!("git orch status {task}")),
+                None => error.hint("git orch task list --state in_progress"),
+            };
+            error.exit(Exit::Usage)
         };
         let task = self.task.clone().or_else(|| config::task(repo));
         let agent = self.agent.or_else(|| speaker(ledger));

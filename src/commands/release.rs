@@ -12,11 +12,14 @@ use crate::model::Op;
 /// branch. A person may leave out agent and attempt: the task is then taken from whoever holds it, and one
 /// that was blocked after its holders were lost is opened again. Exits with 4 where the claim does not hold any
 /// more.
+///
+/// The message is kept and stands in the next attempt's prompt, with the words that it answers where the task was
+/// blocked.
 #[derive(Debug, clap::Args)]
 pub struct ReleaseArgs {
     #[command(flatten)]
     held: HeldArgs,
-    /// Why, in a line
+    /// Why, and what whoever works on it next should know
     #[arg(short, long, value_name = "TEXT")]
     message: String,
 }
@@ -29,7 +32,11 @@ pub struct ReleaseArgs {
 pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     if let Some(task) = args.held.by_name_only(&ledger) {
-        let done = ledger.transact(Op::Free(task.clone(), args.message))?;
+        let done = ledger.transact(Op::Free {
+            task: task.clone(),
+            reason: args.message.clone(),
+            message: Some(args.message),
+        })?;
         return answer(ctx, &ledger, &task, &done);
     }
     let claim = args.held.claim(&ledger)?;

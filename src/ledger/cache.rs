@@ -20,7 +20,7 @@ use crate::model::{
 };
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
-const MAGIC: &[u8] = concat!("git-orch snapshot 6 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("git-orch snapshot 7 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// What it begins with in every version.
 const MAGIC_STEM: &[u8] = b"git-orch snapshot ";

@@ -196,6 +196,8 @@ struct StatusFile {
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     findings: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     op: Option<OpId>,
     #[serde(flatten)]
@@ -246,6 +248,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         takeovers: file.takeovers,
         reason: file.reason,
         findings: file.findings,
+        messages: file.messages,
         op: file.op,
         extra,
     })
@@ -270,6 +273,7 @@ pub fn render_status(status: &Status) -> String {
         takeovers: status.takeovers,
         reason: status.reason,
         findings: status.findings,
+        messages: status.messages,
         op: status.op,
         extra: toml::Table::new(),
     };
@@ -346,6 +350,7 @@ mod tests {
         let mut next = status;
         next.since = Timestamp(1_763_000_000);
         next.findings = Some(String::from("two\nlines"));
+        next.add_message(Some("which \"one\"?"), "this\nand that");
         let written = render_status(&next);
         assert!(
             written.contains("note = \"mine\"") && written.contains("[later]"),

@@ -98,10 +98,14 @@ impl Board {
             Op::Claim(ask) => self.claim(intent, ask),
             Op::Start(claim) => self.start(intent, claim),
             Op::Block(claim, reason) => self.block(intent, claim, reason),
-            Op::Unblock(claim) => self.unblock(intent, claim),
+            Op::Unblock(claim, message) => self.unblock(intent, claim, message.as_deref()),
             Op::Release(claim, reason) => self.release(intent, claim, reason),
             Op::Expire(claim, reason) => self.expire(intent, claim, reason),
-            Op::Free(task, reason) => self.free(intent, task, reason),
+            Op::Free {
+                task,
+                reason,
+                message,
+            } => self.free(intent, task, reason, message.as_deref()),
             Op::Pause(agent, reason) => self.pause(*agent, reason),
             Op::Resume(agent) => self.resume(*agent),
             Op::Fail(claim, reason, findings) => {

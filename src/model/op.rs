@@ -87,8 +87,8 @@ pub enum Op {
     Start(Claim),
     /// The agent waits for something.
     Block(Claim, String),
-    /// It waits no more.
-    Unblock(Claim),
+    /// It waits no more: what is told to the agent that goes on, if anything.
+    Unblock(Claim, Option<String>),
     /// The attempt failed: reason in a line, findings for the next attempt.
     Fail(Claim, String, Option<String>),
     /// The claim is given back; does not count as a failure.
@@ -96,7 +96,14 @@ pub enum Op {
     /// The holder's machine has not renewed its lease for the whole time: the claim is taken from it.
     Expire(Claim, String),
     /// A person takes a task from whoever holds it, or opens one that was blocked for good.
-    Free(TaskId, String),
+    Free {
+        /// The task.
+        task: TaskId,
+        /// Why, in a line.
+        reason: String,
+        /// What is told to whoever works on it next.
+        message: Option<String>,
+    },
     /// The agent gets no work until it is resumed.
     Pause(AgentId, String),
     /// The agent gets work again.

@@ -378,12 +378,12 @@ impl Board {
             Op::Claim(ask) => (Power::Claim, ask.wish.agent.map_or(Over::All, Over::Agent)),
             Op::Start(claim)
             | Op::Block(claim, _)
-            | Op::Unblock(claim)
+            | Op::Unblock(claim, _)
             | Op::Fail(claim, ..)
             | Op::Release(claim, _) => (Power::Work, Over::Agent(claim.agent)),
             Op::Submit(claim, ..) => (Power::Submit, Over::Agent(claim.agent)),
             Op::Expire(claim, _) => (Power::Expire, Over::Agent(claim.agent)),
-            Op::Free(id, _) => (Power::Free, task(id)),
+            Op::Free { task: id, .. } => (Power::Free, task(id)),
             Op::Pause(agent, _) | Op::Resume(agent) => (Power::Steer, Over::Agent(*agent)),
             Op::Escalate(id, _) => (Power::Escalate, task(id)),
             Op::Cancel(id, _) => (Power::Cancel, task(id)),
@@ -416,7 +416,7 @@ impl Board {
 /// Returns the one task that an operation names, for the words of a refusal.
 fn task_of(op: &Op) -> Option<&TaskId> {
     match op {
-        Op::Free(id, _)
+        Op::Free { task: id, .. }
         | Op::Cancel(id, _)
         | Op::Reject(id, ..)
         | Op::Conflict(id, ..)

@@ -115,6 +115,9 @@ impl FromStr for State {
     }
 }
 
+/// Messages that a task's record keeps; the log has those before.
+const MOST_MESSAGES: usize = 16;
+
 /// The machine's record of a task; a task without one is pending.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -149,8 +152,27 @@ pub struct Status {
     pub reason: Option<String>,
     /// What went wrong before, for the next attempt; may be long.
     pub findings: Option<String>,
+    /// What people have told whoever works on it next, oldest first; kept until the work is merged.
+    pub messages: Vec<String>,
     /// The operation that wrote this; makes every record unique.
     pub op: Option<OpId>,
     /// Keys that this version does not know, as TOML.
     pub extra: String,
+}
+
+impl Status {
+    /// Keeps a message for whoever works on the task next; where the task was blocked, with the words that it answers.
+    pub fn add_message(&mut self, blocked: Option<&str>, text: &str) {
+        let text = text.trim();
+        let message = match blocked.map(str::trim).filter(|words| !words.is_empty()) {
+            Some(words) => format!("in answer to \"{words}\": {text}"),
+            None => text.to_owned(),
+        };
+        if text.is_empty() || self.messages.last() == Some(&message) {
+            return;
+        }
+        self.messages.push(message);
+        let surplus = self.messages.len().saturating_sub(MOST_MESSAGES);
+        self.messages.drain(..surplus);
+    }
 }

@@ -291,6 +291,8 @@ pub struct TaskView<'a> {
     pub retries: u32,
     /// What went wrong before.
     pub findings: Option<&'a str>,
+    /// What people have told whoever works on it next.
+    pub messages: &'a [String],
     /// Tasks that come before.
     pub after: Vec<Before<'a>>,
     /// The first of those that is not far enough.
@@ -336,6 +338,7 @@ impl<'a> TaskView<'a> {
             failures: status.failures,
             retries: board.retries_of(task),
             findings: status.findings.as_deref(),
+            messages: &status.messages,
             after: task
                 .after
                 .iter()
@@ -379,6 +382,11 @@ impl<'a> TaskView<'a> {
             out.extend(files.map(|file| format!("  {file}")));
             let steps = handoff.next_steps.iter().map(|step| clean(step));
             out.extend(steps.map(|step| format!("  next: {step}")));
+        }
+        if !self.messages.is_empty() {
+            out.push(format!("\n{}", ui.paint(Style::Strong, "messages")));
+            let lines = self.messages.iter().flat_map(|text| clean_lines(text));
+            out.extend(lines.map(|line| format!("  {line}").trim_end().to_owned()));
         }
         if let Some(findings) = self.findings {
             out.push(format!("\n{}", ui.paint(Style::Strong, "findings")));

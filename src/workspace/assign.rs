@@ -374,6 +374,10 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         }
         shown.push((String::from("findings.txt"), text));
     }
+    if !task.status.messages.is_empty() {
+        let text = task.status.messages.join("\n\n") + "\n";
+        shown.push((String::from("messages.txt"), text));
+    }
     for dependency in &task.after {
         if let Some(handoff) = ledger.handoff(&dependency.task)? {
             let name = format!("handoffs/{}.toml", dependency.task);

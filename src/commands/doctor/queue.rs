@@ -96,7 +96,11 @@ fn unknown_holder(task: &Task, agent: &str) -> Finding {
         .fix(move |repo| {
             let mut ledger = open(repo)?;
             let reason = String::from("its agent does not exist");
-            let done = ledger.transact(Op::Free(id, reason))?;
+            let done = ledger.transact(Op::Free {
+                task: id,
+                reason,
+                message: None,
+            })?;
             Ok(done.subject)
         })
 }

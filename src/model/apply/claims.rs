@@ -3,7 +3,7 @@
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::choose::{Ask, Choice};
 use crate::model::ids::{AgentId, Attempt, CommitId};
-use crate::model::op::{Claim, Intent};
+use crate::model::op::{Actor, Claim, Intent};
 use crate::model::spec::Handoff;
 use crate::model::state::{State, Status};
 
@@ -157,25 +157,33 @@ impl Board {
         Ok(Some(transition(task, status, EventKind::Block, reason)))
     }
 
-    pub(super) fn unblock(&self, intent: &Intent, claim: &Claim) -> Decision {
+    pub(super) fn unblock(
+        &self,
+        intent: &Intent,
+        claim: &Claim,
+        message: Option<&str>,
+    ) -> Decision {
         let task = self.holds(claim)?;
         if task.status.state != State::Blocked {
             return Err(wrong_state(task, "unblocked", "status"));
         }
         let mut status = next_status(task, intent, State::InProgress);
+        pass_on(task, &mut status, message);
         status.reason = None;
-        Ok(Some(transition(
-            task,
-            status,
-            EventKind::Unblock,
-            &task.title,
-        )))
+        let summary = message.unwrap_or(&task.title);
+        let mut change = transition(task, status, EventKind::Unblock, summary);
+        change.event.body = message.unwrap_or_default().to_owned();
+        Ok(Some(change))
     }
 
     pub(super) fn release(&self, intent: &Intent, claim: &Claim, reason: &str) -> Decision {
         let task = self.holds(claim)?;
         let mut status = next_status(task, intent, State::Ready);
         status.lease_until = None;
+        // What an executor says of a claim that it gives back is about the machine, not about the work.
+        if matches!(intent.actor, Actor::Human | Actor::Agent(_)) {
+            pass_on(task, &mut status, Some(reason));
+        }
         status.reason = Some(reason.to_owned());
         Ok(Some(transition(task, status, EventKind::Release, reason)))
     }
@@ -294,6 +302,15 @@ pub(super) fn next_status(task: &Task, intent: &Intent, state: State) -> Status 
         op: Some(intent.id.clone()),
         ..task.status.clone()
     }
+}
+
+/// Keeps what is told to whoever works on a task next, with the words that it was blocked with.
+pub(super) fn pass_on(task: &Task, status: &mut Status, message: Option<&str>) {
+    let Some(message) = message else { return };
+    // A task that is blocked for good is held by nobody, and no agent has asked anything.
+    let is_blocked = task.status.state == State::Blocked && task.status.agent.is_some();
+    let words = task.status.reason.as_deref().filter(|_| is_blocked);
+    status.add_message(words, message);
 }
 
 /// Returns the change of one task's status, told.

@@ -1,6 +1,6 @@
 //! What takes a claim from its holder, and who gets no work: expire, free, pause, resume.
 
-use super::claims::{holder, next_status, transition};
+use super::claims::{holder, next_status, pass_on, transition};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal};
 use crate::model::board::AgentRecord;
 use crate::model::ids::{AgentId, TaskId};
@@ -39,7 +39,13 @@ impl Board {
     }
 
     /// Makes a task ready again that somebody holds, or that is blocked without anybody holding it.
-    pub(super) fn free(&self, intent: &Intent, id: &TaskId, reason: &str) -> Decision {
+    pub(super) fn free(
+        &self,
+        intent: &Intent,
+        id: &TaskId,
+        reason: &str,
+        message: Option<&str>,
+    ) -> Decision {
         let task = self.require_task(id)?;
         if !task.status.state.is_held() {
             let refusal = if task.status.state == State::Ready {
@@ -56,6 +62,7 @@ impl Board {
         status.lease_until = None;
         status.takeovers = 0;
         status.conflicts = 0;
+        pass_on(task, &mut status, message);
         status.reason = Some(reason.to_owned());
         Ok(Some(transition(task, status, EventKind::Release, reason)))
     }

@@ -82,6 +82,7 @@ impl Board {
         status.conflicts = 0;
         status.reason = None;
         status.findings = None;
+        status.messages.clear();
         let mut change = transition(task, status, EventKind::Merge, &task.title);
         change.event.head = Some(head.clone());
         change.event.commit = Some(commit.clone());

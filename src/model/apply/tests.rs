@@ -8,6 +8,8 @@ use crate::model::op::{Actor, Claim, PlanChange};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 
+mod messages;
+
 fn id(text: &str) -> TaskId {
     text.parse().unwrap()
 }
@@ -215,7 +217,7 @@ fn a_stale_attempt_is_fenced_out_of_every_verb() {
     for op in [
         Op::Start(stale.clone()),
         Op::Block(stale.clone(), text()),
-        Op::Unblock(stale.clone()),
+        Op::Unblock(stale.clone(), None),
         Op::Release(stale.clone(), text()),
         Op::Fail(stale.clone(), text(), None),
     ] {
@@ -421,7 +423,7 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
                 Op::Claim(Box::new(Ask::named(id("a"), agent("1.1"), None))),
                 Op::Start(held.clone()),
                 Op::Block(held.clone(), text()),
-                Op::Unblock(held.clone()),
+                Op::Unblock(held.clone(), None),
                 Op::Release(held.clone(), text()),
                 Op::Fail(held.clone(), text(), None),
                 Op::Cancel(id("a"), text()),
