@@ -393,6 +393,9 @@ fn way_15_twins() {
         ("SRC/new", "src/a"),
         ("src/caf\u{e9}", "src/cafe\u{301}"),
         ("src/a\u{200d}", "src/a"),
+        ("src/a:x", "src/a"),
+        ("src/A:y", "src/a:x"),
+        ("src\\a", "src/a"),
     ] {
         let way = Way::with("[]", "");
         let quoted = format!("test -e '{twin}' || add '{twin}' one; add '{path}' two; say twins");
@@ -402,7 +405,7 @@ fn way_15_twins() {
 }
 
 #[test]
-fn way_16_names_that_are_gits_own_elsewhere() {
+fn way_16_names_that_are_gits_own_or_anothers_elsewhere() {
     let names = [
         ".git",
         ".GIT",
@@ -418,6 +421,11 @@ fn way_16_names_that_are_gits_own_elsewhere() {
         ".gitmodules ",
         "GITMOD~1",
         ".GitAttributes:x",
+        "a.",
+        "a ",
+        "a::$DATA",
+        "..\\lib",
+        "x\\..\\..\\lib",
     ];
     let way = Way::with("[]", "");
     let commits = names.len();

@@ -452,17 +452,26 @@ fn twins(added: &[&[u8]], tree: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         }
         return found;
     }
-    let mut seen: HashMap<String, &[u8]> = HashMap::new();
     let new: std::collections::HashSet<&[u8]> = added.iter().copied().collect();
-    for name in all {
-        if let Some(twin) = seen.insert(names::fold(name), name) {
-            let (name, twin) = if new.contains(name) {
-                (name, twin)
-            } else {
-                (twin, name)
-            };
-            if new.contains(name) {
-                found.push((name.to_vec(), twin.to_vec()));
+    let mut find = |name: &[u8], twin: &[u8]| {
+        if new.contains(name) {
+            found.push((name.to_vec(), twin.to_vec()));
+        } else if new.contains(twin) {
+            found.push((twin.to_vec(), name.to_vec()));
+        }
+    };
+    let mut seen: HashMap<String, &[u8]> = HashMap::new();
+    for name in &all {
+        if let Some(twin) = seen.insert(names::file_of(name), name) {
+            find(name, twin);
+        }
+    }
+    // Those that Windows takes for paths into others.
+    for name in all.iter().filter(|name| name.contains(&b'\\')) {
+        let path = names::file_of(name);
+        for (end, _) in path.match_indices('\\') {
+            if let Some(twin) = seen.get(&path[..end]) {
+                find(name, twin);
             }
         }
     }
@@ -473,5 +482,31 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     match dir {
         b"" => name.to_vec(),
         dir => [dir, b"/", name].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twins_are_the_same_among_few_names_and_many() {
+        let tree = |names: &[&str]| -> Vec<u8> {
+            let entry = |name: &&str| [format!("100644 {name}\0").as_bytes(), &[1; 20]].concat();
+            names.iter().flat_map(entry).collect()
+        };
+        let many: Vec<String> = (0..WORTH_A_TABLE).map(|n| format!("x{n}")).collect();
+        for (old, new) in [("a", "A"), ("a", "a:b"), ("a", "a\\b"), ("a\\b", "a")] {
+            let tree = tree(&[old, new]);
+            let mut added: Vec<&[u8]> = vec![new.as_bytes()];
+            let few = twins(&added, &tree);
+            assert_eq!(
+                few,
+                [(new.as_bytes().to_vec(), old.as_bytes().to_vec())],
+                "{new}"
+            );
+            added.extend(many.iter().map(|name| name.as_bytes()));
+            assert_eq!(twins(&added, &tree), few, "{new}");
+        }
     }
 }

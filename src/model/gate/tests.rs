@@ -210,6 +210,18 @@ fn names_that_are_gits_own_on_some_system() {
         ".gitmodules.",
         ".GITIGNORE",
         ".gitattributes:x",
+        "a.",
+        "a ",
+        "a. .",
+        "...",
+        "a::$DATA",
+        "a:b:$data",
+        "..\\lib",
+        "..\\..\\lib\\b",
+        "a\\..\\..\\lib",
+        "a\\.. \\lib",
+        "a\\",
+        "\\a",
     ];
     for name in bad {
         assert!(why_bad(name.as_bytes()).is_some(), "{name:?}");
@@ -227,6 +239,9 @@ fn names_that_are_gits_own_on_some_system() {
         "é",
         "con",
         "..a",
+        ". a",
+        "a:b",
+        "std::fmt",
         "a\\b",
     ];
     for name in good {
@@ -243,10 +258,25 @@ fn twins_differ_in_case_or_in_how_an_accent_is_written() {
         ("caf\u{e9}", "cafe\u{301}"),
         ("CAF\u{c9}", "cafe\u{301}"),
         ("Ä", "ä"),
+        ("a", "a."),
+        ("A", "a . ."),
+        ("a", "a:x"),
+        ("a", "A::$DATA"),
+        ("a:x", "a:y"),
+        ("a", "a\\b"),
+        ("é", "É:x"),
     ] {
         assert!(are_twins(a.as_bytes(), b.as_bytes()), "{a} {b}");
     }
-    for (a, b) in [("a", "b"), ("a", "á"), ("a", "aa")] {
+    for (a, b) in [
+        ("a", "b"),
+        ("a", "á"),
+        ("a", "aa"),
+        ("a", ".a"),
+        ("a", "b:a"),
+        ("a", "aa\\b"),
+        ("a\\b", "a\\c"),
+    ] {
         assert!(!are_twins(a.as_bytes(), b.as_bytes()), "{a} {b}");
     }
 }
