@@ -1,4 +1,4 @@
-//! How large texts from outside may be. What is larger is refused in a line, before it is read or parsed.
+//! How large what comes from outside may be. What is larger is refused in a line, before it is read or parsed.
 
 /// Most bytes of a plan file.
 pub const MOST_PLAN: usize = 16 << 20;
@@ -8,6 +8,9 @@ pub const MOST_LEDGER_FILE: usize = 1 << 20;
 
 /// Most bytes of what a plan says of one task, so that its file in the ledger can be read with what is added.
 pub const MOST_TASK: usize = MOST_LEDGER_FILE / 2;
+
+/// Most tasks of one plan: which may run beside which is kept in a square of bits.
+pub const MOST_TASKS: usize = 20_000;
 
 /// Most bytes of an agent's result file.
 pub const MOST_RESULT: usize = 256 << 10;

@@ -15,12 +15,9 @@ use std::collections::BTreeSet;
 use super::fields::Notes;
 use super::finding::{Finding, Severity};
 use super::read::{Checked, Draft, parse, read_plan};
-use crate::model::bounds::{MOST_PLAN, MOST_TASK, told};
+use crate::model::bounds::{MOST_PLAN, MOST_TASK, MOST_TASKS, told};
 use crate::model::{Plan, TaskId, TaskSpec};
 use order::Order;
-
-/// The most tasks of one plan: which may run beside which is kept in a square of bits.
-const MOST_TASKS: usize = 20_000;
 
 /// Checks the text of a plan; `stem` names the run where the plan does not.
 pub fn check_text(bytes: &[u8], stem: &str) -> Checked {
@@ -67,13 +64,7 @@ pub fn check_text(bytes: &[u8], stem: &str) -> Checked {
     if text.len() > MOST_TASK {
         check_sizes(&draft.plan.tasks, &mut notes);
     }
-    if draft.plan.tasks.len() > MOST_TASKS {
-        let message = format!(
-            "the plan has {} tasks; at most {MOST_TASKS} are allowed",
-            draft.plan.tasks.len()
-        );
-        let help = "split it into plans that follow each other";
-        notes.at(Severity::Error, "tasks", message, help);
+    if has_too_many(&draft.plan, "tasks", &mut notes) {
         return refused(notes);
     }
     check_draft(&draft, &BTreeSet::new(), &mut notes);
@@ -98,7 +89,9 @@ pub fn check_added(plan: &Plan, task: &TaskSpec, settled: &BTreeSet<TaskId>) -> 
     draft.plan.tasks.push(task.clone());
     let key = format!("tasks[{}]", plan.tasks.len());
     let mut notes = Notes::new("");
-    check_draft(&draft, settled, &mut notes);
+    if !has_too_many(&draft.plan, &key, &mut notes) {
+        check_draft(&draft, settled, &mut notes);
+    }
     let mut findings = notes.finish();
     findings.retain(|found| found.key.starts_with(&key));
     for found in &mut findings {
@@ -121,6 +114,17 @@ fn check_draft(draft: &Draft, settled: &BTreeSet<TaskId>, notes: &mut Notes<'_>)
     locks::check(plan, notes);
 }
 
+/// Notes that a plan has more tasks than are looked at.
+fn has_too_many(plan: &Plan, key: &str, notes: &mut Notes<'_>) -> bool {
+    let number = plan.tasks.len();
+    if number > MOST_TASKS {
+        let message = format!("the plan has {number} tasks; at most {MOST_TASKS} are allowed");
+        let help = "split it into plans that follow each other";
+        notes.at(Severity::Error, key, message, help);
+    }
+    number > MOST_TASKS
+}
+
 /// Notes tasks whose file in the ledger would be too large to be read again.
 fn check_sizes(tasks: &[TaskSpec], notes: &mut Notes<'_>) {
     for (position, task) in tasks.iter().enumerate() {
@@ -135,5 +139,37 @@ fn check_sizes(tasks: &[TaskSpec], notes: &mut Notes<'_>) {
             message,
             help,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_at_most_twenty_thousand_tasks() {
+        let text = |number: usize| -> String {
+            let task = |i| {
+                format!(
+                    "[[tasks]]\nid = \"t{i}\"\ntitle = \"T\"\nscope = [\"t\"]\nrun = \"true\"\nsuccess = [\"true\"]\n"
+                )
+            };
+            (0..number).map(task).collect()
+        };
+        let found = check_text(text(20_001).as_bytes(), "x").findings;
+        let messages: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+        let told = "the plan has 20001 tasks; at most 20000 are allowed";
+        assert_eq!(messages, [told], "nothing else is looked for");
+        // Nor by adding to it.
+        let one = check_text(text(1).as_bytes(), "x").plan.unwrap().tasks[0].clone();
+        let mut plan = Plan::default();
+        let many = (0..20_000).map(|i| TaskSpec {
+            id: format!("t{i}").parse().unwrap(),
+            ..one.clone()
+        });
+        plan.tasks.extend(many);
+        assert!(!has_too_many(&plan, "tasks", &mut Notes::new("")));
+        let found = check_added(&plan, &one, &BTreeSet::new());
+        assert_eq!(found[0].message, told);
     }
 }
