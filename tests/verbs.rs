@@ -158,6 +158,35 @@ fn a_claim_without_worktree_makes_none() {
 }
 
 #[test]
+fn a_deliverable_that_git_ignores_is_named_with_the_rule() {
+    let repo = planned();
+    let dir = claim(&repo, "schema", "1.1");
+    repo.orch_in(&dir, ["start"]).ok();
+    write_file(&dir.join("schema/other.sql"), "x\n");
+    repo.git_in(&dir, ["add", "-A"]);
+    repo.git_in(&dir, ["commit", "-q", "-m", "other"]);
+    // By a rule that no commit shows.
+    let exclude = repo.path().join(".git/info/exclude");
+    let rules = std::fs::read_to_string(&exclude).unwrap_or_default() + "users.*\n";
+    write_file(&exclude, &rules);
+    let absent = repo.orch_in(&dir, ["submit"]).fails(1);
+    assert!(!absent.contains("ignore"), "{absent}");
+    write_file(&dir.join("schema/users.sql"), "create table users();\n");
+    let told = repo.orch_in(&dir, ["submit"]).fails(1);
+    let line = rules.lines().count();
+    let rule = format!("info/exclude:{line}: users.*)");
+    assert!(
+        told.contains("schema/users.sql (it is there, and ignored by "),
+        "{told}"
+    );
+    assert!(told.contains(&rule), "{told}");
+    assert!(
+        told.contains("git add --force -- schema/users.sql"),
+        "{told}"
+    );
+}
+
+#[test]
 fn submit_says_for_each_refusal_what_to_do() {
     let repo = planned();
     let dir = claim(&repo, "schema", "1.1");

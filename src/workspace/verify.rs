@@ -80,13 +80,7 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
     }
     let missing = missing_deliverables(dir, &spec)?;
     if !missing.is_empty() {
-        return failed(
-            format!("deliverables are missing: {}", missing.join(", ")),
-            format!(
-                "These files must exist and be committed:\n{}",
-                missing.join("\n")
-            ),
-        );
+        return tell_missing(dir, &missing);
     }
     if let Some((reason, findings)) = check_success(ledger, a, &spec, dir, log)? {
         return failed(reason, findings);
@@ -146,6 +140,55 @@ fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
         }
     }
     Ok(missing)
+}
+
+/// Tells which deliverables are missing, and of those that are there which rule keeps Git from taking them in.
+fn tell_missing(dir: &Path, missing: &[String]) -> Result<Verdict> {
+    let mut told = Vec::new();
+    let mut ignored = Vec::new();
+    for wanted in missing {
+        let rule = match dir.join(wanted).symlink_metadata() {
+            Ok(_) => ignoring_rule(dir, wanted)?,
+            Err(_) => None,
+        };
+        match rule {
+            Some(rule) => {
+                told.push(format!("{wanted} (it is there, and ignored by {rule})"));
+                ignored.push(wanted.as_str());
+            }
+            None => told.push(wanted.clone()),
+        }
+    }
+    let mut findings = format!(
+        "These files must exist and be committed:\n{}",
+        told.join("\n")
+    );
+    if !ignored.is_empty() {
+        findings.push_str(&format!(
+            "\nGit ignores what is there already: change the rule, or commit it by `git add --force -- {}`.",
+            ignored.join(" ")
+        ));
+    }
+    Ok(Verdict::Failed {
+        reason: format!("deliverables are missing: {}", told.join(", ")),
+        findings,
+    })
+}
+
+/// Returns the rule by which Git ignores a path, as `.gitignore:3: *.log`.
+fn ignoring_rule(dir: &Path, path: &str) -> Result<Option<String>> {
+    let said = Git::new(dir)
+        .args(["check-ignore", "--verbose", "-z", "--stdin"])
+        .stdin([path.as_bytes(), b"\0"].concat())
+        .output()?;
+    // One exit code says that it is not ignored, and the others that git cannot tell: no rule is named then.
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let mut fields = said.split('\0');
+    let (Some(source), Some(line), Some(pattern)) = (fields.next(), fields.next(), fields.next())
+    else {
+        return Ok(None);
+    };
+    Ok(Some(format!("{source}:{line}: {pattern}")))
 }
 
 /// Runs the success commands; returns the first that fails, in a line and in full.
