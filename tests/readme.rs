@@ -165,6 +165,7 @@ fn full_run() -> RunSpec {
         test_retries: 1,
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
+        trust_coder_tests: true,
         signing: Some(Signing::Ssh),
         jobs: Some(3),
         wrapup: Some(WrapUpAt::Submit),

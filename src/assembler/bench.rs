@@ -20,6 +20,7 @@ use crate::git::checkout;
 use crate::git::files::{self, Lock};
 use crate::git::{Git, Oid, Repo};
 use crate::model::duration::format_duration;
+use crate::model::train::obtained::Obtained;
 use crate::model::{Command, TeamId};
 use crate::process::{self, Ended, Ending, Spec};
 use crate::{clock, config};
@@ -70,6 +71,8 @@ pub(super) struct Ran {
     pub(super) green: bool,
     /// Whether it was stopped before it came to anything.
     pub(super) stopped: bool,
+    /// How that was obtained.
+    pub(super) how: Obtained,
     /// How it ended, in a few words, for example `it exited with 1`.
     pub(super) why: String,
     /// The last of its output.
@@ -158,6 +161,7 @@ impl Bench {
         let mut ran = Ran {
             green: ended.ending == Ending::Exited(0),
             stopped: ended.ending == Ending::Stopped,
+            how: Obtained::Warm,
             why,
             tail: ended.tail,
             output: String::new(),

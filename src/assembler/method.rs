@@ -62,6 +62,7 @@ pub(super) fn checked_tester<'a>(
         retries: options.retries.unwrap_or(run.test_retries),
         environment: run.test_environment.clone().unwrap_or_default(),
         checks: checks.iter().map(ToString::to_string).collect(),
+        trusts_coders: run.trust_coder_tests,
     };
     let jobs = options.jobs.or(run.test_jobs);
     let jobs = jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));

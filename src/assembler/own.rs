@@ -1,5 +1,5 @@
-//! The test as whoever works on a branch runs it, in its own worktree: what it says is what the assembler would
-//! be told of the same tree, so it need not run it again.
+//! The test as whoever works on a branch runs it, in its own worktree. What it says is remembered as obtained there;
+//! the assembler repeats it in a worktree of its own unless the plan trusts such runs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::verdicts::{Run, Verdicts};
 use crate::clock;
 use crate::error::UserError;
 use crate::git::{Oid, Repo};
+use crate::model::train::obtained::{Obtained, weigh};
 use crate::model::{Command, RunSpec};
 use crate::process::{self, Ending, Spec};
 
@@ -46,12 +47,7 @@ pub fn own_test(repo: &Repo, run: &RunSpec, again: bool) -> Result<OwnTest> {
     let tree = clean_tree(repo)?;
     if let Some(tree) = tree
         && !again
-        && let Some(known) = verdicts
-            .load(repo, tree, command)
-            .runs
-            .iter()
-            .rev()
-            .find(|run| run.green)
+        && let Some(known) = last_pass(&verdicts.load(repo, tree, command).runs)
     {
         return Ok(OwnTest {
             tree: Some(tree),
@@ -84,7 +80,7 @@ pub fn own_test(repo: &Repo, run: &RunSpec, again: bool) -> Result<OwnTest> {
     // Only what is the same before and after is known to be what was tested.
     let tree = tree.filter(|tree| clean_tree(repo).is_ok_and(|after| after == Some(*tree)));
     if let Some(tree) = tree {
-        let mut own = Run::ended(green, seconds);
+        let mut own = Run::ended(green, seconds, Obtained::Coder);
         own.why = if green {
             String::new()
         } else {
@@ -101,6 +97,15 @@ pub fn own_test(repo: &Repo, run: &RunSpec, again: bool) -> Result<OwnTest> {
         output,
         log: Some(log),
     })
+}
+
+/// Returns the last run that passed, where that is what all of them come to.
+fn last_pass(runs: &[Run]) -> Option<&Run> {
+    let said = weigh(runs.iter().map(|run| (run.how, run.green)));
+    runs.iter()
+        .rev()
+        .find(|run| run.green)
+        .filter(|_| said.is_green())
 }
 
 /// Returns the tree of HEAD where the worktree is exactly that; files that Git ignores do not count.

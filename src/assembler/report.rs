@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::TaskId;
 use crate::model::suite;
+use crate::model::train::obtained::Obtained;
 use crate::model::train::{Gating, Train, Verdict};
 
 /// What is asked of an assembly.
@@ -83,6 +84,9 @@ pub struct RunRow {
     pub what: String,
     /// Whether it passed.
     pub green: bool,
+    /// How that was obtained.
+    #[serde(default)]
+    pub how: Obtained,
     /// The tests that failed, where they are known.
     pub failing: Vec<String>,
     /// Wall time.

@@ -12,6 +12,7 @@ use crate::git::{Oid, Repo};
 use crate::model::levels::with_checks;
 use crate::model::suite::Suite;
 use crate::model::train::batch::{Said, What};
+use crate::model::train::obtained::{Obtained, weigh};
 
 /// How an assembly tests.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Method {
     pub(super) environment: String,
     /// What must pass as well, already in `command`.
     pub(super) checks: Vec<String>,
+    /// Whether what coders' own runs said counts.
+    pub(super) trusts_coders: bool,
 }
 
 impl Method {
@@ -45,8 +48,8 @@ impl Method {
 struct Tree {
     /// Runs by command.
     runs: HashMap<String, Vec<Run>>,
-    /// What single tests said, by runs that asked for them.
-    tests: BTreeMap<String, Said>,
+    /// What single tests said, by runs that asked for them: how that was obtained, and whether it passed.
+    tests: BTreeMap<String, Vec<(Obtained, bool)>>,
 }
 
 /// A run on its way.
@@ -151,6 +154,7 @@ impl<'a> Tester<'a> {
             // Whoever ran the command as it stands has tested the same.
             runs.extend(self.verdicts.load(self.repo, tree, &plain).runs);
         }
+        runs.retain(|run| self.counts(run));
         let is_known = !runs.is_empty();
         self.trees
             .entry(tree)
@@ -161,6 +165,11 @@ impl<'a> Tester<'a> {
             self.learn(tree, what, &command, run);
         }
         is_known
+    }
+
+    /// Returns whether what a run said may decide anything here.
+    fn counts(&self, run: &Run) -> bool {
+        run.how != Obtained::Coder || self.method.trusts_coders
     }
 
     fn learn(&mut self, tree: Oid, what: &What, command: &str, run: Run) {
@@ -175,11 +184,7 @@ impl<'a> Tester<'a> {
                 // A run that says nothing of single tests says the same of all.
                 let is_red = !run.green && (!run.told || run.failing.contains(name));
                 let said = known.tests.entry(name.clone()).or_default();
-                if is_red {
-                    said.red += 1;
-                } else {
-                    said.green += 1;
-                }
+                said.push((run.how, !is_red));
             }
         }
         known.runs.entry(command.to_owned()).or_default().push(run);
@@ -203,14 +208,7 @@ impl<'a> Tester<'a> {
             .trees
             .get(&tree)
             .and_then(|known| known.runs.get(&command));
-        let count = |green| {
-            let of = runs.into_iter().flatten().filter(|run| run.green == green);
-            u32::try_from(of.count()).unwrap_or(u32::MAX)
-        };
-        Said {
-            green: count(true),
-            red: count(false),
-        }
+        weigh(runs.into_iter().flatten().map(|run| (run.how, run.green)))
     }
 
     /// Returns the tests that failed in whole runs on a tree.
@@ -235,15 +233,11 @@ impl<'a> Tester<'a> {
             .trees
             .get(&tree)
             .and_then(|known| known.tests.get(name));
-        let mut said = known.copied().unwrap_or_default();
-        for run in self.whole_runs(tree) {
-            if run.green || run.told && !run.failing.iter().any(|failing| failing == name) {
-                said.green += 1;
-            } else if run.told {
-                said.red += 1;
-            }
-        }
-        said
+        let by_itself = known.into_iter().flatten().copied();
+        // A whole run that failed and could not tell its tests apart says nothing of one.
+        let within = self.whole_runs(tree).filter(|run| run.green || run.told);
+        let passes = |run: &Run| run.green || !run.failing.iter().any(|failing| failing == name);
+        weigh(by_itself.chain(within.map(|run| (run.how, passes(run)))))
     }
 
     /// Returns why something fails on a tree, by the last run that did.
@@ -388,6 +382,7 @@ impl<'a> Tester<'a> {
                 What::Some(tests) => format!("{} tests", tests.len()),
             },
             green: run.green,
+            how: run.how,
             failing: run.failing.clone(),
             seconds: run.seconds,
         };
@@ -402,7 +397,7 @@ impl<'a> Tester<'a> {
     }
 
     fn read(&self, running: &Running, ran: &Ran) -> Run {
-        let mut run = Run::ended(ran.green, ran.seconds);
+        let mut run = Run::ended(ran.green, ran.seconds, ran.how);
         if ran.green {
             return run;
         }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::git::objects::blob_id;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+use crate::model::train::obtained::Obtained;
 
 /// Where verdicts are.
 pub(super) const REFS: &str = "refs/orch/verdict";
@@ -36,8 +37,11 @@ pub(super) struct Run {
     pub(super) at: String,
     /// Wall time.
     pub(super) seconds: f64,
-    /// Where it ran.
+    /// The machine that it ran on.
     pub(super) machine: String,
+    /// How it was obtained.
+    #[serde(default)]
+    pub(super) how: Obtained,
     /// Whether it told which tests failed.
     #[serde(default)]
     pub(super) told: bool,
@@ -194,12 +198,13 @@ pub(super) fn last_run(repo: &Repo, id: Oid) -> String {
 
 impl Run {
     /// Returns a run that ended just now.
-    pub(super) fn ended(green: bool, seconds: f64) -> Self {
+    pub(super) fn ended(green: bool, seconds: f64, how: Obtained) -> Self {
         Self {
             green,
             at: clock::rfc3339(clock::now()),
             seconds: (seconds * 1000.0).round() / 1000.0,
             machine: crate::config::host(),
+            how,
             told: false,
             failing: Vec::new(),
             why: String::new(),

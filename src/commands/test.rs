@@ -9,9 +9,10 @@ use crate::model::levels::with_checks;
 
 /// Run the plan's test here, and remember what it says
 ///
-/// What passes on a committed tree need not run again when the assembler comes to the same tree, which is the
-/// case for every branch that was brought up to date before it was handed in. Changes that are not committed
-/// are tested as well, but nothing is remembered of them.
+/// What passes on a committed tree is remembered as having passed in a coder's worktree. The assembler repeats it
+/// in a test worktree, where no ignored files and no settings of this one are; with `trust_coder_tests = true` in
+/// the plan it takes the result as it is when it comes to the same tree. Changes that are not committed are tested
+/// as well, but nothing is remembered of them.
 ///
 /// Exits with 1 where the test fails.
 #[derive(Debug, clap::Args)]

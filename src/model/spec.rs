@@ -96,6 +96,9 @@ pub struct RunSpec {
     /// Most tests side by side; measured where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_jobs: Option<u32>,
+    /// Whether a coder's own run of the test counts, with whatever its worktree holds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trust_coder_tests: bool,
     /// How transitions and commits are signed; as the ledger has it where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
@@ -140,6 +143,7 @@ impl Default for RunSpec {
             test_retries: 1,
             test_environment: None,
             test_jobs: None,
+            trust_coder_tests: false,
             signing: None,
             jobs: None,
             wrapup: None,

@@ -4,6 +4,7 @@
 //! only when the test of the whole passes; otherwise the copy is dropped and each is tried alone.
 
 pub mod batch;
+pub mod obtained;
 pub mod quantile;
 pub mod risk;
 pub mod slots;

@@ -332,6 +332,18 @@ impl<'n, 't, 'd> Fields<'n, 't, 'd> {
         good
     }
 
+    /// Takes `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => {
+                self.wrong_type(value, key, "`true` or `false`", &format!("{key} = true"));
+                None
+            }
+        }
+    }
+
     /// Takes one of a few words.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let value = self.take(key)?;

@@ -186,6 +186,7 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .unwrap_or(default.test_retries),
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
+        trust_coder_tests: fields.flag("trust_coder_tests").unwrap_or_default(),
         signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
         wrapup: fields.word("wrapup", &ENDS),

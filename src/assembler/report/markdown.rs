@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::assembler::report::{Row, RunRow};
     use crate::model::train::Verdict;
+    use crate::model::train::obtained::Obtained;
 
     #[test]
     fn a_report_is_tables_that_no_name_breaks_out_of() {
@@ -123,6 +124,7 @@ mod tests {
                 name: String::from("x|y\nz"),
                 what: String::from("test"),
                 green: false,
+                how: Obtained::Clean,
                 failing: vec![String::from("t")],
                 seconds: 1.25,
             }],

@@ -6,13 +6,15 @@ use super::*;
 
 fn run() -> impl Strategy<Value = Run> {
     let text = "\\PC{0,20}|[\\u{0}-\\u{7f}]{0,20}";
+    let how = prop::sample::select(vec![Obtained::Clean, Obtained::Warm, Obtained::Coder]);
     let parts = (any::<bool>(), any::<bool>(), 0.0..1e9_f64, text, text);
     let failing = proptest::collection::vec(text, 0..4);
-    (parts, failing).prop_map(|((green, told, seconds, why, output), failing)| Run {
+    (parts, how, failing).prop_map(|((green, told, seconds, why, output), how, failing)| Run {
         green,
         at: String::from("2026-11-21T05:08:20Z"),
         seconds,
         machine: why.clone(),
+        how,
         told,
         failing,
         why,
