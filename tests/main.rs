@@ -49,6 +49,7 @@ mod radar;
 mod readme;
 mod recover;
 mod remotes;
+mod renames;
 mod run;
 mod sandbox;
 mod serial;

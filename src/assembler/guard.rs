@@ -1,13 +1,13 @@
 //! The land guard: what must hold of a commit before a branch moves to it, whatever merged it.
 //!
-//! It does not trust the merge engine or the steps before it (facts.md 19): a queue elsewhere landed wrong
+//! It does not trust the merge engine or the steps before it: a queue elsewhere landed wrong
 //! trees for thousands of branches because nothing looked once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use crate::git::{ChangedPath, Oid, Repo};
+use crate::git::{ChangedPath, Merge, Oid, Repo};
 
 /// What is about to land.
 pub(super) struct Landing {
@@ -18,6 +18,14 @@ pub(super) struct Landing {
     /// The commit that the target moves to.
     pub(super) commit: Oid,
     /// The tree that was merged and tested.
+    pub(super) tree: Oid,
+}
+
+/// What was merged, and over what.
+pub(super) struct Merged {
+    pub(super) base: Oid,
+    pub(super) ours: Oid,
+    pub(super) theirs: Oid,
     pub(super) tree: Oid,
 }
 
@@ -40,32 +48,74 @@ pub(super) fn check(repo: &Repo, landing: &Landing) -> Result<Result<(), String>
     let &[base] = bases.as_slice() else {
         return Ok(Ok(()));
     };
-    let ours = repo.changed_paths(base, landing.tip)?;
-    let theirs = repo.changed_paths(base, landing.head)?;
-    let landed = repo.changed_paths(landing.tip, landing.commit)?;
-    let mut exempt = BTreeSet::new();
-    for (end, changes) in [(landing.tip, &ours), (landing.head, &theirs)] {
-        if may_rename(changes) {
-            for renamed in repo.renamed_paths(base, end)? {
-                exempt.extend([renamed.from, renamed.to]);
-            }
+    let merged = Merged {
+        base,
+        ours: landing.tip,
+        theirs: landing.head,
+        tree: landing.tree,
+    };
+    check_merge(repo, &merged, || {
+        if let Merge::Clean(again) = repo.merge_tree(landing.tip, landing.head)? {
+            return Ok(again == landing.tree);
         }
+        let Some(conflicted) = repo.conflicted(landing.tip, landing.head)? else {
+            return Ok(false);
+        };
+        // A second try decides what is in conflict, and nothing else.
+        let open: BTreeSet<&[u8]> = conflicted.files.iter().map(|f| f.path.as_bytes()).collect();
+        let decided = repo.changed_paths(conflicted.tree, landing.tree)?;
+        Ok(decided.iter().all(|c| open.contains(c.path.as_slice())))
+    })
+}
+
+/// Checks a merge path by path; returns what is wrong with it.
+///
+/// Where files may have been renamed, what one side did to a path shows at another. Which paths are pairs is the
+/// merge's to say, and git's diff pairs them otherwise: what the paths cannot explain by themselves must be what the
+/// same merge gives once more, which `again` finds out.
+pub(super) fn check_merge(
+    repo: &Repo,
+    merged: &Merged,
+    again: impl FnOnce() -> Result<bool>,
+) -> Result<Result<(), String>> {
+    let ours = repo.changed_paths(merged.base, merged.ours)?;
+    let theirs = repo.changed_paths(merged.base, merged.theirs)?;
+    let landed = repo.changed_paths(merged.ours, merged.tree)?;
+    let mut wrong = compare(&ours, &theirs, &landed);
+    let Some(first) = wrong.values().next().cloned() else {
+        return Ok(Ok(()));
+    };
+    for path in carried(&ours, &theirs).union(&carried(&theirs, &ours)) {
+        wrong.remove(*path);
     }
-    Ok(compare(&ours, &theirs, &landed, &exempt))
+    if let Some(why) = wrong.values().next() {
+        return Ok(Err(why.clone()));
+    }
+    Ok(if again()? { Ok(()) } else { Err(first) })
 }
 
-/// A rename shows as one path gone and one new.
-fn may_rename(changes: &[ChangedPath]) -> bool {
-    changes.iter().any(|change| change.old.0 == 0) && changes.iter().any(|change| change.new.0 == 0)
+/// Returns the paths at which another side's changes may come out where one side renamed files: it shows as one path
+/// gone, which the other side changed, and one new.
+fn carried<'a>(renamer: &'a [ChangedPath], other: &[ChangedPath]) -> BTreeSet<&'a [u8]> {
+    let changed: BTreeSet<&[u8]> = other.iter().map(|c| c.path.as_slice()).collect();
+    let gone = renamer.iter().filter(|c| c.new.0 == 0);
+    let mut paths: BTreeSet<&[u8]> = gone
+        .map(|c| c.path.as_slice())
+        .filter(|path| changed.contains(path))
+        .collect();
+    if !paths.is_empty() {
+        let new = renamer.iter().filter(|c| c.old.0 == 0);
+        paths.extend(new.map(|c| c.path.as_slice()));
+    }
+    paths
 }
 
-/// Compares what landed with what each side changed.
-fn compare(
-    ours: &[ChangedPath],
-    theirs: &[ChangedPath],
-    landed: &[ChangedPath],
-    exempt: &BTreeSet<Vec<u8>>,
-) -> Result<(), String> {
+/// Compares what landed with what each side changed; returns what is wrong, by path.
+fn compare<'a>(
+    ours: &'a [ChangedPath],
+    theirs: &'a [ChangedPath],
+    landed: &'a [ChangedPath],
+) -> BTreeMap<&'a [u8], String> {
     fn by_path(changes: &[ChangedPath]) -> BTreeMap<&[u8], Blob> {
         let pair = |change: &'_ ChangedPath| change.new;
         changes
@@ -75,77 +125,81 @@ fn compare(
     }
     let (ours, theirs, landed) = (by_path(ours), by_path(theirs), by_path(landed));
     let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let mut wrong = BTreeMap::new();
     for (path, blob) in &landed {
-        if exempt.contains(*path) {
-            continue;
-        }
-        let Some(wanted) = theirs.get(path) else {
-            return Err(format!(
+        let why = match theirs.get(path) {
+            None => format!(
                 "{} would change, which the branch did not touch",
                 shown(path)
-            ));
+            ),
+            Some(wanted) if !ours.contains_key(path) && wanted != blob => {
+                format!("{} would not be what the branch made of it", shown(path))
+            }
+            Some(_) => continue,
         };
-        if !ours.contains_key(path) && wanted != blob {
-            return Err(format!(
-                "{} would not be what the branch made of it",
-                shown(path)
-            ));
-        }
+        wrong.insert(*path, why);
     }
     for path in theirs.keys() {
-        if !landed.contains_key(path) && !ours.contains_key(path) && !exempt.contains(*path) {
-            return Err(format!(
-                "the branch's change of {} would be lost",
-                shown(path)
-            ));
+        if !landed.contains_key(path) && !ours.contains_key(path) {
+            let why = format!("the branch's change of {} would be lost", shown(path));
+            wrong.insert(*path, why);
         }
     }
-    Ok(())
+    wrong
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn change(path: &str, new: u8) -> ChangedPath {
-        let id = |byte| Oid::from_bytes_or_panic(&[byte; 20]);
+    fn blob(number: u8) -> (u32, Oid) {
+        match number {
+            0 => (0, Oid::from_bytes_or_panic(&[0; 20])),
+            number => (0o100_644, Oid::from_bytes_or_panic(&[number; 20])),
+        }
+    }
+
+    fn change(path: &str, old: u8, new: u8) -> ChangedPath {
         ChangedPath {
             path: path.as_bytes().to_vec(),
-            old: (0o100_644, id(0)),
-            new: (0o100_644, id(new)),
+            old: blob(old),
+            new: blob(new),
         }
     }
 
     #[test]
     fn a_landing_is_the_branchs_change_and_nothing_else() {
-        let none = BTreeSet::new();
-        let (a1, a2, b1) = (change("a", 1), change("a", 2), change("b", 1));
+        let (a1, a2, b1) = (change("a", 9, 1), change("a", 9, 2), change("b", 9, 1));
         let one = std::slice::from_ref;
-        assert!(compare(&[], one(&a1), one(&a1), &none).is_ok());
-        assert!(compare(one(&b1), one(&a1), one(&a1), &none).is_ok());
+        assert!(compare(&[], one(&a1), one(&a1)).is_empty());
+        assert!(compare(one(&b1), one(&a1), one(&a1)).is_empty());
         // Changed on both sides: any merge of it will do.
-        assert!(compare(one(&a2), one(&a1), one(&change("a", 3)), &none).is_ok());
-        let wrong = [
-            compare(&[], one(&a1), one(&a2), &none),
-            compare(&[], one(&a1), &[], &none),
-            compare(&[], one(&a1), &[a1.clone(), b1.clone()], &none),
-            compare(one(&b1), one(&a1), &[a1.clone(), change("b", 9)], &none),
+        assert!(compare(one(&a2), one(&a1), one(&change("a", 2, 3))).is_empty());
+        let others = [
+            vec![a2],
+            vec![],
+            vec![a1.clone(), b1.clone()],
+            vec![a1.clone(), change("b", 1, 8)],
         ];
-        assert!(wrong.iter().all(Result::is_err), "{wrong:?}");
+        for (landed, ours) in others.iter().zip([None, None, None, Some(b1)]) {
+            let ours: Vec<ChangedPath> = ours.into_iter().collect();
+            assert_eq!(compare(&ours, one(&a1), landed).len(), 1, "{landed:?}");
+        }
     }
 
     #[test]
-    fn renamed_paths_are_left_to_the_merge() {
-        let exempt = BTreeSet::from([b"a".to_vec(), b"b".to_vec()]);
-        let (a, b) = (change("a", 1), change("b", 2));
-        assert!(
-            compare(
-                &[],
-                std::slice::from_ref(&a),
-                std::slice::from_ref(&b),
-                &exempt
-            )
-            .is_ok()
-        );
+    fn only_what_was_changed_and_is_gone_may_come_out_elsewhere() {
+        let ours = [change("a", 9, 0), change("b", 0, 9), change("c", 9, 1)];
+        let moved = |other: &ChangedPath| {
+            let moved = carried(&ours, std::slice::from_ref(other));
+            let moved = moved
+                .into_iter()
+                .map(|path| String::from_utf8_lossy(path).into_owned());
+            moved.collect::<Vec<_>>()
+        };
+        assert_eq!(moved(&change("a", 9, 1)), ["a", "b"]);
+        for untouched in ["b", "c", "d"] {
+            assert!(moved(&change(untouched, 9, 1)).is_empty(), "{untouched}");
+        }
     }
 }

@@ -15,15 +15,6 @@ pub struct ChangedPath {
     pub new: (u32, Oid),
 }
 
-/// A path that was renamed or copied between two trees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenamedPath {
-    /// Where it came from.
-    pub from: Vec<u8>,
-    /// Where it went.
-    pub to: Vec<u8>,
-}
-
 /// Pairs of commits whose common ancestors are remembered.
 const MOST_BASES: usize = 4096;
 
@@ -155,30 +146,6 @@ impl Repo {
             changed.push(parse_change(meta, path).context("git's list of changes is malformed")?);
         }
         Ok(changed)
-    }
-
-    /// Returns the renames between two commits or trees, by git's own detection.
-    ///
-    /// # Errors
-    ///
-    /// One of them is missing.
-    pub fn renamed_paths(&self, base: Oid, head: Oid) -> Result<Vec<RenamedPath>> {
-        let (base, head) = (base.to_string(), head.to_string());
-        let bytes = self
-            .true_git()
-            .args(["diff-tree", "-r", "-z", "--name-status", "-M", "-l7000"])
-            .args(["--diff-filter=R", &base, &head])
-            .read_bytes()?;
-        let mut fields = bytes.split(|byte| *byte == 0);
-        let mut renamed = Vec::new();
-        while let Some(_status) = fields.next().filter(|field| !field.is_empty()) {
-            let mut path = || fields.next().map(<[u8]>::to_vec);
-            let (from, to) = path()
-                .zip(path())
-                .context("git's list of renames is cut off")?;
-            renamed.push(RenamedPath { from, to });
-        }
-        Ok(renamed)
     }
 
     /// Writes a merge as a commit, durably. Its date is that of its youngest parent, so that a rerun after a

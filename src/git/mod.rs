@@ -25,7 +25,7 @@ pub use gix::ObjectId as Oid;
 /// The kind of every object id: SHA-1.
 pub const HASH: gix::hash::Kind = gix::hash::Kind::Sha1;
 
-pub use history::{ChangedPath, MergeCommit, RangeCommit, RenamedPath, TouchingCommit};
+pub use history::{ChangedPath, MergeCommit, RangeCommit, TouchingCommit};
 pub use merge::{ConflictFile, Conflicted, Merge, Stage, Stages};
 pub use repo::Repo;
 pub use scratch::Scratch;

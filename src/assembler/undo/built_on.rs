@@ -1,15 +1,14 @@
 //! Who would still have a landing if the branch moved back: then it can only be reverted.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 
 use super::landings::Landing;
+use crate::assembler::guard;
 use crate::assembler::team_branches::oid;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::worktree::{Head, read_head};
-use crate::git::{Oid, Repo};
+use crate::git::{Merge, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::State;
 
@@ -79,24 +78,21 @@ pub(super) fn tasks(ledger: &Ledger, repo: &Repo, landing: &Landing) -> Result<V
 
 /// Checks that a revert changes nothing but what the landing had changed, as the land guard does for merges.
 pub(super) fn require_own_paths(repo: &Repo, landing: &Landing, tip: Oid, tree: Oid) -> Result<()> {
-    let changes = |from, to| -> Result<BTreeSet<Vec<u8>>> {
-        let changed = repo.changed_paths(from, to)?;
-        Ok(changed.into_iter().map(|change| change.path).collect())
+    let merged = guard::Merged {
+        base: landing.commit,
+        ours: tip,
+        theirs: landing.before,
+        tree,
     };
-    let mut own = changes(landing.before, landing.commit)?;
-    for renamed in repo.renamed_paths(landing.commit, tip)? {
-        own.extend([renamed.from, renamed.to]);
-    }
-    let foreign = changes(tip, tree)?
-        .into_iter()
-        .find(|path| !own.contains(path));
-    match foreign {
-        None => Ok(()),
-        Some(path) => Err(UserError::new(format!(
-            "taking {} out would change {}, which it did not touch",
-            landing.name(),
-            String::from_utf8_lossy(&path)
+    let checked = guard::check_merge(repo, &merged, || {
+        let again = repo.revert_tree(landing.commit, landing.before, tip)?;
+        Ok(again == Merge::Clean(tree))
+    })?;
+    checked.map_err(|why| {
+        UserError::new(format!(
+            "{} cannot be taken out by itself: {why}",
+            landing.name()
         ))
-        .into()),
-    }
+        .into()
+    })
 }
