@@ -1,11 +1,13 @@
-//! The command line: global options, and one match that forwards each command's arguments whole.
+//! The command line: global options, how it is explained, and what the process exits with.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use crate::commands::{self, Ctx, Speaker};
+use crate::commands::{Command, CommandLine, Ctx, GROUPS, Speaker, run};
 use crate::error::{Exit, user_error};
 use crate::ui::{ColorChoice, Ui};
 
@@ -15,7 +17,8 @@ use crate::ui::{ColorChoice, Ui};
     name = "git-orch",
     bin_name = "git orch",
     version,
-    max_term_width = 100
+    max_term_width = 100,
+    next_help_heading = "Global options"
 )]
 pub struct Cli {
     /// Run as if started in this directory
@@ -44,125 +47,85 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// All commands.
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-#[expect(missing_docs, reason = "each command's help stands at its arguments")]
-pub enum Command {
-    Init(commands::init::InitArgs),
-    Plan(commands::plan::PlanArgs),
-    Task(commands::task::TaskArgs),
-    Dispatch(commands::dispatch::DispatchArgs),
-    Run(commands::run::RunArgs),
-    Work(commands::work::WorkArgs),
-    Claim(commands::claim::ClaimArgs),
-    Start(commands::start::StartArgs),
-    Renew(commands::renew::RenewArgs),
-    Block(commands::block::BlockArgs),
-    Unblock(commands::unblock::UnblockArgs),
-    Fail(commands::fail::FailArgs),
-    Release(commands::release::ReleaseArgs),
-    Submit(commands::submit::SubmitArgs),
-    Escalate(commands::escalate::EscalateArgs),
-    Cancel(commands::cancel::CancelArgs),
-    Assemble(commands::assemble::AssembleArgs),
-    Approve(commands::approve::ApproveArgs),
-    Test(commands::test::TestArgs),
-    Undo(commands::undo::UndoArgs),
-    Pause(commands::pause::PauseArgs),
-    Resume(commands::resume::ResumeArgs),
-    Powers(commands::powers::PowersArgs),
-    Signers(commands::signers::SignersArgs),
-    Sync(commands::sync::SyncArgs),
-    Remote(commands::remote::RemoteArgs),
-    Status(commands::status::StatusArgs),
-    Lock(commands::lock::LockArgs),
-    Queue(commands::queue::QueueArgs),
-    Radar(commands::radar::RadarArgs),
-    Conflict(commands::conflict::ConflictArgs),
-    Doctor(commands::doctor::DoctorArgs),
-    Recover(commands::recover::RecoverArgs),
-    Worktree(commands::worktree::WorktreeArgs),
-    Wrapup(commands::wrapup::WrapupArgs),
-    Close(commands::close::CloseArgs),
-    Log(commands::log::LogArgs),
-    Demo(commands::demo::DemoArgs),
-    Completions(commands::completions::CompletionsArgs),
-    Man(commands::man::ManArgs),
-    #[command(hide = true)]
-    Pack(commands::pack::PackArgs),
-    #[command(hide = true)]
-    Hook(commands::hook::HookArgs),
-    #[command(hide = true)]
-    Sandboxed(commands::sandboxed::SandboxedArgs),
+/// Returns the grammar of the whole command line, with the commands in groups.
+pub fn grammar() -> clap::Command {
+    let mut root = Cli::command();
+    let groups = groups(&root);
+    root = root.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Global options:\n{{options}}\n\n\
+         `git orch status -h` explains a command, here `status`.\n`git orch man --install` makes `git orch --help` work."
+    ));
+    root
 }
 
-/// Runs a command.
-///
-/// # Errors
-///
-/// As the command says.
-pub fn run(ctx: &Ctx, command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Init(args) => commands::init::run(ctx, args),
-        Command::Plan(args) => commands::plan::run(ctx, args),
-        Command::Task(args) => commands::task::run(ctx, args),
-        Command::Dispatch(args) => commands::dispatch::run(ctx, args),
-        Command::Run(args) => commands::run::run(ctx, args),
-        Command::Work(args) => commands::work::run(ctx, args),
-        Command::Claim(args) => commands::claim::run(ctx, args),
-        Command::Start(args) => commands::start::run(ctx, args),
-        Command::Renew(args) => commands::renew::run(ctx, args),
-        Command::Block(args) => commands::block::run(ctx, args),
-        Command::Unblock(args) => commands::unblock::run(ctx, args),
-        Command::Fail(args) => commands::fail::run(ctx, args),
-        Command::Release(args) => commands::release::run(ctx, args),
-        Command::Submit(args) => commands::submit::run(ctx, args),
-        Command::Escalate(args) => commands::escalate::run(ctx, args),
-        Command::Cancel(args) => commands::cancel::run(ctx, args),
-        Command::Assemble(args) => commands::assemble::run(ctx, args),
-        Command::Approve(args) => commands::approve::run(ctx, args),
-        Command::Test(args) => commands::test::run(ctx, &args),
-        Command::Undo(args) => commands::undo::run(ctx, args),
-        Command::Pause(args) => commands::pause::run(ctx, args),
-        Command::Resume(args) => commands::resume::run(ctx, args),
-        Command::Powers(args) => commands::powers::run(ctx, args),
-        Command::Signers(args) => commands::signers::run(ctx, args),
-        Command::Sync(args) => commands::sync::run(ctx, args),
-        Command::Remote(args) => commands::remote::run(ctx, args),
-        Command::Status(args) => commands::status::run(ctx, args),
-        Command::Lock(args) => commands::lock::run(ctx, args),
-        Command::Queue(args) => commands::queue::run(ctx, args),
-        Command::Radar(args) => commands::radar::run(ctx, args),
-        Command::Conflict(args) => commands::conflict::run(ctx, args),
-        Command::Doctor(args) => commands::doctor::run(ctx, args),
-        Command::Recover(args) => commands::recover::run(ctx, args),
-        Command::Worktree(args) => commands::worktree::run(ctx, args),
-        Command::Wrapup(args) => commands::wrapup::run(ctx, &args),
-        Command::Close(args) => commands::close::run(ctx, args),
-        Command::Log(args) => commands::log::run(ctx, args),
-        Command::Demo(args) => commands::demo::run(ctx, args),
-        Command::Completions(args) => commands::completions::run(ctx, args),
-        Command::Man(args) => commands::man::run(ctx, args),
-        Command::Pack(args) => commands::pack::run(ctx, args),
-        Command::Hook(args) => commands::hook::run(ctx, args),
-        Command::Sandboxed(args) => commands::sandboxed::run(ctx, args),
+/// Lists the commands of each group with what they do.
+fn groups(root: &clap::Command) -> String {
+    let mut whole = root.clone();
+    whole.build();
+    let about = |name: &str| {
+        let found = whole
+            .find_subcommand(name)
+            .and_then(clap::Command::get_about);
+        found.map(ToString::to_string).unwrap_or_default()
+    };
+    let names = GROUPS.iter().flat_map(|(_, names)| names.iter());
+    let width = names.map(|name| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (group, names) in GROUPS {
+        text += &format!("{group}:\n");
+        for name in *names {
+            text += &format!("  {name:width$}  {}\n", about(name));
+        }
+        text.push('\n');
     }
+    text
 }
 
-/// Parses the process's arguments. Only the command that is asked for is put together; to explain or to complain,
+/// Parses words as the command line. Only the command that is asked for is put together; to explain or to complain,
 /// all are.
-fn parse() -> Result<Cli, clap::Error> {
-    Cli::try_parse().or_else(|_| {
-        let mut all = Cli::command();
+fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(words).or_else(|_| {
+        let mut all = grammar();
         all.build();
-        Cli::from_arg_matches(&all.try_get_matches()?)
+        let matches = all.clone().try_get_matches_from(words);
+        Cli::from_arg_matches(&matches.map_err(|error| with_commands_that_begin_so(error, &all))?)
     })
+}
+
+/// Suggests the commands that begin as an unknown one does, where there are any: `stat` is meant for `status`.
+fn with_commands_that_begin_so(mut error: clap::Error, all: &clap::Command) -> clap::Error {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let shown = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let names = shown.map(|command| command.get_name().to_owned());
+    let longer: Vec<String> = names
+        .filter(|name| name.starts_with(typed.as_str()))
+        .collect();
+    if !longer.is_empty() {
+        error.insert(
+            ContextKind::SuggestedSubcommand,
+            ContextValue::Strings(longer),
+        );
+    }
+    error
+}
+
+/// Parses words and runs the command that they are.
+fn type_in(ctx: &Ctx, words: &[&str]) -> anyhow::Result<()> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    run(ctx, parse(&words)?.command)
 }
 
 /// Parses the process's arguments, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = match parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&words) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() {
@@ -180,6 +143,7 @@ pub fn main() -> ExitCode {
         dir: cli.dir,
         ui,
         speaker: cli.speaker,
+        line: CommandLine { grammar, type_in },
     };
     match run(&ctx, cli.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -201,6 +201,12 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     places.into_iter().find(|place| place.is_file())
 }
 
+/// Returns whether a directory is one of those that PATH names.
+pub fn is_on_path(dir: &Path) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|place| place == dir)
+}
+
 /// Returns the home directory.
 pub fn home() -> Option<PathBuf> {
     path("HOME")

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory as _;
-use git_orch::cli::Cli;
+use git_orch::cli::grammar;
 
 use super::common::TestRepo;
 
 /// The command line with the arguments of all commands, which are otherwise put together when one is asked for.
 pub fn whole() -> clap::Command {
-    let mut root = Cli::command();
+    let mut root = grammar();
     for sub in root.get_subcommands_mut() {
         let bare = std::mem::take(sub).disable_help_flag(true);
         *sub = bare.disable_help_subcommand(true);
@@ -34,7 +33,7 @@ pub fn commands() -> Vec<Vec<String>> {
 
 #[test]
 fn the_command_line_is_well_formed() {
-    Cli::command().debug_assert();
+    grammar().debug_assert();
 }
 
 #[test]
@@ -136,6 +135,95 @@ fn git_finds_the_program_and_its_manual_page() {
     if on_path("man") {
         let found = String::from_utf8_lossy(&found.stdout).into_owned();
         assert_eq!(Path::new(found.trim()), man.join("man1/git-orch.1"));
+    }
+}
+
+#[test]
+fn the_help_lists_every_command_in_a_group_and_global_options_apart() {
+    let repo = TestRepo::empty();
+    let help = repo.orch(["-h"]).ok();
+    for group in ["Start:", "Watch:", "Steer:", "Repair:", "Global options:"] {
+        assert_eq!(
+            help.matches(&format!("\n{group}\n")).count(),
+            1,
+            "{group} in {help}"
+        );
+    }
+    for command in whole().get_subcommands() {
+        let listed = help
+            .matches(&format!("\n  {} ", command.get_name()))
+            .count();
+        let expected = usize::from(!command.is_hide_set());
+        assert_eq!(listed, expected, "{} in {help}", command.get_name());
+    }
+    let about = help
+        .lines()
+        .find(|line| line.starts_with("  status"))
+        .unwrap();
+    assert!(
+        about.ends_with("Show how the run, a team, an agent or a task stands"),
+        "{about}"
+    );
+    let narrow = repo
+        .orch_command(repo.path())
+        .arg("-h")
+        .env("COLUMNS", "80")
+        .output();
+    let narrow = String::from_utf8(narrow.unwrap().stdout).unwrap();
+    let long: Vec<&str> = narrow.lines().filter(|line| line.len() > 80).collect();
+    assert!(long.is_empty(), "wider than a terminal: {long:?}");
+    // A command's own options stand before those that all have.
+    let status = repo.orch(["status", "-h"]).ok();
+    let own = status.find("--watch").unwrap();
+    assert!(own < status.find("Global options:").unwrap(), "{status}");
+}
+
+#[test]
+fn the_beginning_of_a_command_suggests_those_that_begin_so() {
+    let repo = TestRepo::empty();
+    for (typed, meant) in [("stat", "status"), ("asse", "assemble"), ("work-", "work")] {
+        let complaint = repo.orch([typed]).fails(2);
+        assert!(complaint.contains(&format!("'{meant}'")), "{complaint}");
+    }
+    let complaint = repo.orch(["stat"]).fails(2);
+    assert!(!complaint.contains("'dispatch'"), "{complaint}");
+}
+
+#[test]
+fn manual_pages_are_installed_where_man_looks() {
+    let repo = TestRepo::empty();
+    let home = repo.outside().join("home");
+    // Not on PATH, and in no directory called `bin`: below HOME.
+    repo.orch(["man", "--install"]).ok();
+    assert!(
+        home.join(".local/share/man/man1/git-orch-status.1")
+            .exists()
+    );
+
+    // In a `bin` on PATH: beside it, where `man` finds it by PATH alone.
+    let bin = repo.outside().join("prefix/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let program = bin.join("git-orch");
+    std::fs::copy(env!("CARGO_BIN_EXE_git-orch"), &program).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let installed = repo
+        .command(program.to_str().unwrap(), repo.path())
+        .args(["man", "--install"])
+        .env("PATH", &path)
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    let page = repo.outside().join("prefix/share/man/man1/git-orch.1");
+    assert!(page.exists());
+    if on_path("man") {
+        let mut man = repo.command("man", repo.path());
+        let found = man
+            .args(["-w", "git-orch"])
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let found = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert_eq!(Path::new(found.trim()), page);
     }
 }
 

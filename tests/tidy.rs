@@ -33,13 +33,6 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Commands that print or run the command line itself.
-const MAY_USE_CLI: &[&str] = &[
-    "src/commands/completions.rs",
-    "src/commands/demo.rs",
-    "src/commands/man.rs",
-];
-
 /// Hints that are sentences about the program and not commands.
 const SENTENCES: &[&str] = &["git orch needs the `files` ref storage and SHA-1 objects"];
 
@@ -160,11 +153,7 @@ fn modules_use_those_below_them_only() {
         for other in single.chain(groups) {
             let there =
                 rank(&other).unwrap_or_else(|| panic!("{path} uses {other}, which has no layer"));
-            let excepted = other == "cli" && MAY_USE_CLI.contains(&path.as_str());
-            assert!(
-                there <= here || excepted,
-                "{path} uses {other}, which is above it"
-            );
+            assert!(there <= here, "{path} uses {other}, which is above it");
         }
     }
     let all: BTreeSet<String> = LAYERS

@@ -1,11 +1,9 @@
 //! `git orch completions`: scripts that complete the command line.
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::Ctx;
-use crate::cli::Cli;
 
 /// What git's own completion in bash calls for `git orch`.
 const BASH_GLUE: &str = include_str!("../../templates/completions/git-orch.bash");
@@ -31,7 +29,12 @@ pub struct CompletionsArgs {
 )]
 pub fn run(ctx: &Ctx, args: CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "git-orch", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut (ctx.line.grammar)(),
+        "git-orch",
+        &mut script,
+    );
     let mut script = String::from_utf8(script).context("a completion script is not UTF-8")?;
     if args.shell == Shell::Bash {
         // clap_complete 4.6 writes the hyphen of the program's name in two ways, so that no command below it

@@ -14,7 +14,7 @@ use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::{Task, TaskId};
 
-/// Show conflicts: both sides, whose work it is, and what might resolve it
+/// Show conflicts: both sides, whose work, a possible resolution
 #[derive(Debug, clap::Args)]
 pub struct ConflictArgs {
     #[command(subcommand)]

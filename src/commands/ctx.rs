@@ -21,6 +21,17 @@ pub struct Ctx {
     pub ui: Ui,
     /// Whom the command line says that it speaks for.
     pub speaker: Option<Speaker>,
+    /// The command line itself.
+    pub line: CommandLine,
+}
+
+/// The command line as those commands need it that explain it or type into it.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandLine {
+    /// Returns its whole grammar.
+    pub grammar: fn() -> clap::Command,
+    /// Runs the command that these words are, the program's name first.
+    pub type_in: fn(&Ctx, &[&str]) -> Result<()>,
 }
 
 /// Whom a person speaks for: `human`, or an agent such as `1.0`.

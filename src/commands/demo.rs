@@ -5,10 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
 
 use super::Ctx;
-use crate::cli::{self, Cli};
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::{Git, files};
@@ -39,7 +37,7 @@ const PROJECT: [(&str, &str); 5] = [
 /// The plan, which is part of the project.
 const PLAN: &str = include_str!("../../templates/demo/plan.toml");
 
-/// Watch sixteen coders build a small project, from plan to base branch
+/// Watch sixteen coders build a small project, from start to end
 ///
 /// Makes a repository in a temporary directory and runs everything there, in under a minute. The coders are
 /// shell scripts, so that nothing but git and sh is needed; three of them go wrong on their first attempt.
@@ -103,6 +101,7 @@ pub fn run(ctx: &Ctx, args: DemoArgs) -> Result<()> {
         dir: repo.clone(),
         ui: ctx.ui,
         speaker: ctx.speaker,
+        line: ctx.line,
     };
     say(
         ctx,
@@ -128,9 +127,8 @@ fn type_in(ctx: &Ctx, command: &[&str]) -> Result<()> {
     let typed = format!("git orch {}", command.join(" "));
     ctx.ui
         .note(&ctx.ui.paint_err(Style::Strong, &format!("$ {typed}")));
-    let words = ["git-orch"].iter().chain(command);
-    let cli = Cli::try_parse_from(words).with_context(|| format!("cannot parse `{typed}`"))?;
-    cli::run(ctx, cli.command).with_context(|| format!("`{typed}` failed"))
+    let words: Vec<&str> = ["git-orch"].iter().chain(command).copied().collect();
+    (ctx.line.type_in)(ctx, &words).with_context(|| format!("`{typed}` failed"))
 }
 
 fn say(ctx: &Ctx, words: &str) {

@@ -38,6 +38,7 @@ pub mod start;
 pub mod status;
 pub mod submit;
 pub mod sync;
+mod table;
 pub mod task;
 pub mod test;
 pub mod unblock;
@@ -46,4 +47,5 @@ pub mod work;
 pub mod worktree;
 pub mod wrapup;
 
-pub use ctx::{Ctx, Speaker};
+pub use ctx::{CommandLine, Ctx, Speaker};
+pub use table::{Command, GROUPS, run};

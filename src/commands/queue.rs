@@ -13,7 +13,7 @@ use crate::report::queue::{Active, Seen, Stats};
 use crate::report::target::require_team;
 use crate::report::throughput::Throughput;
 
-/// Show what is ready, who holds what, what waits, and how fast it moves
+/// Show what is ready, held and waiting, and how fast it moves
 ///
 /// Without a word it shows the numbers. Ages are differences between the ledger's times and this machine's
 /// clock; whether a claim has expired is what this machine has seen of its lease. Exits with 3 where there is

@@ -10,7 +10,7 @@ use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::Repo;
 
-/// Show which branches in flight will conflict, and the order that hurts least
+/// Show which branches in flight will conflict, and a better order
 ///
 /// Each branch is merged onto the target's tip in memory; then those that touch each other are merged with one
 /// another on the tip's tree. Without branches: those of all tasks that are claimed, worked on or handed in;

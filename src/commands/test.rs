@@ -27,7 +27,11 @@ pub struct TestArgs {
 /// # Errors
 ///
 /// The plan has no test, or it fails (after the answer).
-pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "commands own their arguments"
+)]
+pub fn run(ctx: &Ctx, args: TestArgs) -> Result<()> {
     let ledger = ctx.ledger()?;
     let mut run = ledger.board().run();
     // What the plan's steps ask for besides is asked of a merge too.

@@ -34,7 +34,11 @@ pub struct WrapupArgs {
 /// # Errors
 ///
 /// Something is open, or the ledger cannot be read or written.
-pub fn run(ctx: &Ctx, args: &WrapupArgs) -> Result<()> {
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "commands own their arguments"
+)]
+pub fn run(ctx: &Ctx, args: WrapupArgs) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     let agent = match ledger.actor() {
         Actor::Agent(agent) => Some(agent),
