@@ -247,16 +247,9 @@ pub fn hook_git_dir() -> Option<PathBuf> {
     path("GIT_DIR")
 }
 
-/// Returns whether the environment binds Git to files or objects of one repository, which the directory that is
-/// asked about outdoes here.
-pub fn is_bound_elsewhere() -> bool {
-    let names = [
-        "GIT_WORK_TREE",
-        "GIT_COMMON_DIR",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    ];
-    names.iter().any(|name| std::env::var_os(name).is_some())
+/// Returns the worktree that the environment gives to every repository, `GIT_WORK_TREE`.
+pub fn given_work_tree() -> Option<PathBuf> {
+    path("GIT_WORK_TREE")
 }
 
 /// Returns the index that Git told a hook, `GIT_INDEX_FILE`; a commit of some files only has one of its own.

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 
 use crate::error::UserError;
+use crate::git::environment::{PARAMETERS, parameters_with};
 use crate::model::template::{PLACEHOLDERS, Piece, pieces};
 use crate::model::{Command, MachineId};
 
@@ -71,11 +72,8 @@ pub fn environment(briefing: &Briefing, machine: &MachineId) -> Vec<(OsString, O
         set(&format!("GIT_{role}_EMAIL"), address.clone().into());
     }
     // Sixteen agents would each start Git's housekeeping, which is then ended with them half-way.
-    set("GIT_CONFIG_COUNT", "2".into());
-    for (position, key) in ["gc.auto", "maintenance.auto"].into_iter().enumerate() {
-        set(&format!("GIT_CONFIG_KEY_{position}"), key.into());
-        set(&format!("GIT_CONFIG_VALUE_{position}"), "0".into());
-    }
+    let settings = [("gc.auto", "0"), ("maintenance.auto", "false")];
+    set(PARAMETERS, parameters_with(&settings));
     set("ORCH_AGENT", work.agent.to_string().into());
     set("ORCH_TASK", work.task.to_string().into());
     set("ORCH_ATTEMPT", work.attempt.to_string().into());

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use super::cmd::Git;
+use super::complaint::complaint;
 use super::history::parse_change;
 use super::merge::{PINNED, Parsed};
 use super::scratch::{Scratch, as_nobody};
@@ -195,8 +196,7 @@ impl Run<'_> {
             if output.status.code().is_none() || output.status.success() {
                 bail!("`git merge-tree` ended before its work was done");
             }
-            let words = String::from_utf8_lossy(&output.stderr);
-            tried.push(Tried::Refused(words.trim().to_owned()));
+            tried.push(Tried::Refused(complaint(&output.stderr)));
         }
         Ok(tried)
     }

@@ -1,8 +1,8 @@
 //! The only place that spawns `git`.
 //!
 //! Git exports `GIT_DIR`, `GIT_INDEX_FILE` and more to hooks; they beat `-C` and the working directory, so
-//! every child starts without them (facts.md 6). Decide on exit codes and porcelain output, never on
-//! message text.
+//! every child starts without them, and with the settings that `environment` pins. Decide on exit codes and
+//! porcelain output, never on message text.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,34 +21,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
-/// Variables that bind a git process to one repository: what `git rev-parse --local-env-vars` lists.
-pub const LOCAL_ENV: [&str; 15] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_GRAFT_FILE",
-    "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_COMMON_DIR",
-];
-
-/// Also cleared: variables by which a hook's surroundings change what a child does.
-pub const HOOK_ENV: [&str; 6] = [
-    "GIT_QUARANTINE_PATH",
-    "GIT_REFLOG_ACTION",
-    "GIT_EDITOR",
-    "GIT_NAMESPACE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_INDEX_VERSION",
-];
+use super::complaint::complaint;
+use super::environment;
 
 /// A `git` command line in the making.
 #[derive(Debug)]
@@ -67,9 +41,11 @@ impl Git {
             .current_dir(dir)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C");
-        for name in LOCAL_ENV.into_iter().chain(HOOK_ENV) {
+        let surroundings = environment::surroundings();
+        for name in &surroundings.hidden {
             command.env_remove(name);
         }
+        command.env(environment::PARAMETERS, &surroundings.parameters);
         Self {
             command,
             stdin: None,
@@ -272,7 +248,7 @@ pub struct GitFailure {
     pub code: Option<i32>,
     /// What it printed.
     pub stdout: String,
-    /// What it complained.
+    /// What it said besides; [`complaint`] finds the error in it.
     pub stderr: String,
 }
 
@@ -298,7 +274,7 @@ impl fmt::Display for GitFailure {
             f,
             "`{}` ended with {code}: {}",
             self.command.join(" "),
-            self.stderr
+            complaint(self.stderr.as_bytes())
         )
     }
 }

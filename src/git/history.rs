@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::complaint::complaint;
 use super::{Git, Oid, Repo};
 
 /// A path that differs between two trees.
@@ -100,7 +101,7 @@ impl Repo {
             Some(1) => Vec::new(),
             _ => anyhow::bail!(
                 "cannot compare {one} and {other}: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
+                complaint(&output.stderr)
             ),
         };
         // What two commits have in common never changes; a merge asks for it several times.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::complaint::complaint;
 use super::objects::find_entry;
 use super::{Oid, Repo};
 
@@ -146,7 +147,7 @@ impl Repo {
             code => bail!(
                 "git cannot merge {theirs} into {ours} (exit {}): {}",
                 code.map_or_else(|| String::from("by signal"), |code| code.to_string()),
-                String::from_utf8_lossy(&output.stderr).trim()
+                complaint(&output.stderr)
             ),
         }
     }

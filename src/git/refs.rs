@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::complaint::complaint;
 use super::disk::library_error;
 use super::files::{self, Lock};
 use super::{Oid, Repo};
@@ -177,21 +178,22 @@ impl Repo {
         if output.status.success() {
             return Ok(Swap::Won);
         }
-        let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
         let mut now = Vec::new();
         for (name, ..) in moves {
             now.push(self.read_ref(name)?);
         }
         // Git that ended badly after its work, and did not find that somebody else was first, has moved them.
         let all_moved = || moves.iter().map(|(.., new)| *new).eq(now.iter().copied());
-        if !complaint.contains("cannot lock ref") && all_moved() {
+        if !said.contains("cannot lock ref") && all_moved() {
             return Ok(Swap::Won);
         }
         // Whether the values still are the old ones tells a lost race from a refusal (hook, bad name).
         if !moves.iter().map(|(_, old, _)| *old).eq(now) {
             return Ok(Swap::Lost);
         }
-        Err(UserError::new(format!("git refused to move {}: {complaint}", moves[0].0)).into())
+        let why = complaint(&output.stderr);
+        Err(UserError::new(format!("git refused to move {}: {why}", moves[0].0)).into())
     }
 
     /// Deletes a ref whose content is no object id, which no compare-and-swap can.

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
-use super::{Oid, config_file};
-use crate::config;
+use super::{Oid, config_file, opening};
 use crate::error::UserError;
 
 /// An opened repository, seen from one of its worktrees.
@@ -39,30 +38,19 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// There is none, or it is of a kind that is not supported (reftable, SHA-256).
+    /// There is none, Git does not trust whoever owns it, or it is of a kind that is not supported (reftable,
+    /// SHA-256).
     pub fn discover(dir: &Path) -> Result<Self> {
-        let outside = || {
-            UserError::new(format!("{} is not in a git repository", dir.display())).hint("git init")
-        };
         if !dir.is_dir() {
             return Err(UserError::new(format!("{} is no directory", dir.display())).into());
         }
-        let found = match config::is_bound_elsewhere() {
-            false => gix::discover(dir),
-            true => gix::discover_opts(dir, Default::default(), unbound()),
-        };
-        match found {
-            Ok(gix) => Self::from_gix(gix),
-            // gix cannot open what git can (SHA-256, for example): tell that apart from "no repository".
-            Err(error) => match Git::new(dir).args(["rev-parse", "--git-dir"]).read() {
-                Ok(_) => Err(anyhow::Error::new(error)
-                    .context("cannot open the repository")
-                    .context(
-                        UserError::new("this kind of repository is not supported")
-                            .hint("git orch needs the `files` ref storage and SHA-1 objects"),
-                    )),
-                Err(_) => Err(outside().into()),
-            },
+        match opening::discover(dir) {
+            Ok(gix) => {
+                let repo = Self::from_gix(gix)?;
+                opening::require_trust(&repo.gix, dir)?;
+                Ok(repo)
+            }
+            Err(error) => Err(opening::explain(dir, error)),
         }
     }
 
@@ -110,11 +98,7 @@ impl Repo {
     ///
     /// The repository cannot be opened again.
     pub fn reopen(&self) -> Result<Self> {
-        let gix = match config::is_bound_elsewhere() {
-            false => gix::open(&self.git_dir),
-            true => gix::open_opts(&self.git_dir, unbound()),
-        };
-        let gix = gix.context("cannot open the repository again")?;
+        let gix = opening::open(&self.git_dir).context("cannot open the repository again")?;
         Self::from_gix(gix)
     }
 
@@ -228,21 +212,6 @@ impl Repo {
         let name = self.gix.head_name().ok()??;
         Some(name.shorten().to_string())
     }
-}
-
-/// Returns how a repository is opened where the environment would have Git see another one's parts.
-fn unbound() -> gix::open::Options {
-    use gix::open::permissions::Environment;
-    use gix::sec::Permission::Deny;
-    let permissions = gix::open::Permissions {
-        env: Environment {
-            git_prefix: Deny,
-            objects: Deny,
-            ..Environment::all()
-        },
-        ..gix::open::Permissions::all()
-    };
-    gix::open::Options::default().permissions(permissions)
 }
 
 /// Adds what Git includes in a coder's worktree and gix does not: it compares the pattern of an `includeIf`

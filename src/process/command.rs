@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::{MARK_VARIABLE, Spec};
 use crate::config;
-use crate::git::cmd::{HOOK_ENV, LOCAL_ENV};
+use crate::git::environment;
 use crate::model;
 
 /// Starts the child and returns it with the end of the pipe that both its output streams go into.
@@ -23,7 +23,7 @@ use crate::model;
 pub(super) fn spawn(spec: &Spec) -> Result<(Child, PipeReader)> {
     let mut command = base(spec)?;
     command.current_dir(&spec.dir).process_group(0);
-    for name in LOCAL_ENV.into_iter().chain(HOOK_ENV) {
+    for name in environment::hidden_from_children() {
         command.env_remove(name);
     }
     command.envs(spec.env.iter().map(|(name, value)| (name, value)));

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::git::cmd::{HOOK_ENV, LOCAL_ENV};
+use crate::git::environment;
 
 /// Starts a program without input and output, out of reach of Ctrl-C at the terminal.
 ///
@@ -22,7 +22,7 @@ use crate::git::cmd::{HOOK_ENV, LOCAL_ENV};
 pub fn begin(program: &Path, args: &[OsString]) -> Result<()> {
     let mut command = Command::new(program);
     command.args(args).process_group(0);
-    for name in LOCAL_ENV.into_iter().chain(HOOK_ENV) {
+    for name in environment::hidden_from_children() {
         command.env_remove(name);
     }
     for stream in [Command::stdin, Command::stdout, Command::stderr] {
