@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use super::seat::Place;
 use crate::config;
 use crate::error::UserError;
+use crate::git::complaint::complaint;
 use crate::git::files::read_whole;
 use crate::process::inherit;
 
@@ -60,7 +61,7 @@ impl Previous {
         let values = match output.status.code() {
             Some(0 | 1) => output.stdout,
             _ => {
-                let failure = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                let failure = complaint(&output.stderr);
                 return Err(
                     UserError::new(format!("cannot read core.hooksPath: {failure}")).into(),
                 );

@@ -14,8 +14,10 @@ use super::pace::Pace;
 use super::transact::{Done, Matter};
 use crate::clock;
 use crate::error::{Exit, UserError};
+use crate::git::complaint::complaint;
 use crate::git::refs::Swap;
 use crate::git::{Git, Oid};
+use crate::model::event::one_line;
 use crate::model::{Intent, Op, TeamId};
 
 /// The remote's ledger as last seen and accepted.
@@ -383,9 +385,7 @@ impl Ledger {
         if output.status.success() {
             return Ok(None);
         }
-        Ok(Some(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
+        Ok(Some(complaint(&output.stderr)))
     }
 
     /// Pushes one ref of ours that nobody else moves.
@@ -452,16 +452,11 @@ impl Ledger {
     }
 }
 
-fn complaint(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    crate::model::event::one_line(&text)
-}
-
 fn unreachable(remote: &str, stderr: &[u8]) -> anyhow::Error {
     anyhow::Error::new(Unreachable).context(
         UserError::new(format!(
             "remote {remote} cannot be reached, so nothing was changed: {}",
-            complaint(stderr)
+            one_line(&complaint(stderr))
         ))
         .hint(format!("git ls-remote {remote}")),
     )
@@ -483,7 +478,7 @@ fn broke_off(remote: &str, error: anyhow::Error) -> anyhow::Error {
 fn refused(remote: &str, complaint: &str) -> anyhow::Error {
     UserError::new(format!(
         "remote {remote} does not take the ledger: {}",
-        crate::model::event::one_line(complaint)
+        one_line(complaint)
     ))
     .hint(format!("git ls-remote {remote}"))
     .into()
