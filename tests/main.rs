@@ -50,6 +50,7 @@ mod readme;
 mod recover;
 mod remotes;
 mod renames;
+mod retry;
 mod run;
 mod sandbox;
 mod serial;

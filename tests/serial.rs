@@ -159,7 +159,7 @@ fn any_op(board: &Board, random: &mut fastrand::Rng) -> Op {
         attempt: held.status.attempt,
     });
     let text = || String::from("because");
-    match (held, random.u32(0..12)) {
+    match (held, random.u32(0..13)) {
         (None, 0..6) => claim_any(agent),
         (None, 6..8) => Op::Claim(Box::new(Ask::named(task, agent, None))),
         (Some(claim), 0..2) => Op::Start(claim),
@@ -176,6 +176,10 @@ fn any_op(board: &Board, random: &mut fastrand::Rng) -> Op {
         },
         (_, 9) => Op::Pause(agent, text()),
         (_, 10) => Op::Resume(agent),
+        (_, 11) => Op::Retry(Box::new(Retry {
+            tasks: vec![task],
+            ..Retry::default()
+        })),
         _ => Op::Dispatch(Gate::Submitted),
     }
 }

@@ -84,7 +84,13 @@ impl World {
             10 => Op::Start(known),
             11 => Op::Block(known, text()),
             12 => Op::Unblock(known, None),
-            13 => match random.u32(0..4) {
+            13 => match random.u32(0..5) {
+                3 => Op::Retry(Box::new(Retry {
+                    tasks: vec![task],
+                    all_gaps: random.bool(),
+                    resume: random.bool(),
+                    message: random.bool().then(text),
+                })),
                 0 => Op::Expire(known, text()),
                 1 => Op::Free {
                     task,

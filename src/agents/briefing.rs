@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::AttemptFiles;
 use crate::ledger::Ledger;
-use crate::model::{AgentId, Attempt, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec};
+use crate::model::{
+    AgentId, Attempt, CommitId, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec,
+};
 use crate::workspace;
 
 /// Which attempt it is, and where it happens.
@@ -49,6 +51,8 @@ pub struct Briefing {
     pub dependencies: Vec<Built>,
     /// What went wrong before.
     pub findings: Option<String>,
+    /// Whether the branch has commits of earlier attempts.
+    pub has_commits: bool,
     /// What people have told whoever works on it, oldest first.
     pub messages: Vec<String>,
     /// Paths to be decided, where the merge that went wrong is under way in the worktree.
@@ -117,12 +121,20 @@ impl Briefing {
             dependencies,
             undecided: undecided(row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
+            has_commits: has_commits(ledger, &work.branch, row.status.base.as_ref())?,
             messages: row.status.messages.clone(),
             locks: touched(&board.locks, &spec),
             spec,
             work,
         })
     }
+}
+
+/// Returns whether a branch has more than the commit that it was cut from.
+fn has_commits(ledger: &Ledger, branch: &str, base: Option<&CommitId>) -> Result<bool> {
+    let tip = ledger.repo().read_ref(&format!("refs/heads/{branch}"))?;
+    let tip = tip.map(|tip| tip.to_string());
+    Ok(tip.is_some_and(|tip| base.is_none_or(|base| base.0 != tip)))
 }
 
 /// Returns what is to be decided in a worktree, where work conflicted before.

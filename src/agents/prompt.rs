@@ -64,6 +64,7 @@ fn values(briefing: &Briefing) -> serde_json::Value {
         "style": spec.style,
         "dependencies": dependencies,
         "findings": briefing.findings,
+        "has_commits": briefing.has_commits,
         "messages": briefing.messages,
         "undecided": briefing.undecided,
         "locks": briefing.locks.iter().map(|lock| bound(lock, briefing)).collect::<Vec<_>>(),
@@ -174,6 +175,7 @@ pub(super) mod tests {
                 }),
             }],
             findings: Some(String::from("the file was empty")),
+            has_commits: true,
             messages: vec![String::from("in answer to \"which?\": the second")],
             undecided: None,
             locks: vec![
@@ -199,7 +201,7 @@ pub(super) mod tests {
             "- `src/auth/**`\n",
             "- `layout` (Lay out the source), submitted; its commits are in your branch: The folders are there.\n",
             "  - delivered `src/mod.rs`\n  - left to do: fill them\n",
-            "This is attempt 2.",
+            "This is attempt 2. What an earlier attempt committed is on your branch;",
             "- `schema` (critical) for `src/auth/**`: the schema is as decided; `make check` checks it. Change none of these files: a commit that does is refused\n",
             "- `style` (unlocked) for `src/auth/**`: the style is as decided; `make check` checks it\n",
             "the file was empty",
@@ -259,6 +261,19 @@ pub(super) mod tests {
         ] {
             assert!(!text.contains(part), "`{part}` is in:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_branch_without_commits_is_not_said_to_have_any() {
+        let mut briefing = briefing();
+        briefing.has_commits = false;
+        let text = render(&briefing).unwrap();
+        assert!(
+            text.contains(
+                "Nothing of an earlier attempt is on your branch.\nThe earlier attempt was"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod release;
 pub mod remote;
 pub mod renew;
 pub mod resume;
+pub mod retry;
 pub mod run;
 pub mod sandboxed;
 pub mod signers;

@@ -32,7 +32,8 @@ enum Verb {
     /// Make the ledger say what a plan says
     ///
     /// One commit, or none where nothing changes. Tasks that nobody has claimed change or go; those that
-    /// were begun are kept as they are, and told.
+    /// were begun are kept as they are, and told. Tasks that failed or were given up are tried again where the plan
+    /// says otherwise of them, of how they are worked on, or allows more retries.
     Apply {
         /// The plan
         file: PathBuf,
@@ -177,6 +178,7 @@ fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<()> {
             "added": difference.added,
             "changed": difference.changed,
             "removed": difference.removed,
+            "brought_back": difference.brought_back,
             "kept": difference.kept,
             "settings": comparison.settings,
             "commit": commit,

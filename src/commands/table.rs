@@ -61,6 +61,7 @@ commands! {
         Approve = approve::ApproveArgs,
         Undo = undo::UndoArgs,
         Dispatch = dispatch::DispatchArgs,
+        Retry = retry::RetryArgs,
         Cancel = cancel::CancelArgs,
         Pause = pause::PauseArgs,
         Resume = resume::ResumeArgs,

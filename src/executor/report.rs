@@ -99,8 +99,8 @@ fn log_of(repo: &Repo, task: &Task) -> PathBuf {
 }
 
 fn why_waiting(board: &Board, task: &Task) -> String {
-    if let Some((other, state)) = board.waits_for(task) {
-        return format!("it comes after {other}, which is {state}");
+    if let Some(wait) = board.wait_of(task) {
+        return wait.to_string();
     }
     let status = &task.status;
     let holder = status

@@ -181,6 +181,8 @@ struct StatusFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    fresh_since: Option<OpId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<CommitId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     head: Option<CommitId>,
@@ -240,6 +242,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         lease_until: time("lease_until", file.lease_until)?,
         since: time("since", file.since)?.unwrap_or_default(),
         branch: file.branch,
+        fresh_since: file.fresh_since,
         base: file.base,
         head: file.head,
         commit: file.commit,
@@ -265,6 +268,7 @@ pub fn render_status(status: &Status) -> String {
         lease_until: status.lease_until.map(clock::rfc3339),
         since: (status.since.0 != 0).then(|| clock::rfc3339(status.since)),
         branch: status.branch,
+        fresh_since: status.fresh_since,
         base: status.base,
         head: status.head,
         commit: status.commit,

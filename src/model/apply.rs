@@ -8,6 +8,7 @@ mod close;
 mod leases;
 mod outcome;
 mod plan;
+mod retry;
 mod undo;
 
 pub(super) use claims::is_paused;
@@ -106,6 +107,7 @@ impl Board {
                 reason,
                 message,
             } => self.free(intent, task, reason, message.as_deref()),
+            Op::Retry(retry) => self.retry(intent, retry),
             Op::Pause(agent, reason) => self.pause(*agent, reason),
             Op::Resume(agent) => self.resume(*agent),
             Op::Fail(claim, reason, findings) => {

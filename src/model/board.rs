@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AgentId, CommitId, PhaseName, TaskId, TeamId, Timestamp};
+use super::ids::{AgentId, CommitId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 use super::levels::Levels;
 use super::locks::Lock;
 use super::signing::{Signer, Signing};
@@ -171,6 +171,11 @@ impl Task {
             digest,
             status: Status::default(),
         }
+    }
+
+    /// Returns whether its branch is one of ours, so that it may begin anew, and none of the user's that the plan names.
+    pub fn has_own_branch(&self) -> bool {
+        self.branch_name().starts_with("orch/")
     }
 
     /// Returns the branch that the task is done on (design.md 4).
@@ -365,6 +370,12 @@ impl Board {
             .cloned()
             .unwrap_or_else(built_in);
         (name, profile)
+    }
+
+    /// Returns the operation since which a task's branch begins anew; `None` where the branch is continued.
+    pub fn fresh_since<'a>(&'a self, task: &'a Task) -> Option<&'a OpId> {
+        let since = task.status.fresh_since.as_ref();
+        since.filter(|_| task.has_own_branch())
     }
 
     /// Returns how many times a task may be tried again.

@@ -32,6 +32,8 @@ pub enum EventKind {
     Fail,
     /// A claim was given back.
     Release,
+    /// Given up work is tried again.
+    Retry,
     /// A claim was taken from a machine whose lease had run out.
     Expire,
     /// An agent gets no work for now.
@@ -72,7 +74,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Init,
         Self::Plan,
         Self::Add,
@@ -83,6 +85,7 @@ impl EventKind {
         Self::Unblock,
         Self::Fail,
         Self::Release,
+        Self::Retry,
         Self::Expire,
         Self::Pause,
         Self::Resume,
@@ -116,6 +119,7 @@ impl EventKind {
             Self::Unblock => "unblock",
             Self::Fail => "fail",
             Self::Release => "release",
+            Self::Retry => "retry",
             Self::Expire => "expire",
             Self::Pause => "pause",
             Self::Resume => "resume",

@@ -26,6 +26,7 @@ pub mod suite;
 pub mod tasks;
 pub mod template;
 pub mod train;
+pub mod waiting;
 pub mod wrapup;
 
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
@@ -38,7 +39,7 @@ pub use ids::{
 };
 pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use locks::{Lock, Trust};
-pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Undone};
+pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Retry, Undone};
 pub use powers::{Over, Power, Reach, Role};
 pub use sandbox::{Confined, Sandbox};
 pub use signing::{Signer, Signing};
@@ -48,4 +49,5 @@ pub use spec::{
 };
 pub use state::{State, Status};
 pub use tasks::{Glance, Tasks};
+pub use waiting::Wait;
 pub use wrapup::{CheckedIn, Open, OpenKind, Summary, WrapUp, WrapUpAt, WrapUpCheck};

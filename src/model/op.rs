@@ -95,6 +95,8 @@ pub enum Op {
     Release(Claim, String),
     /// The holder's machine has not renewed its lease for the whole time: the claim is taken from it.
     Expire(Claim, String),
+    /// A person brings back what was given up, failed or is blocked.
+    Retry(Box<Retry>),
     /// A person takes a task from whoever holds it, or opens one that was blocked for good.
     Free {
         /// The task.
@@ -151,6 +153,19 @@ pub struct PlanChange {
     pub plan: Plan,
     /// Digest of each task's specification, in the plan's order.
     pub digests: Vec<u64>,
+}
+
+/// Which tasks are brought back, and how they begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// The tasks.
+    pub tasks: Vec<TaskId>,
+    /// Whether all gaps are meant as well.
+    pub all_gaps: bool,
+    /// Whether they go on from their branches, which begin anew otherwise.
+    pub resume: bool,
+    /// What is told to whoever works on them next.
+    pub message: Option<String>,
 }
 
 /// The ledger's record of an assembly.

@@ -16,7 +16,7 @@ use super::board::Board;
 use super::event::EventKind;
 use super::ids::{AgentId, LockId, TaskId, TeamId};
 use super::locks::Lock;
-use super::op::{Actor, Intent, Op};
+use super::op::{Actor, Intent, Op, Retry};
 
 /// What somebody is here for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +164,9 @@ powers! {
     /// Takes a task from its holder.
     Free = "free", "take tasks from their holders",
         [None Team None None None Any], ["release"];
+    /// Brings back what was given up.
+    Retry = "retry", "bring tasks back",
+        [None Team None None None Any], ["retry"];
     /// Gives an agent no work, or work again.
     Steer = "steer", "pause or resume agents",
         [None Team None None Any Any], ["pause", "resume"];
@@ -242,6 +245,7 @@ impl Power {
             | EventKind::Unblock
             | EventKind::Fail
             | EventKind::Release => Self::Work,
+            EventKind::Retry => Self::Retry,
             EventKind::Expire => Self::Expire,
             EventKind::Pause | EventKind::Resume => Self::Steer,
             EventKind::Remote => Self::Authority,
@@ -384,6 +388,7 @@ impl Board {
             Op::Submit(claim, ..) => (Power::Submit, Over::Agent(claim.agent)),
             Op::Expire(claim, _) => (Power::Expire, Over::Agent(claim.agent)),
             Op::Free { task: id, .. } => (Power::Free, task(id)),
+            Op::Retry(retry) => (Power::Retry, self.over_all_of(retry)),
             Op::Pause(agent, _) | Op::Resume(agent) => (Power::Steer, Over::Agent(*agent)),
             Op::Escalate(id, _) => (Power::Escalate, task(id)),
             Op::Cancel(id, _) => (Power::Cancel, task(id)),
@@ -405,6 +410,20 @@ impl Board {
 }
 
 impl Board {
+    /// Returns whose matter the tasks are that are brought back.
+    fn over_all_of(&self, retry: &Retry) -> Over {
+        let teams = retry.tasks.iter().filter_map(|id| self.tasks.see(id));
+        let mut teams: Vec<TeamId> = teams.map(|task| task.team).collect();
+        teams.sort_unstable();
+        teams.dedup();
+        match teams.as_slice() {
+            _ if retry.all_gaps => Over::All,
+            [] => Over::Unknown,
+            [team] => Over::Team(*team),
+            _ => Over::All,
+        }
+    }
+
     fn lock_power(&self, id: &LockId, new: Option<&Lock>) -> Power {
         match self.is_critical(id, new) {
             true => Power::LockCritical,

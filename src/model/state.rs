@@ -135,6 +135,9 @@ pub struct Status {
     pub since: Timestamp,
     /// Branch that the work is on, once there is one.
     pub branch: Option<String>,
+    /// The operation since which the branch begins anew: what it held before that is kept apart from it. Where
+    /// absent, the branch is continued as it is.
+    pub fresh_since: Option<OpId>,
     /// Commit that the branch was cut from.
     pub base: Option<CommitId>,
     /// Commit that was submitted.

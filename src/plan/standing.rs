@@ -101,9 +101,11 @@ impl Comparison {
             added,
             changed,
             removed,
+            brought_back,
             kept: _,
         } = &self.difference;
         let same = added.is_empty() && changed.is_empty() && removed.is_empty();
+        let same = same && brought_back.is_empty();
         same && self.settings.is_empty() && !self.reordered
     }
 
@@ -123,7 +125,7 @@ impl Comparison {
         put(&self.settings);
         for entry in &self.entries {
             let style = match entry.verb {
-                "added" => Style::Good,
+                "added" | "again" => Style::Good,
                 "removed" => Style::Bad,
                 _ => Style::Warning,
             };
@@ -190,6 +192,18 @@ fn entries(
                 diff,
             });
         }
+    }
+    for id in &difference.brought_back {
+        let old = ledger.board().tasks.get(id);
+        let was = old.map_or("", |old| old.status.state.as_str());
+        let reason = old.and_then(|old| old.status.reason.as_deref());
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        all.push(Entry {
+            verb: "again",
+            id: id.clone(),
+            title: format!("was {was}{reason}; it is tried again"),
+            diff: String::new(),
+        });
     }
     for id in &difference.removed {
         let old = ledger.board().tasks.get(id);

@@ -460,11 +460,14 @@ impl<'a> TaskView<'a> {
     }
 
     fn why_pending(&self, board: &Board) -> String {
-        match self.waits_for {
-            Some(other) => {
-                let state = board.tasks.get(other).map(|task| task.status.state);
-                let state = state.map_or("missing", State::as_str);
-                format!("waits for {other}, which is {state}")
+        let wait = board
+            .tasks
+            .get(self.row.id)
+            .and_then(|task| board.wait_of(task));
+        match wait {
+            Some(wait) => {
+                let help = wait.hint().map(|hint| format!("\nnext: {hint}"));
+                format!("waits: {wait}{}", help.unwrap_or_default())
             }
             None => String::from("waits for its phase, or for git orch dispatch"),
         }

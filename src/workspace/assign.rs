@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Assignment, keys, merging, prepare_from, show_task};
+use super::{Assignment, Start, keys, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -284,28 +284,35 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 ///
 /// As [`super::prepare`], or the task is gone from the ledger.
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
-    let dir = prepare_from(
-        ledger.repo(),
-        assignment,
-        start_of(ledger, assignment)?,
-        &[],
-    )?;
+    let start = start_of(ledger, assignment)?;
+    let dir = prepare_from(ledger.repo(), assignment, &start, &[])?;
     merging::begin(ledger, assignment, &dir)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
 }
 
-/// Returns the commit that a branch of ours must build on where other machines work on it as well: what was
-/// last submitted of the task, or its base. `None` where the branch here is all there is.
-fn start_of(ledger: &Ledger, assignment: &Assignment) -> Result<Option<Oid>> {
-    if ledger.remote().is_none() || !assignment.branch.starts_with("orch/") {
-        return Ok(None);
-    }
+/// Returns how a branch begins: anew, where the ledger says so; where other machines work on it as well, with what was
+/// last submitted of the task, or its base; and where the branch here is all there is, as it is.
+fn start_of(ledger: &Ledger, assignment: &Assignment) -> Result<Start> {
     let task = ledger.board().tasks.get(&assignment.task);
-    match task.and_then(|task| task.status.head.as_ref()) {
-        Some(head) => fetched_commit(ledger, head).map(Some),
-        None => Ok(Some(assignment.base)),
+    let since = task.and_then(|task| ledger.board().fresh_since(task));
+    let is_shared = ledger.remote().is_some() && assignment.branch.starts_with("orch/");
+    if since.is_none() && !is_shared {
+        return Ok(Start::AsItIs);
     }
+    let from = match task.and_then(|task| task.status.head.as_ref()) {
+        Some(head) => fetched_commit(ledger, head)?,
+        None => assignment.base,
+    };
+    Ok(match since {
+        Some(since) => Start::Anew {
+            from,
+            since: since.clone(),
+            theirs: ledger.fetched_tip(&assignment.branch)?,
+            is_shared,
+        },
+        None => Start::From(from),
+    })
 }
 
 /// Prepares the worktree of a claim; gives the claim back where that fails.

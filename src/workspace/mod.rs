@@ -29,6 +29,7 @@
 //! | the same while the branch is wanted elsewhere | [`prepare`] | a commit; the files stay, too |
 //! | a merge, rebase, cherry-pick or bisect under way | [`prepare`], [`commit_leftovers`] | the commits that only it names |
 //! | a branch that a retry continues from another machine's | [`prepare_from`] | its tip, owner the coder |
+//! | a branch that begins anew, here and at the remote | [`prepare_from`] | its tips, owner the coder |
 //! | a worktree that is broken, or that no commit can hold | [`prepare`], `doctor --fix` | trash, as it was |
 //! | a registration whose files are gone | [`prepare`], `doctor --fix` | commits that only its HEAD reached; trash for submodules |
 //! | a worktree, asked for | `worktree remove`, `doctor --fix`, `init --undo` | refused while it holds work; by force: a commit, or trash |
@@ -76,7 +77,7 @@ pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
-pub use worktree::{park, prepare, prepare_cone, prepare_from};
+pub use worktree::{Start, park, prepare, prepare_cone, prepare_from};
 
 /// A coder's work on one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

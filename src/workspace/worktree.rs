@@ -17,7 +17,7 @@ use crate::git::worktree::{
     Head, Holder, Linked, NewWorktree, checked_out_elsewhere, cone_patterns,
 };
 use crate::git::{Git, Oid, Repo, files};
-use crate::model::AgentId;
+use crate::model::{AgentId, OpId};
 
 /// Makes or reuses the coder's worktree, clean and on the task's branch, and returns its path.
 ///
@@ -37,11 +37,39 @@ pub fn prepare(repo: &Repo, assignment: &Assignment) -> Result<PathBuf> {
 ///
 /// As [`prepare`].
 pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Result<PathBuf> {
-    prepare_from(repo, assignment, None, cone)
+    prepare_from(repo, assignment, &Start::AsItIs, cone)
 }
 
-/// As [`prepare_cone`], on a branch that goes on from a commit: where the branch is here and says otherwise, it
-/// is moved there, and what it had is kept under a recovery ref.
+/// How a task's branch begins where it is here already; where it is not, it is cut in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// It is continued as it is.
+    AsItIs,
+    /// It goes on from this commit: where it is here and says otherwise, it is moved there.
+    From(Oid),
+    /// It begins at this commit, once for each such operation, whatever it held before.
+    Anew {
+        /// The commit.
+        from: Oid,
+        /// The operation.
+        since: OpId,
+        /// Where the branch is at the remote, whose tip is written over when the work is pushed.
+        theirs: Option<Oid>,
+        /// Whether other machines work on it as well, so that it must build on the commit ever after.
+        is_shared: bool,
+    },
+}
+
+impl Start {
+    fn commit(&self) -> Option<Oid> {
+        match self {
+            Self::AsItIs => None,
+            Self::From(commit) | Self::Anew { from: commit, .. } => Some(*commit),
+        }
+    }
+}
+
+/// As [`prepare_cone`], on a branch that begins where it is said; what it had besides is kept under a recovery ref.
 ///
 /// # Errors
 ///
@@ -49,14 +77,18 @@ pub fn prepare_cone(repo: &Repo, assignment: &Assignment, cone: &[String]) -> Re
 pub fn prepare_from(
     repo: &Repo,
     assignment: &Assignment,
-    start: Option<Oid>,
+    start: &Start,
     cone: &[String],
 ) -> Result<PathBuf> {
     view::exclude_add(repo)?;
     let place = Place::of(repo, assignment.agent);
     let _own = place.lock(repo)?;
     bring_back(repo, &place)?;
-    cut_branch(repo, &assignment.branch, start.unwrap_or(assignment.base))?;
+    cut_branch(
+        repo,
+        &assignment.branch,
+        start.commit().unwrap_or(assignment.base),
+    )?;
     let mut usable = place.mend(repo)?;
     if usable && save(repo, &place, assignment).is_err() {
         // What cannot be saved as a commit is kept as it is, out of the way.
@@ -64,8 +96,19 @@ pub fn prepare_from(
         usable = false;
     }
     free_branch(repo, &place, &assignment.branch)?;
-    if let Some(start) = start {
-        bring_branch(repo, assignment, start)?;
+    match start {
+        Start::AsItIs => {}
+        Start::From(commit) => bring_branch(repo, assignment, *commit)?,
+        Start::Anew {
+            from,
+            since,
+            theirs,
+            is_shared,
+        } => {
+            if !begin_anew(repo, assignment, *from, since, *theirs)? && *is_shared {
+                bring_branch(repo, assignment, *from)?;
+            }
+        }
     }
     settings::write(repo, assignment.agent, Some(assignment), !cone.is_empty())?;
     place.begin_preparing(repo)?;
@@ -121,16 +164,60 @@ fn bring_branch(repo: &Repo, assignment: &Assignment, start: Oid) -> Result<()> 
     if repo.is_ancestor(start, ours)? {
         return Ok(());
     }
-    if !repo.is_ancestor(ours, start)? {
-        let agent = assignment.agent.to_string();
-        let reason = "what the branch had here when the task went on from elsewhere";
-        let saving = Saving {
-            task: Some(assignment.task.as_str()),
-            ..Saving::new(&agent, reason).on(&assignment.branch)
-        };
-        repo.keep(&saving, ours)?;
+    let reason = "what the branch had here when the task went on from elsewhere";
+    keep_beyond(repo, assignment, ours, start, reason)?;
+    move_branch(repo, assignment, ours, start)
+}
+
+/// Has a branch begin at a commit, unless it has done so since that operation; what it had is kept. Returns whether it
+/// begins.
+fn begin_anew(
+    repo: &Repo,
+    assignment: &Assignment,
+    from: Oid,
+    since: &OpId,
+    theirs: Option<Oid>,
+) -> Result<bool> {
+    // Whoever forges this note has its own old commits continued, which it could bring back by a merge as well.
+    let note = repo.orch_dir().join("fresh").join(assignment.task.as_str());
+    let noted = files::read_if_exists(&note)?;
+    if noted.is_some_and(|bytes| bytes.trim_ascii_end() == since.0.as_bytes()) {
+        return Ok(false);
     }
-    match repo.swap_refs(&[(&name, Some(ours), Some(start))], "orch: go on from here")? {
+    let ours = repo.read_ref(&format!("refs/heads/{}", assignment.branch))?;
+    let reason = "what the branch had when the task began anew";
+    for had in [theirs, ours].into_iter().flatten() {
+        keep_beyond(repo, assignment, had, from, reason)?;
+    }
+    if let Some(ours) = ours.filter(|ours| *ours != from) {
+        move_branch(repo, assignment, ours, from)?;
+    }
+    files::replace(&note, format!("{since}\n").as_bytes())?;
+    Ok(true)
+}
+
+/// Keeps what a branch has and a commit that it is moved to has not.
+fn keep_beyond(
+    repo: &Repo,
+    assignment: &Assignment,
+    had: Oid,
+    start: Oid,
+    reason: &str,
+) -> Result<()> {
+    if repo.is_ancestor(had, start)? {
+        return Ok(());
+    }
+    let agent = assignment.agent.to_string();
+    let saving = Saving {
+        task: Some(assignment.task.as_str()),
+        ..Saving::new(&agent, reason).on(&assignment.branch)
+    };
+    repo.keep(&saving, had).map(drop)
+}
+
+fn move_branch(repo: &Repo, assignment: &Assignment, from: Oid, to: Oid) -> Result<()> {
+    let name = format!("refs/heads/{}", assignment.branch);
+    match repo.swap_refs(&[(&name, Some(from), Some(to))], "orch: go on from here")? {
         Swap::Won => Ok(()),
         Swap::Lost => Err(UserError::new(format!(
             "branch {} was moved while it was made ready",

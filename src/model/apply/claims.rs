@@ -115,20 +115,34 @@ impl Board {
         .hint(format!("git orch status {}", held.id))
     }
 
-    fn not_ready(&self, task: &Task) -> Refusal {
+    pub(super) fn not_ready(&self, task: &Task) -> Refusal {
         let id = &task.id;
         let state = task.status.state;
-        let refusal = Refusal::denied(match (state, self.waits_for(task)) {
-            (State::Pending, Some((other, its))) => {
-                format!("task {id} is pending: it comes after {other}, which is {its}")
-            }
+        let wait = self.wait_of(task);
+        let why = task.status.reason.as_deref();
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let refusal = Refusal::denied(match (state, &wait) {
+            (State::Pending, Some(wait)) => format!("task {id} is pending: {wait}"),
             (State::Pending, None) => {
                 format!("task {id} is pending: its phase is not open or nothing was dispatched")
             }
+            (State::Gap, _) => format!(
+                "task {id} was given up after {}{why}",
+                attempts(task.status.attempt)
+            ),
             _ => format!("task {id} is {state}, not ready"),
         });
         match state {
-            State::Pending | State::Failed => refusal.hint("git orch dispatch"),
+            State::Gap => refusal
+                .hint(format!("git orch retry {id}"))
+                .hint(format!("git orch retry {id} --resume")),
+            State::Pending => refusal.hint(match wait {
+                Some(wait) => wait
+                    .hint()
+                    .unwrap_or_else(|| format!("git orch status {id}")),
+                None => String::from("git orch dispatch"),
+            }),
+            State::Failed => refusal.hint("git orch dispatch"),
             _ => refusal.hint(format!("git orch status {id}")),
         }
     }
@@ -334,6 +348,13 @@ pub(super) fn holder(status: &Status) -> String {
     match &status.machine {
         Some(machine) => format!("{agent} (attempt {}) on {machine}", status.attempt),
         None => format!("{agent} (attempt {})", status.attempt),
+    }
+}
+
+fn attempts(last: Attempt) -> String {
+    match last.0 {
+        1 => String::from("1 attempt"),
+        number => format!("{number} attempts"),
     }
 }
 

@@ -48,8 +48,11 @@ impl Board {
     ) -> Decision {
         let task = self.require_task(id)?;
         if !task.status.state.is_held() {
-            let refusal = if task.status.state == State::Ready {
+            let state = task.status.state;
+            let refusal = if state == State::Ready {
                 Refusal::nothing(format!("task {id} is ready already"))
+            } else if state == State::Gap || state == State::Pending {
+                return Err(self.not_ready(task));
             } else {
                 Refusal::denied(format!(
                     "task {id} is {} and nobody holds it",

@@ -18,10 +18,13 @@ const SHARD_BEYOND: usize = 100;
 pub struct PlanDifference {
     /// Tasks that the board does not have.
     pub added: Vec<TaskId>,
-    /// Tasks that nobody has begun and that the plan says otherwise.
+    /// Tasks that nobody works on and that the plan says otherwise: not begun yet, or given up.
     pub changed: Vec<TaskId>,
     /// Tasks that nobody has begun and that the plan does not have.
     pub removed: Vec<TaskId>,
+    /// Tasks that were given up or failed and are tried again, since the plan says otherwise of them or of how they
+    /// are worked on.
+    pub brought_back: Vec<TaskId>,
     /// Tasks that stay as they are although the plan says otherwise or does not have them, since work on
     /// them began.
     pub kept: Vec<TaskId>,
@@ -36,7 +39,7 @@ impl Board {
             let list = match self.tasks.get(&spec.id) {
                 None => &mut found.added,
                 Some(old) if old.digest == *digest => continue,
-                Some(old) if is_untouched(old) => &mut found.changed,
+                Some(old) if may_change(old, spec) => &mut found.changed,
                 Some(_) => &mut found.kept,
             };
             list.push(spec.id.clone());
@@ -51,6 +54,12 @@ impl Board {
                 &mut found.kept
             };
             list.push(task.id.clone());
+        }
+        let given_up = |task: &Glance| matches!(task.state, State::Gap | State::Failed);
+        if self.tasks.like(given_up).next().is_some() {
+            let mut next = self.clone();
+            next.absorb_all(&self.plan_edits(change, &found));
+            found.brought_back = self.brought_back(&next, &found.changed);
         }
         found
     }
@@ -80,6 +89,8 @@ impl Board {
     pub(super) fn apply_plan(&self, intent: &Intent, change: &PlanChange) -> Decision {
         let difference = self.compare_plan(change);
         let mut edits = self.plan_edits(change, &difference);
+        let back = &difference.brought_back;
+        edits.extend(self.bring_back(intent, &edits, back));
         edits.extend(self.fall_back(intent, &edits));
         if edits.is_empty() {
             return Ok(None);
@@ -88,6 +99,7 @@ impl Board {
             added,
             changed,
             removed,
+            brought_back,
             kept,
         } = difference;
         let mut event = Event::new(
@@ -101,13 +113,15 @@ impl Board {
             ),
         );
         event.teams = change.plan.teams.iter().map(|team| team.id).collect();
-        if !kept.is_empty() {
-            let ids: Vec<String> = kept.iter().map(ToString::to_string).collect();
-            event.body = format!(
-                "Kept as they are, since work on them began: {}",
-                ids.join(", ")
-            );
-        }
+        let about = |what: &str, tasks: &[TaskId]| {
+            let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+            (!ids.is_empty()).then(|| format!("{what}: {}", ids.join(", ")))
+        };
+        let told = [
+            about("Tried again, since the plan says otherwise", &brought_back),
+            about("Kept as they are, since work on them began", &kept),
+        ];
+        event.body = told.into_iter().flatten().collect::<Vec<_>>().join("\n");
         Ok(Some(Change { edits, event }))
     }
 
@@ -124,7 +138,7 @@ impl Board {
         for (spec, digest) in plan.tasks.iter().zip(&change.digests) {
             let old = self.tasks.get(&spec.id);
             match old {
-                Some(old) if old.digest == *digest || !is_untouched(old) => {
+                Some(old) if old.digest == *digest || !may_change(old, spec) => {
                     if old.order != order {
                         edits.push(Edit::PutOrder(old.id.clone(), order));
                     }
@@ -390,6 +404,13 @@ impl Board {
         event.tasks = tasks;
         Ok(Some(Change { edits, event }))
     }
+}
+
+/// Returns whether a plan may say otherwise of a task. What was given up is tried again then, and stays in its team, where
+/// its record and its branch are.
+fn may_change(old: &Task, new: &TaskSpec) -> bool {
+    let given_up = matches!(old.status.state, State::Gap | State::Failed);
+    is_untouched(old) || given_up && old.team == new.team
 }
 
 /// Returns whether nobody has claimed the task yet, so that a plan may still change or drop it.

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::board::Gate;
 use crate::model::choose::Ask;
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, Timestamp};
-use crate::model::op::{Actor, Claim, PlanChange};
+use crate::model::op::{Actor, Claim, PlanChange, Retry};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 
@@ -399,7 +399,7 @@ const ARROWS: &[(State, &[State])] = &[
     ),
     (State::Merged, &[]),
     (State::Failed, &[State::Ready, State::Gap, State::Cancelled]),
-    (State::Gap, &[State::Cancelled]),
+    (State::Gap, &[State::Ready, State::Cancelled]),
     (State::Cancelled, &[]),
 ];
 
@@ -427,6 +427,10 @@ fn every_verb_moves_only_along_the_arrows_of_the_design() {
                 Op::Release(held.clone(), text()),
                 Op::Fail(held.clone(), text(), None),
                 Op::Cancel(id("a"), text()),
+                Op::Retry(Box::new(Retry {
+                    tasks: vec![id("a")],
+                    ..Retry::default()
+                })),
                 Op::Escalate(id("a"), text()),
                 Op::Reject(id("a"), head(), text(), text()),
                 Op::Accept(id("a"), head(), head()),

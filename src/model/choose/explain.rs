@@ -167,8 +167,8 @@ impl<'a> Open<'a, '_> {
         }
         Some(match status.state {
             State::Ready => return self.ready_and_out(task),
-            State::Pending => match self.board.waits_for(task) {
-                Some((other, its)) => format!("it comes after {other}, which is {its}"),
+            State::Pending => match self.board.wait_of(task) {
+                Some(wait) => wait.to_string(),
                 None => match self.closed_phase(task) {
                     Some(phase) => format!("its phase {phase} is not open"),
                     None => String::from("it may start, and nothing was dispatched since"),

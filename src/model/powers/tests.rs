@@ -25,6 +25,7 @@ work          own       team      own       -         any       any
 submit        own       team      own       -         any       any
 expire        -         -         -         -         any       any
 free          -         team      -         -         -         any
+retry         -         team      -         -         -         any
 steer         -         team      -         -         any       any
 escalate      any       any       any       any       any       any
 cancel        -         team      -         -         -         any
@@ -162,6 +163,10 @@ fn operations() -> Vec<Op> {
             reason: text(),
             message: None,
         },
+        Op::Retry(Box::new(Retry {
+            tasks: vec![id("a")],
+            ..Retry::default()
+        })),
         Op::Pause(agent("1.1"), text()),
         Op::Resume(agent("1.1")),
         Op::Submit(claim(), commit(), Box::new(handoff())),
@@ -187,7 +192,8 @@ fn operations() -> Vec<Op> {
 
 fn word(op: &Op) -> String {
     let text = format!("{op:?}");
-    let end = text.find('(').unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    let end = end.unwrap_or(text.len());
     text[..end].to_lowercase()
 }
 
@@ -239,6 +245,7 @@ fail: 1.1 1.0 executor human
 release: 1.1 1.0 executor human
 expire: executor human
 free: 1.0 human
+retry: 1.0 human
 pause: 1.0 executor human
 resume: 1.0 executor human
 submit: 1.1 1.0 executor human

@@ -71,6 +71,7 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         EventKind::Block => &[State::Blocked],
         EventKind::Fail => &[State::Failed],
         EventKind::Release => &[State::Ready],
+        EventKind::Retry => &[State::Pending, State::Ready],
         EventKind::Expire => &[State::Ready, State::Blocked],
         EventKind::Submit => &[State::Submitted],
         EventKind::Escalate => &[State::Blocked],
