@@ -65,6 +65,7 @@ mod theirs;
 mod tidy;
 mod trains;
 mod trials;
+mod uncommitted;
 mod undo;
 mod verbs;
 mod work;

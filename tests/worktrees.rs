@@ -249,7 +249,7 @@ fn leftovers_are_committed_in_the_coders_name() {
     write_file(&dir.join("sub/with space"), "1");
     fs::remove_file(dir.join("README.md")).unwrap();
     assert_eq!(
-        uncommitted(&dir).unwrap(),
+        uncommitted(&open(&repo), &dir).unwrap(),
         [" D README.md", "?? sub/with space"]
     );
     let commit = commit_leftovers(&git, &dir, &work, "do it")
@@ -430,7 +430,10 @@ fn a_repository_inside_the_worktree_is_moved_not_lost() {
     repo.git_in(&inner, ["init", "-q"]);
     write_file(&inner.join("code"), "precious");
     assert_eq!(commit_leftovers(&git, &dir, &work, "x").unwrap(), None);
-    assert_eq!(uncommitted(&dir).unwrap(), ["?? vendor/inner/"]);
+    assert_eq!(
+        uncommitted(&open(&repo), &dir).unwrap(),
+        ["?? vendor/inner/"]
+    );
     prepare(&git, &assignment(&repo, "1.2", "two")).unwrap();
     assert_sound(&repo, &dir, "orch/team-1/two");
     assert!(trash(&repo).contains(&"1.2-1/vendor/inner/code".to_owned()));
@@ -750,7 +753,10 @@ fn the_view_is_excluded_and_leaves_the_users_lines_alone() {
     ] {
         write_file(&dir.join(nested), "agent's own");
     }
-    assert_eq!(uncommitted(&dir).unwrap(), Vec::<String>::new());
+    assert_eq!(
+        uncommitted(&open(&repo), &dir).unwrap(),
+        Vec::<String>::new()
+    );
     exclude_add(&git).unwrap();
     let text = fs::read_to_string(&exclude).unwrap();
     assert!(text.starts_with("mine\n"), "{text}");

@@ -82,7 +82,7 @@ fn look(repo: &Repo, ledger: Option<&Ledger>, found: Found) -> Result<Row> {
     let held = ledger.and_then(|ledger| ledger.board().held_by(found.agent));
     Ok(Row {
         uncommitted: match is_sound {
-            true => workspace::uncommitted(&found.dir)?,
+            true => workspace::uncommitted(repo, &found.dir)?,
             false => Vec::new(),
         },
         unmerged: match is_sound {

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::Assignment;
 use super::assign::start_commit;
-use super::leftovers::PLAIN;
 use super::place::Place;
 use super::recovery::end_operations;
+use super::uncommitted::PLAIN;
 use crate::git::files::read_if_exists;
 use crate::git::{Git, Oid, Repo};
 use crate::ledger::Ledger;

@@ -4,7 +4,7 @@
 //! from task to task so that its build caches stay warm.
 //!
 //! * [`worktree`] makes, reuses and parks worktrees; `removal` takes them away.
-//! * [`leftovers`] finds, commits or saves what an agent left uncommitted.
+//! * `uncommitted` finds what an agent left uncommitted, hidden or not; [`leftovers`] commits or saves it.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
 //! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
@@ -59,6 +59,7 @@ pub mod sandbox;
 pub mod saved;
 pub mod settings;
 pub mod trash;
+mod uncommitted;
 pub mod verify;
 pub mod view;
 pub mod worktree;
@@ -71,10 +72,11 @@ pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
     explain, ready, take_up,
 };
-pub use leftovers::{commit_leftovers, ignored, save_leftovers, uncommitted};
+pub use leftovers::{commit_leftovers, save_leftovers};
 pub use merging::undecided;
 pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
+pub use uncommitted::{ignored, uncommitted};
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{Start, park, prepare, prepare_cone, prepare_from};

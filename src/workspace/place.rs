@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::PLAIN;
 use super::recovery::keep_loose;
 use super::settings::worktree_name;
 use super::trash;
+use super::uncommitted::PLAIN;
 use crate::error::UserError;
 use crate::git::files;
 use crate::git::files::Lock;

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::leftovers::{PLAIN, as_path};
 use super::place::Place;
 use super::recovery::is_reachable;
+use super::uncommitted::{PLAIN, as_path};
 use super::{Assignment, attempt_dir, trash};
 use crate::error::UserError;
 use crate::git::config_file::{ConfigFile, quote};

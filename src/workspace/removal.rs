@@ -4,10 +4,11 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::leftovers::{Change, changes_alone, ignored, save_leftovers, uncommitted};
+use super::leftovers::save_leftovers;
 use super::place::{Place, worktrees_dir};
 use super::private::bring_back;
 use super::recovery::keep_loose;
+use super::uncommitted::{Change, changes_alone, ignored, uncommitted};
 use super::worktree::coder_of;
 use super::{settings, trash};
 use crate::error::UserError;
@@ -80,7 +81,7 @@ pub fn remove_by_force(repo: &Repo, agent: AgentId) -> Result<Removed> {
             ..Removed::default()
         });
     }
-    let left_out = ignored(&place.dir)?;
+    let left_out = ignored(repo, &place.dir)?;
     let reason = "left in the worktree when it was removed";
     let Ok(saved) = save_leftovers(repo, &place.dir, reason) else {
         place.set_aside(repo, "it was removed, and could not be saved as a commit")?;
@@ -90,7 +91,7 @@ pub fn remove_by_force(repo: &Repo, agent: AgentId) -> Result<Removed> {
             ..Removed::default()
         });
     };
-    if holds_what_no_commit_can(&place)? {
+    if holds_what_no_commit_can(repo, &place)? {
         place.set_aside(repo, "it was removed, and holds repositories of its own")?;
         settings::remove(repo, agent)?;
         return Ok(Removed {
@@ -119,9 +120,10 @@ pub struct Removed {
 }
 
 /// Returns whether there are repositories in a worktree: of submodules, or untracked ones.
-fn holds_what_no_commit_can(place: &Place) -> Result<bool> {
-    let nested = |change: &Change| change.is_untracked() && change.path.ends_with(b"/");
-    Ok(place.admin.join("modules").is_dir() || changes_alone(&place.dir)?.iter().any(nested))
+fn holds_what_no_commit_can(repo: &Repo, place: &Place) -> Result<bool> {
+    let has_modules = place.admin.join("modules").is_dir();
+    let found = changes_alone(repo, &place.dir)?;
+    Ok(has_modules || found.iter().any(Change::is_nested_repository))
 }
 
 fn take_away(repo: &Repo, place: &Place) -> Result<()> {
@@ -149,7 +151,7 @@ fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
     if !place.is_linked() {
         return Ok(());
     }
-    let left = uncommitted(&place.dir)?;
+    let left = uncommitted(repo, &place.dir)?;
     if let Some(first) = left.first() {
         let more = match left.len() {
             1 => String::new(),

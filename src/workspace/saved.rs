@@ -350,7 +350,7 @@ fn check_out(repo: &Repo, dir: &Path, branch: &str) -> Result<()> {
     let is_set_up = repo.orch_dir().is_dir();
     let _alone = is_set_up.then(|| repo.lock_worktrees()).transpose()?;
     repo.git()
-        .args(super::leftovers::PLAIN)
+        .args(super::uncommitted::PLAIN)
         .args(["worktree", "add", "--quiet"])
         .arg(dir)
         .arg(branch)

@@ -65,7 +65,7 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             ),
         );
     }
-    let left = uncommitted(dir)?;
+    let left = uncommitted(repo, dir)?;
     if !left.is_empty() {
         return failed(
             format!("{} of its files are not committed", left.len()),

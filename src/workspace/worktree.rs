@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::leftovers::{as_path, changes_alone, save_changes, save_leftovers};
+use super::leftovers::{save_changes, save_leftovers};
 use super::place::Place;
 use super::private::bring_back;
 use super::recovery::end_operations;
+use super::uncommitted::{Change, as_path, changes_alone, end_hiding};
 use super::{Assignment, settings, trash, view};
 use crate::error::UserError;
 use crate::git::recovery::Saving;
@@ -228,24 +229,45 @@ fn move_branch(repo: &Repo, assignment: &Assignment, from: Oid, to: Oid) -> Resu
     }
 }
 
-/// Saves what is in a worktree, so that it may be changed.
+/// Saves what is in a worktree, so that it may be changed, and has Git look at all of it again.
 fn save(repo: &Repo, place: &Place, assignment: &Assignment) -> Result<()> {
     let reason = format!(
         "left in the worktree before {} attempt {}",
         assignment.task, assignment.attempt
     );
-    let found = changes_alone(&place.dir)?;
+    let found = changes_alone(repo, &place.dir)?;
     let saved = save_changes(repo, &place.dir, &found, &reason)?;
     end_operations(&place.admin)?;
+    end_hiding(repo, &place.dir)?;
     if found.is_empty() {
         return Ok(());
     }
     if saved.is_some() {
-        git(place)
-            .args(["clean", "-d", "--force", "--quiet"])
-            .run()?;
+        delete_saved(place, &found)?;
     }
     set_untracked_aside(repo, place)
+}
+
+/// Deletes the untracked files that were saved, and directories that held nothing else; no other file.
+fn delete_saved(place: &Place, saved: &[Change]) -> Result<()> {
+    for change in saved {
+        if !change.is_untracked() || change.is_nested_repository() {
+            continue;
+        }
+        let path = place.dir.join(as_path(&change.path));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+        for parent in path.ancestors().skip(1) {
+            if parent == place.dir || fs::remove_dir(parent).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why untracked files are set aside.
@@ -255,7 +277,7 @@ const UNFIT: &str =
 /// Moves what is untracked to the trash; a commit could not hold it, or it was ignored until just now.
 fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
     let mut to = None;
-    for change in changes_alone(&place.dir)? {
+    for change in changes_alone(repo, &place.dir)? {
         if change.is_untracked() {
             let slot = match to.take() {
                 Some(slot) => slot,
@@ -309,7 +331,7 @@ fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<(
         .args(["--ignore-other-worktrees", branch, "--"])
         .run()
         .with_context(|| format!("cannot switch {} to {branch}", place.dir.display()))?;
-    if patterns != old_patterns {
+    if !sparse.is_empty() {
         git(place)
             .args(sparse)
             .args(["sparse-checkout", "reapply"])

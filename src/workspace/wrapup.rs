@@ -100,7 +100,7 @@ fn unknown_files(found: &Found) -> Open {
 
 /// Returns what is in a coder's worktree that neither a branch nor a recovery ref has.
 fn left_in(repo: &Repo, board: &Board, found: &Found) -> Result<Option<Open>> {
-    let left = uncommitted(&found.dir)?;
+    let left = uncommitted(repo, &found.dir)?;
     let loose = match read_head(&found.admin) {
         Head::Detached(commit) => !is_reachable(repo, commit)?,
         Head::Branch(_) | Head::Broken => false,
@@ -300,7 +300,7 @@ fn persons_own(repo: &Repo, board: &Board) -> Result<Vec<String>> {
     else {
         return Ok(told);
     };
-    let left = uncommitted(&dir)?;
+    let left = uncommitted(repo, &dir)?;
     if let Some(first) = left.first() {
         let more = match left.len() {
             1 => String::new(),
