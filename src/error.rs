@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Exit status of a command (design.md 7).
+/// Exit status of a command (docs/decisions/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The request cannot be met; the message says why.

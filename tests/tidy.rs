@@ -87,6 +87,24 @@ fn nothing_is_left_to_do_in_a_comment() {
 }
 
 #[test]
+fn comments_name_documents_that_are_there() {
+    let named = Regex::new(r"[A-Za-z0-9_./-]*[A-Za-z0-9_-]\.md\b").unwrap();
+    let a_program = ["Backlog.md", "backlog.md"];
+    for dir in ["src", "tests", "benches"] {
+        for (path, text) in sources(dir) {
+            let comments = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with("//"));
+            for name in comments.flat_map(|line| named.find_iter(line)) {
+                let name = name.as_str();
+                let known = root().join(name).exists() || a_program.contains(&name);
+                assert!(known, "{path} names {name}, which is not in the repository");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_file_is_longer_than_600_lines() {
     for (path, text) in sources("src") {
         let lines = text.lines().count();

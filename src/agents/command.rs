@@ -50,7 +50,7 @@ pub fn command_line(briefing: &Briefing) -> Result<Command, UserError> {
     }
 }
 
-/// Returns what is added to the environment of an attempt's agent (design.md 5).
+/// Returns what is added to the environment of an attempt's agent.
 ///
 /// The identity is set here besides the worktree's configuration, which a user's own `GIT_AUTHOR_NAME` would
 /// override.

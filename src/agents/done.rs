@@ -6,7 +6,7 @@ use crate::process::{Ended, Ending};
 /// The last line of an agent's output that says it is done.
 pub(super) const SENTINEL: &str = "<!-- DONE -->";
 
-/// Checks the sign that a profile asks for; the exit status alone is no verdict (facts.md 21).
+/// Checks the sign that a profile asks for; the exit status alone is no verdict (docs/decisions/verdict-of-an-agent.md).
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What is asked of the assembler, what it tells on the way, and its answer (design.md 7).
+//! What is asked of the assembler, what it tells on the way, and its answer.
 
 mod markdown;
 

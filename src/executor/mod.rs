@@ -1,4 +1,4 @@
-//! Claims tasks and runs agents (design.md 5).
+//! Claims tasks and runs agents.
 //!
 //! [`run`] is one asynchronous loop on one thread, the same for `git orch run` and `git orch work`. It feeds
 //! what happens to the pure `step` and carries out what that answers. Writing to the ledger, here or at a

@@ -1,7 +1,8 @@
 //! The only place that spawns `git`.
 //!
 //! Git exports `GIT_DIR`, `GIT_INDEX_FILE` and more to hooks; they beat `-C` and the working directory, so
-//! every child starts without them, and with the settings that `environment` pins. Decide on exit codes and
+//! every child starts without them, and with the settings that `environment` pins
+//! (docs/decisions/environment.md). Decide on exit codes and
 //! porcelain output, never on message text.
 
 #![expect(

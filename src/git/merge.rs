@@ -1,6 +1,6 @@
 //! Merging two commits in memory: git's own engine, pinned so that no user's configuration changes a result.
 //!
-//! The landing path uses git and not gix (facts.md 1). Attributes come from our side of the merge, so a
+//! The landing path uses git and not gix (docs/decisions/merging.md). Attributes come from our side of the merge, so a
 //! branch cannot bring a merge driver along.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ pub struct Conflicted {
     pub total: usize,
 }
 
-/// Configuration that could change a merge (facts.md 4).
+/// Configuration that could change a merge (docs/decisions/merging.md).
 pub(super) const PINNED: [&str; 7] = [
     "merge.default=text",
     "merge.renames=true",
@@ -125,7 +125,7 @@ impl Repo {
         let mut git = self
             .true_git()
             .arg(format!("--attr-source={ours}"))
-            // What lands must be on the disk (facts.md 5).
+            // What lands must be on the disk (docs/decisions/merging.md).
             .args(["-c", "core.fsync=committed"]);
         for setting in PINNED {
             git = git.args(["-c", setting]);

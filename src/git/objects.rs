@@ -1,7 +1,7 @@
 //! Reading and writing objects without index or working tree.
 //!
 //! Trees are handled as raw bytes: replacing one entry of a large tree copies the rest as it stands, where
-//! a tree editor would look at every sibling (facts.md 12c).
+//! a tree editor would look at every sibling (docs/decisions/writing.md).
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -196,7 +196,7 @@ impl Repo {
     }
 
     /// Writes an object even where it exists, so that its file is young again and no `git prune` takes it
-    /// before a ref reaches it (facts.md 12c).
+    /// before a ref reaches it (docs/decisions/writing.md).
     fn write_object(&self, kind: Kind, bytes: &[u8]) -> Result<Oid> {
         let write = || {
             if bytes.len() <= MOST_STORED {

@@ -86,8 +86,8 @@ impl Repo {
 
     /// Moves a ref by writing it ourselves, where the caller alone in all of ours may do so.
     ///
-    /// gix's own ref edit takes `packed-refs.lock` and fails while any `git pack-refs` or gc runs (facts.md
-    /// 12c); this takes `<ref>.lock` only, as git does, and so excludes git. The lock file is a hard link to
+    /// gix's own ref edit takes `packed-refs.lock` and fails while any `git pack-refs` or gc runs
+    /// (docs/decisions/writing.md); this takes `<ref>.lock` only, as git does, and so excludes git. The lock file is a hard link to
     /// a file of ours: one that a killed process left behind is known by its inode and taken away, and a
     /// lock of anyone else's is left alone.
     ///

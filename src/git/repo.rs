@@ -152,7 +152,7 @@ impl Repo {
             .flatten()
     }
 
-    /// Returns the directory beside the repository that holds the coders' worktrees (design.md 4).
+    /// Returns the directory beside the repository that holds the coders' worktrees (docs/decisions/worktrees.md).
     pub fn worktrees_dir(&self) -> PathBuf {
         let top = self
             .main_work_dir()

@@ -2,7 +2,7 @@
 //!
 //! The repository's own configuration gets one conditional include at its end. It holds in worktrees named
 //! `orch-*` only and outdoes a `core.hooksPath` that stands before it, so that the main worktree, other
-//! worktrees and the hooks they run stay as they are (facts.md 7 and 8).
+//! worktrees and the hooks they run stay as they are (docs/decisions/hooks.md).
 
 use std::ffi::OsStr;
 use std::fs;

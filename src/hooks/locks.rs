@@ -1,4 +1,4 @@
-//! Keeps work from what locks cover: at the commit as a hint, at the gate for good (mission.md D5).
+//! Keeps work from what locks cover: at the commit as a hint, at the gate for good.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Whose worktree a hook runs in, from raw files: no repository is opened for it (facts.md 12d).
+//! Whose worktree a hook runs in, from raw files: no repository is opened for it (docs/decisions/hooks.md).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Commits of the ledger that claim a power which their actor lacks (mission.md A2).
+//! Commits of the ledger that claim a power which their actor lacks (docs/decisions/permissions.md).
 //!
 //! Whoever can write the repository can commit to the ledger with plain Git, and people may. What comes through
 //! [`Ledger::transact`] was held against the table of powers before it was written; this holds what was written

@@ -1,4 +1,4 @@
-//! Which path of the ledger means what (design.md 2).
+//! Which path of the ledger means what (docs/decisions/ledger.md).
 
 use crate::model::{AgentId, OpId, TaskId, TeamId};
 

@@ -1,5 +1,5 @@
 //! Leases: a ref per machine without history, moved while it holds claims, and the watch over everybody's
-//! (design.md 2).
+//! (docs/decisions/leases.md).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How soon a machine pushes again, so that nobody starves (facts.md 12a).
+//! How soon a machine pushes again, so that nobody starves (docs/decisions/remotes.md).
 //!
 //! A winner knows the new tip without fetching and would go on winning, without ever hearing of those who lose.
 //! It waits for about as many pushes as it has others against it, which it counts by the races that it lost

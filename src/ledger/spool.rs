@@ -1,4 +1,4 @@
-//! Intents that wait for whoever holds the ledger's lock (design.md 2).
+//! Intents that wait for whoever holds the ledger's lock (docs/decisions/writing.md).
 //!
 //! Each is a file, written whole, on which its writer keeps a lock for as long as it waits: an intent whose
 //! writer is gone is not carried out any more. The holder puts the answer behind the intent in the same

@@ -33,7 +33,7 @@ pub struct Refusal {
     pub hints: Vec<String>,
 }
 
-/// What kind of no (design.md 7's exit codes).
+/// What kind of no (docs/decisions/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalKind {
     /// The request cannot be met.

@@ -178,7 +178,7 @@ impl Task {
         self.branch_name().starts_with("orch/")
     }
 
-    /// Returns the branch that the task is done on (design.md 4).
+    /// Returns the branch that the task is done on.
     pub fn branch_name(&self) -> String {
         let named = self.status.branch.as_ref().or(self.branch.as_ref());
         named

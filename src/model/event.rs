@@ -1,4 +1,4 @@
-//! The event log's grammar: one transition = one commit message (design.md 2).
+//! The event log's grammar: one transition = one commit message (docs/decisions/ledger.md).
 //!
 //! Subject `[TEAM-1] [AGENT-1.2] claim auth-schema: Create the schema`, prose, then trailers that
 //! `git interpret-trailers` parses. People grep the tags, machines read the trailers.

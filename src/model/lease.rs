@@ -1,4 +1,4 @@
-//! Whose lease has run out, decided from what one observer has seen (design.md 2).
+//! Whose lease has run out, decided from what one observer has seen (docs/decisions/leases.md).
 //!
 //! Wall clocks never matter: an observer counts, on its own monotonic clock, for how long it has seen a
 //! machine's lease unmoved. A time in which it could not look counts for little, so that an outage of the

@@ -1,4 +1,4 @@
-//! The steps that work goes up by (mission.md E3): coder's branch, team's branch, integration branch, base branch.
+//! The steps that work goes up by: coder's branch, team's branch, integration branch, base branch.
 //!
 //! A plan says of each step whose it is, what that one looks at, what is run, and what comes before and after.
 

@@ -1,4 +1,4 @@
-//! Locks: decisions that bind whoever builds, and who may change what they cover (mission.md D5).
+//! Locks: decisions that bind whoever builds, and who may change what they cover.
 //!
 //! A lock names paths and says what must hold of them. `unlocked` only tells that; what a `locked` one covers is
 //! changed by tasks that hold it, or by leaders; what a `critical` one covers only by tasks that the lock itself

@@ -1,4 +1,4 @@
-//! Who may do what (mission.md A2): one table of roles and powers, asked in one place.
+//! Who may do what (docs/decisions/permissions.md): one table of roles and powers, asked in one place.
 //!
 //! [`Board::decide`] asks it of every operation before anything else; commands ask the same table before they begin
 //! something costly. What a role may do is how far it reaches: to nothing, its own, its team's, or all. Two things

@@ -1,4 +1,4 @@
-//! Whether transitions and commits are signed, and by whom they may be (mission.md A2).
+//! Whether transitions and commits are signed, and by whom they may be.
 //!
 //! Who may sign stands on the ledger in Git's own format, `.orchestration/allowed_signers`. A transition counts when
 //! it is signed by somebody whom the ledger before it names, so that nobody can add themselves.

@@ -1,4 +1,4 @@
-//! What people and planners write: the plan, its tasks, teams, phases and agent profiles (mission.md B2).
+//! What people and planners write: the plan, its tasks, teams, phases and agent profiles.
 //!
 //! Reading is tolerant of unknown keys here, since the ledger keeps them; `crate::plan` is the strict
 //! reader of a `plan.toml`.
@@ -156,7 +156,7 @@ impl Default for RunSpec {
     }
 }
 
-/// Most agents at once per model tier (mission.md C2); a tier without an entry is not limited.
+/// Most agents at once per model tier; a tier without an entry is not limited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Limits(pub BTreeMap<String, u32>);

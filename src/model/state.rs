@@ -1,4 +1,4 @@
-//! States of a task and the machine's record of it (design.md 3).
+//! States of a task and the machine's record of it (docs/decisions/life.md).
 
 use std::fmt;
 use std::str::FromStr;

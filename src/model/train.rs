@@ -20,7 +20,7 @@ use super::ids::{CommitId, TaskId, TeamId};
 use super::spec::Coupling;
 use super::state::State;
 
-/// What became of one branch (design.md 7).
+/// What became of one branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

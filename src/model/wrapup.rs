@@ -1,5 +1,5 @@
 //! Wrap-up: nothing stays where only one machine has it, and what was done, what is next and what is in the way is
-//! told (mission.md F10).
+//! told.
 //!
 //! What is found on disk comes from `crate::workspace` as [`Open`] items; here is what the board says, and what of it
 //! all forbids an end.

@@ -3,7 +3,7 @@
 //! The only spawner of programs other than Git. A child gets a process group of its own, an environment
 //! without Git's own variables, and a *mark* in [`MARK_VARIABLE`] by which everything that it starts can be
 //! found again, also by a later process after this one was killed. Agents start tools in groups of their
-//! own (facts.md 22), so ending the group is not enough: this process is a child subreaper, and all that
+//! own (docs/decisions/processes.md), so ending the group is not enough: this process is a child subreaper, and all that
 //! descends from a child or carries its mark is ended with it.
 //!
 //! Not promised: a process that clears its environment and leaves the family within a second of being

@@ -1,4 +1,4 @@
-//! The steps that work goes up by: what waits at each, and whose it is (mission.md E3).
+//! The steps that work goes up by: what waits at each, and whose it is.
 //!
 //! What waits is read off the branches: a team's branch may have work that the integration branch has not,
 //! where its leader brought it in.

@@ -16,7 +16,7 @@ use crate::ui::{Style, Ui};
 /// Things to look at that are listed; the rest is counted.
 const MOST_LISTED: usize = 12;
 
-/// `status --json` (design.md 7).
+/// `status --json`.
 #[derive(Debug, Serialize)]
 pub struct Swarm<'a> {
     /// Name of the run; none before the first plan.

@@ -2,7 +2,7 @@
 //!
 //! `<common>/config` includes `<common>/orch/worktree.gitconfig` in worktrees called `orch-*`; that file
 //! includes `worktrees/<agent>.gitconfig` in the worktree `orch-<agent>`. `extensions.worktreeConfig` would
-//! do the same and make tools on go-git refuse the repository (facts.md 7).
+//! do the same and make tools on go-git refuse the repository (docs/decisions/worktrees.md).
 
 use std::path::PathBuf;
 

@@ -115,7 +115,7 @@ fn read_note(path: &Path) -> Note {
 }
 
 /// Deletes removed worktrees that held no work; to be called when nothing else waits, since deleting many files
-/// slows the file system down for minutes (facts.md 12b). Files that were set aside stay.
+/// slows the file system down for minutes (docs/decisions/worktrees.md). Files that were set aside stay.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ const BEGIN: &str = "# >>> git-orch";
 const BEGIN_UNENDED: &str = "# >>> git-orch.";
 const END: &str = "# <<< git-orch";
 
-/// What is kept out: our view, and the worktrees that agents make for themselves (facts.md 25).
+/// What is kept out: our view, and the worktrees that agents make for themselves (docs/decisions/worktrees.md).
 const EXCLUDED: [&str; 4] = [
     "/.orchestration/",
     "/.claude/worktrees/",

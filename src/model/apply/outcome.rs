@@ -33,7 +33,7 @@ impl Board {
     }
 
     /// Sends work back that does not merge, which is no failure of its coder: it tries twice to bring the two
-    /// together, then another coder does, then a person must look (merging.md 4.6).
+    /// together, then another coder does, then a person must look (docs/decisions/merging.md).
     pub(super) fn conflict(
         &self,
         intent: &Intent,

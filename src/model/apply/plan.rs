@@ -10,7 +10,7 @@ use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 use crate::model::tasks::Glance;
 
-/// Entries of a directory beyond which its files get a second level (design.md 2).
+/// Entries of a directory beyond which its files get a second level (docs/decisions/ledger.md).
 const SHARD_BEYOND: usize = 100;
 
 /// What a plan changes among the tasks of a board.

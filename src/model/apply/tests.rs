@@ -1,4 +1,4 @@
-//! Guards and arrows of a task's life (design.md 3).
+//! Guards and arrows of a task's life (docs/decisions/life.md).
 
 use super::*;
 use crate::model::board::Gate;

@@ -9,7 +9,7 @@ use crate::model::ids::{AgentId, TaskId, Timestamp};
 use crate::model::spec::Coupling;
 use crate::model::tasks::{Glance, Seen};
 
-/// Conflicts that a coder gets to resolve itself before another one is preferred (merging.md 4.6).
+/// Conflicts that a coder gets to resolve itself before another one is preferred (docs/decisions/merging.md).
 const OWN_CONFLICTS: u32 = 2;
 
 /// What an agent has to do with a task already; least is best.

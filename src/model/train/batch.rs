@@ -4,7 +4,7 @@
 //! nothing tells which test failed, prefixes at the quantiles are tested ([`super::quantile`]) until a green
 //! one lands or the first of the line is the culprit. Where failing tests are known, the whole line is tested
 //! once, without stopping at the first failure, and then only what failed there, on prefixes, for all
-//! culprits at once (facts.md 15); a run that does not even build is searched by building alone.
+//! culprits at once (docs/decisions/train.md); a run that does not even build is searched by building alone.
 //!
 //! Everything is decided anew from what is known of each prefix, so a process that was killed goes on where it
 //! was as soon as its verdicts are read again.

@@ -3,7 +3,7 @@
 //! Let J be the position of the first bad branch. With c slots the prefixes at the c quantiles of P(J > k) are
 //! tested side by side. One slot tests the prefix whose chance is even: with few bad branches that is the whole
 //! line, with many it is one branch, so that one rule stands in for window, batch size and bisection
-//! (facts.md 14; in group testing the nested procedures).
+//! (docs/decisions/train.md; in group testing the nested procedures).
 
 /// Returns the lengths of prefixes to test, the most telling first: as many as there are slots, and none
 /// that is in `known`.

@@ -1,6 +1,6 @@
 //! How many tests to run side by side: measured, not taken from the number of cores.
 
-/// Slow-down up to which so many slots are worth more than half as many (facts.md 14: two slots bring a burst
+/// Slow-down up to which so many slots are worth more than half as many (docs/decisions/train.md: two slots bring a burst
 /// in 1.46 times faster, four twice as fast, eight two and a half times).
 const WORTH: [(usize, f64); 3] = [(2, 1.45), (4, 2.0), (8, 2.5)];
 
