@@ -164,16 +164,13 @@ impl Repo {
         self.write_object(Kind::Commit, commit.text().as_bytes())
     }
 
-    /// Writes a commit's text with a signature over it in its head, as `git verify-commit` reads it.
+    /// Writes a commit given as raw bytes.
     ///
     /// # Errors
     ///
-    /// The text has no head, or the object store cannot be written.
-    pub fn write_signed_text(&self, text: &str, signature: &str) -> Result<Oid> {
-        let (head, message) = text.split_once("\n\n").context("a commit has a head")?;
-        let signature = signature.trim_end().replace('\n', "\n ");
-        let whole = format!("{head}\ngpgsig {signature}\n\n{message}");
-        self.write_object(Kind::Commit, whole.as_bytes())
+    /// The object store cannot be written.
+    pub fn write_raw_commit(&self, raw: &[u8]) -> Result<Oid> {
+        self.write_object(Kind::Commit, raw)
     }
 
     /// Writes an annotated tag of a commit.

@@ -65,6 +65,8 @@ pub struct Finding {
     pub what: String,
     /// What to do about it.
     pub help: String,
+    /// The paths at fault, as far as the rule is about paths.
+    pub paths: Vec<Vec<u8>>,
 }
 
 impl fmt::Display for Finding {
@@ -74,6 +76,7 @@ impl fmt::Display for Finding {
             rule,
             what,
             help,
+            ..
         } = self;
         let commit = commit.to_hex_with_len(10);
         write!(
@@ -119,6 +122,7 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
             rule: Rule::Sizes,
             what: format!("is the head of more than {most} commits"),
             help: String::from("squash them, or raise `max_commits` in the plan's `[run.gate]`"),
+            paths: Vec::new(),
         });
         return Ok(findings);
     }
@@ -163,6 +167,7 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
                 "take it out with `git rm -r --cached {}` and commit",
                 layout::ROOT
             ),
+            paths: Vec::new(),
         });
     }
     Ok(findings)
@@ -177,6 +182,7 @@ fn unreadable(commit: Oid, why: &str) -> Finding {
             crate::model::gate::shown(why.as_bytes())
         ),
         help: String::from("make it again with `git commit`"),
+        paths: Vec::new(),
     }
 }
 
@@ -262,6 +268,7 @@ impl History {
                 rule: Rule::Ancestry,
                 what,
                 help: format!("rebase the branch's own commits onto {}", branch.base),
+                paths: Vec::new(),
             });
         };
         let there: HashSet<&Oid> = self.commits.iter().chain(border).collect();
@@ -316,6 +323,7 @@ impl History {
                 rule: Rule::Sizes,
                 what: format!("is one of more than {MOST_MERGES} merges"),
                 help: String::from("rebase the branch instead"),
+                paths: Vec::new(),
             });
             return Ok(());
         }

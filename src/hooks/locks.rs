@@ -80,8 +80,8 @@ fn judge(
             .map(|(_, agent)| agent)
             .filter(|agent| agent.team == branch.team),
     };
-    let found = changed.iter().find_map(|path| {
-        let path = String::from_utf8_lossy(path);
+    let found = changed.iter().find_map(|raw| {
+        let path = String::from_utf8_lossy(raw);
         let lock = in_the_way(locks, &holder, &path)?;
         Some(Finding {
             commit,
@@ -94,6 +94,7 @@ fn judge(
                 lock.assertion
             ),
             help: format!("take the change out; {}", lock.way(branch.task)),
+            paths: vec![raw.clone()],
         })
     });
     Ok(found)

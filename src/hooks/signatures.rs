@@ -53,5 +53,6 @@ fn judge(repo: &Repo, commit: Oid, said: &Said) -> Result<Option<Finding>> {
         rule: Rule::Signature,
         what,
         help,
+        paths: Vec::new(),
     }))
 }

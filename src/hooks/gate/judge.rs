@@ -183,7 +183,7 @@ impl<'a> Judge<'a> {
             let at = shown(path);
             let what = format!("has a malformed tree: `{at}` {}", shown(why.as_bytes()));
             let help = String::from("make it again with `git add` and `git commit`");
-            findings.push(finding(seen, Rule::Objects, what, help));
+            findings.push(finding(seen, Rule::Objects, what, help).at([path]));
         }
         if self.branch.gate.has(Rule::Names) {
             judge_names(seen, audit, findings);
@@ -199,18 +199,15 @@ impl<'a> Judge<'a> {
             .map(|change| &change.path)
             .partition(|path| is_ours(path));
         if !ours.is_empty() {
-            findings.push(finding(
-                seen,
-                Rule::Ledger,
-                format!(
-                    "changes {}, which belongs to the ledger alone",
-                    layout::ROOT
-                ),
-                format!(
-                    "take it out with `git rm -r --cached {}` and amend",
-                    layout::ROOT
-                ),
-            ));
+            let what = format!(
+                "changes {}, which belongs to the ledger alone",
+                layout::ROOT
+            );
+            let help = format!(
+                "take it out with `git rm -r --cached {}` and amend",
+                layout::ROOT
+            );
+            findings.push(finding(seen, Rule::Ledger, what, help).at(ours));
         }
         let covers = |path: &[u8]| {
             let path = String::from_utf8_lossy(path);
@@ -218,25 +215,20 @@ impl<'a> Judge<'a> {
         };
         let (inside, outside): (Vec<_>, Vec<_>) = rest.into_iter().partition(|path| covers(path));
         if !outside.is_empty() {
-            findings.push(finding(
-                seen,
-                Rule::Scope,
-                format!("changes {} outside the task's scope", list(&outside)),
-                format!(
-                    "keep to {}, in every commit of the branch",
-                    self.branch.scope.join(", ")
-                ),
-            ));
+            let what = format!("changes {} outside the task's scope", list(&outside));
+            let help = format!(
+                "keep to {}, in every commit of the branch",
+                self.branch.scope.join(", ")
+            );
+            findings.push(finding(seen, Rule::Scope, what, help).at(outside));
         }
         let is_guarded = |path: &&Vec<u8>| self.guarded.forbids(path, &self.named);
         let guarded: Vec<_> = inside.into_iter().filter(is_guarded).collect();
         if !guarded.is_empty() {
-            findings.push(finding(
-                seen,
-                Rule::Guarded,
-                format!("changes {}, which makes programs run", list(&guarded)),
-                String::from("leave it, or name it in the task's scope or `guarded` in the plan's `[run.gate]`"),
-            ));
+            let what = format!("changes {}, which makes programs run", list(&guarded));
+            let help =
+                "leave it, or name it in the task's scope or `guarded` in the plan's `[run.gate]`";
+            findings.push(finding(seen, Rule::Guarded, what, help.to_owned()).at(guarded));
         }
     }
 
@@ -258,27 +250,27 @@ impl<'a> Judge<'a> {
                 && let Some(why) = self.why_bad_link(seen.tree, &change.path, id)
             {
                 self.told.insert(change.path.clone());
-                findings.push(bad_link(seen.id, &path, why));
+                findings.push(bad_link(seen.id, &path, why).at([&change.path]));
             }
             let is_submodule = mode == SUBMODULE || change.old.0 == SUBMODULE;
             if is_submodule && gate.has(Rule::Submodules) && !self.is_named(&change.path) {
-                findings.push(finding(
-                    seen,
-                    Rule::Submodules,
-                    format!("changes the submodule `{path}`"),
-                    String::from("leave it, or name its path in the task's scope"),
-                ));
+                let what = format!("changes the submodule `{path}`");
+                let help = String::from("leave it, or name its path in the task's scope");
+                findings.push(finding(seen, Rule::Submodules, what, help).at([&change.path]));
             }
             if matches!(mode, 0 | SUBMODULE) || !self.sized.insert(id) {
                 continue;
             }
             match self.repo.object_size(id) {
-                Ok(Some(size)) if size > most && gate.has(Rule::Sizes) => findings.push(finding(
-                    seen,
-                    Rule::Sizes,
-                    format!("has `{path}` of {size} bytes, and {} are the most", gate.max_blob),
-                    String::from("take it out of the branch's history, or raise `max_blob` in the plan's `[run.gate]`"),
-                )),
+                Ok(Some(size)) if size > most && gate.has(Rule::Sizes) => {
+                    let what = format!(
+                        "has `{path}` of {size} bytes, and {} are the most",
+                        gate.max_blob
+                    );
+                    let help = "take it out of the branch's history, or raise `max_blob` in the plan's `[run.gate]`";
+                    let found = finding(seen, Rule::Sizes, what, help.to_owned());
+                    findings.push(found.at([&change.path]));
+                }
                 Ok(None) if !self.is_partial => findings.push(super::unreadable(
                     seen.id,
                     &format!("lacks the object of `{path}`"),
@@ -359,6 +351,7 @@ impl<'a> Judge<'a> {
                             shown(&twin)
                         ),
                         help: String::from("give it another name"),
+                        paths: vec![path.clone()],
                     });
                 }
             }
@@ -390,7 +383,7 @@ impl<'a> Judge<'a> {
                 && let Some(why) = self.why_bad_link(after, &path, id)
                 && !was_bad()
             {
-                findings.push(bad_link(*head, &shown(&path), why));
+                findings.push(bad_link(*head, &shown(&path), why).at([&path]));
             }
         }
     }
@@ -402,6 +395,15 @@ fn finding(seen: &Seen<'_>, rule: Rule, what: String, help: String) -> Finding {
         rule,
         what,
         help,
+        paths: Vec::new(),
+    }
+}
+
+impl Finding {
+    /// Says which paths are at fault.
+    fn at<'p>(mut self, paths: impl IntoIterator<Item = &'p Vec<u8>>) -> Self {
+        self.paths = paths.into_iter().cloned().collect();
+        self
     }
 }
 
@@ -411,6 +413,7 @@ fn bad_link(commit: Oid, path: &str, why: &str) -> Finding {
         rule: Rule::Links,
         what: format!("has the link `{path}`, which {why}"),
         help: String::from("link to files of the repository, by relative paths"),
+        paths: Vec::new(),
     }
 }
 
@@ -418,13 +421,14 @@ fn judge_names(seen: &Seen<'_>, audit: &Audit, findings: &mut Vec<Finding>) {
     for (path, why) in audit.bad_names.iter().take(MOST_SHOWN) {
         let what = format!("adds `{}`, which {why}", shown(path));
         let help = String::from("give it another name, in every commit of the branch");
-        findings.push(finding(seen, Rule::Names, what, help));
+        findings.push(finding(seen, Rule::Names, what, help).at([path]));
     }
     for (path, twin) in audit.twins.iter().take(MOST_SHOWN) {
-        let (path, twin) = (shown(path), shown(twin));
-        let what = format!("adds `{path}` beside `{twin}`, which are one file on some systems");
+        let (shown_path, twin) = (shown(path), shown(twin));
+        let what =
+            format!("adds `{shown_path}` beside `{twin}`, which are one file on some systems");
         let help = String::from("give one of them another name");
-        findings.push(finding(seen, Rule::Names, what, help));
+        findings.push(finding(seen, Rule::Names, what, help).at([path]));
     }
 }
 
