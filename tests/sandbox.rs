@@ -372,17 +372,20 @@ fn without_a_sandbox_the_same_agent_gets_everywhere() {
     assert_eq!(ran.came_off, all);
 }
 
-/// A plan of one coder whose task `a` runs a script; `more` stands in the task.
+/// A repository of one coder whose task `a` runs a script; `more` stands in the task.
 fn one(run: &str, script: &str, more: &str) -> TestRepo {
-    let plan = format!(
-        "[run]\nname = \"trial\"\nretries = 0\n{run}\n[[teams]]\nid = 1\ncoders = 1\n\
-         [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\n{more}\nrun = '''\n{script}\n'''\n"
-    );
     TestRepo::new()
         .write("src/lib.txt", "one\n")
         .commit("second")
         .init()
-        .plan(&plan)
+        .plan(&plan_of_one(run, script, more))
+}
+
+fn plan_of_one(run: &str, script: &str, more: &str) -> String {
+    format!(
+        "[run]\nname = \"trial\"\nretries = 0\n{run}\n[[teams]]\nid = 1\ncoders = 1\n\
+         [[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"Write a\"\n{more}\nrun = '''\n{script}\n'''\n"
+    )
 }
 
 const LANDLOCK: &str = "sandbox = \"landlock\"";
@@ -414,6 +417,36 @@ fn an_honest_agent_works_with_git_as_ever() {
     assert!(subjects.contains("second thoughts"), "{subjects}");
     assert!(subjects.contains("[AGENT-1.1] Write a"), "{subjects}");
     assert!(!log(&repo).contains("error"), "{}", log(&repo));
+}
+
+#[test]
+fn the_refs_of_a_lent_repository_are_written_as_git_writes_them() {
+    if !has_landlock() {
+        return;
+    }
+    let script = "packed=$(git rev-parse --git-common-dir)/packed-refs\n\
+         head -1 \"$packed\" >header.txt; git show-ref --dereference >refs.txt; git fsck";
+    let repo = TestRepo::new();
+    for words in [
+        &["tag", "plain"][..],
+        &["tag", "-a", "-m", "a tag", "annotated"],
+        &["tag", "-a", "-m", "of a tag", "twice", "annotated"],
+        &["tag", "-a", "-m", "of a tree", "tree", "HEAD^{tree}"],
+    ] {
+        repo.git(words);
+    }
+    let repo = repo.init().plan(&plan_of_one(LANDLOCK, script, ""));
+    repo.orch(["run"]).ok();
+    let show = |name: &str| repo.git(["show", &format!("orch/team-1/a:{name}")]);
+    // GitPython and its like refuse a file that does not say so.
+    assert!(show("header.txt").contains("peeled"));
+    let tags = |text: &str| {
+        let lines = text.lines().filter(|line| line.contains("refs/tags/"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ours = tags(&repo.git(["show-ref", "--dereference"]));
+    assert_eq!(tags(&show("refs.txt")), ours);
+    assert_eq!(ours.len(), 7);
 }
 
 #[test]

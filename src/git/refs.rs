@@ -84,6 +84,16 @@ impl Repo {
         Ok(found.map(|found| found.object()))
     }
 
+    /// Returns what an annotated tag names in the end; `None` for anything else, and where an object is missing.
+    pub fn peel_tag(&self, id: Oid) -> Option<Oid> {
+        let found = self.gix.try_find_header(id).ok()??;
+        if found.kind() != gix::object::Kind::Tag {
+            return None;
+        }
+        let tag = self.gix.find_object(id).ok()?;
+        Some(tag.peel_tags_to_end().ok()?.id)
+    }
+
     /// Moves a ref by writing it ourselves, where the caller alone in all of ours may do so.
     ///
     /// gix's own ref edit takes `packed-refs.lock` and fails while any `git pack-refs` or gc runs

@@ -163,6 +163,9 @@ impl Confined {
                 text(Path::new("/tmp")),
             ]);
         }
+        // A repository below `/dev/shm` would be gone with the host's devices.
+        let common = text(&self.common_dir);
+        words.extend([String::from("--ro-bind"), common.clone(), common]);
         for path in self.writable() {
             words.extend([String::from("--bind"), text(path), text(path)]);
         }
@@ -260,17 +263,24 @@ mod tests {
     fn bwrap_binds_what_may_be_written_over_a_tree_to_read() {
         let words = enclosed(&confined(), &Sandbox::Bwrap);
         assert!(
-            words.starts_with("bwrap --ro-bind / / --dev /dev --bind /t /tmp --bind /w/1.2 /w/1.2"),
+            words.starts_with(
+                "bwrap --ro-bind / / --dev /dev --bind /t /tmp --ro-bind /r/.git /r/.git"
+            ),
             "{words}"
         );
-        for part in ["--unshare-net", "--cap-drop ALL", "--die-with-parent"] {
+        for part in [
+            "--bind /w/1.2 /w/1.2",
+            "--unshare-net",
+            "--cap-drop ALL",
+            "--die-with-parent",
+        ] {
             assert!(words.contains(part), "{part} is not in {words}");
         }
         assert!(
             words.ends_with("--chdir /w/1.2 -- sh -c make it"),
             "{words}"
         );
-        assert!(!words.contains("--bind /r/.git /r/.git"), "{words}");
+        assert!(!words.contains(" --bind /r/.git /r/.git"), "{words}");
     }
 
     #[test]

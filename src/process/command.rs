@@ -5,11 +5,13 @@
     reason = "this module spawns agents and tests, and scrubs their environment"
 )]
 
+use std::any::Any;
 use std::fs::File;
 use std::io::PipeReader;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
+use process_wrap::tokio::{CommandWrap, ProcessSession};
 use tokio::process::{Child, Command};
 
 use super::{MARK_VARIABLE, Spec};
@@ -19,10 +21,11 @@ use crate::model;
 
 /// Starts the child and returns it with the end of the pipe that both its output streams go into.
 ///
-/// The child is the leader of its own process group, so that Ctrl-C at the terminal reaches us alone.
+/// The child leads a session of its own without a terminal: Ctrl-C reaches us alone, and it can neither open
+/// `/dev/tty` nor type into the shell of the person who started us.
 pub(super) fn spawn(spec: &Spec) -> Result<(Child, PipeReader)> {
     let mut command = base(spec)?;
-    command.current_dir(&spec.dir).process_group(0);
+    command.current_dir(&spec.dir);
     for name in environment::hidden_from_children() {
         command.env_remove(name);
     }
@@ -46,12 +49,24 @@ pub(super) fn spawn(spec: &Spec) -> Result<(Child, PipeReader)> {
     command.stdin(stdin).stdout(writer).stderr(second);
     // A future that is dropped half-way must not leave the child behind unwatched.
     command.kill_on_drop(true);
-    let child = command.spawn();
+    let child = in_session(command);
     if child.is_err() && !spec.dir.is_dir() {
         bail!("there is no directory {}", spec.dir.display());
     }
     let child = child.with_context(|| format!("cannot start {}", shown(&spec.command)))?;
     Ok((child, reader))
+}
+
+/// Starts a command as the leader of a new session, whose process group is its own.
+fn in_session(command: Command) -> std::io::Result<Child> {
+    let mut wrapped = CommandWrap::from(command);
+    wrapped.wrap(ProcessSession);
+    // What waits for the whole group is ours already; the plain child is all that is wanted.
+    let child: Box<dyn Any> = wrapped.spawn()?.into_inner();
+    let child = child.downcast::<Child>();
+    child
+        .map(|child| *child)
+        .map_err(|_| std::io::Error::other("the child is of an unknown kind"))
 }
 
 fn base(spec: &Spec) -> Result<Command> {

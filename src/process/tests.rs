@@ -77,6 +77,23 @@ fn exit_codes_and_output_come_back() {
 }
 
 #[test]
+fn a_child_leads_a_session_without_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "cut -d' ' -f1,5,6,7 /proc/$$/stat; (: >/dev/tty) 2>/dev/null && echo terminal";
+    let ended = run_script(&dir, script);
+    let first = ended.tail.lines().next().unwrap();
+    let fields: Vec<i32> = first
+        .split(' ')
+        .map(|field| field.parse().unwrap())
+        .collect();
+    let [pid, group, session, terminal] = fields[..] else {
+        panic!("{}", ended.tail)
+    };
+    assert_eq!((group, session, terminal), (pid, pid, 0));
+    assert!(!ended.tail.contains("terminal"), "{}", ended.tail);
+}
+
+#[test]
 fn a_signal_that_is_not_ours_is_told() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(

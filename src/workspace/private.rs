@@ -141,8 +141,7 @@ fn make(repo: &Repo, place: &Place, private: &Private) -> Result<()> {
         .args(["for-each-ref", "--format=%(objectname) %(refname)"])
         .read_bytes()?;
     replace(&private.snapshot(), &listed)?;
-    let packed = [b"# pack-refs with: sorted \n".as_slice(), &listed].concat();
-    replace(&own.join("packed-refs"), &packed)?;
+    replace(&own.join("packed-refs"), &packed_refs(repo, &listed))?;
     copy(&common.join("HEAD"), &own.join("HEAD"))?;
     for name in READ_ONLY {
         copy(&common.join(name), &own.join(name))?;
@@ -166,6 +165,22 @@ fn make(repo: &Repo, place: &Place, private: &Private) -> Result<()> {
         }
     }
     replace(&admin.join("commondir"), b"../..\n")
+}
+
+/// Returns refs as `packed-refs` has them, with what annotated tags name in the end: readers other than Git
+/// refuse a file without.
+fn packed_refs(repo: &Repo, listed: &[u8]) -> Vec<u8> {
+    let mut text = b"# pack-refs with: peeled sorted \n".to_vec();
+    for line in listed.split_inclusive(|byte| *byte == b'\n') {
+        text.extend(line);
+        let named = line.split_at_checked(40);
+        let tag = named.filter(|(_, name)| name.starts_with(b" refs/tags/"));
+        let id = tag.and_then(|(id, _)| Oid::from_hex(id).ok());
+        if let Some(peeled) = id.and_then(|id| repo.peel_tag(id)) {
+            text.extend(format!("^{peeled}\n").bytes());
+        }
+    }
+    text
 }
 
 /// Copies a file with its time, by which git knows what may have changed unseen; nothing where there is none.
