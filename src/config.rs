@@ -212,6 +212,17 @@ pub fn home() -> Option<PathBuf> {
     path("HOME")
 }
 
+/// Returns where git-orch keeps what is this user's and no repository's: `$XDG_STATE_HOME/git-orch`, or
+/// `~/.local/state/git-orch`. No sandbox shows it.
+pub fn state_dir() -> Option<PathBuf> {
+    // A path that is not absolute counts for nothing (XDG Base Directory Specification).
+    let own = path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let own = own.or_else(|| Some(home()?.join(".local/state")));
+    let own = own.filter(|path| path.is_absolute())?;
+    // Tests within the crate share nothing with anybody.
+    (!cfg!(test)).then(|| own.join("git-orch"))
+}
+
 /// Returns what this process is kept in, where an executor has put it into a sandbox.
 pub fn sandbox() -> Option<String> {
     text("ORCH_SANDBOX")

@@ -20,6 +20,7 @@
 //! * [`agents`] renders prompts and command lines of agents.
 //! * [`executor`] claims tasks and runs agents; [`assembler`] brings their branches together.
 //! * [`report`] renders status and log for people and machines.
+//! * [`seal`] marks records that decide something as written by this user's git-orch.
 //! * [`config`], [`ui`] and [`clock`] are the only readers of the environment, writers to the
 //!   terminal, and sources of time and fresh ids.
 //!
@@ -43,5 +44,6 @@ pub mod model;
 pub mod plan;
 pub mod process;
 pub mod report;
+pub mod seal;
 pub mod ui;
 pub mod workspace;

@@ -24,6 +24,7 @@ mod doctor;
 mod events;
 mod faults;
 mod fleet;
+mod forged;
 mod gate;
 mod histories;
 mod hooks;

@@ -23,7 +23,7 @@ const MAY_DO_WHAT_LINTS_FORBID: &[&str] = &[
 /// Modules from the bottom up; a module may use those of its own rank and below.
 const LAYERS: &[&[&str]] = &[
     &["model"],
-    &["git", "process", "config", "clock", "error", "ui"],
+    &["git", "process", "config", "clock", "error", "seal", "ui"],
     &["ledger"],
     &["workspace", "plan", "agents"],
     &["hooks", "report"],

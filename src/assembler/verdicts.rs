@@ -3,6 +3,8 @@
 //! One ref per key, `refs/orch/verdict/<aa>/<key>`, to a text that `git cat-file -p` shows. The key is made of
 //! tree, command, platform and the declared environment; the text has every run. Green once is green; red
 //! counts when it was seen again; both of one key is a flake, which is told and holds nobody back.
+//!
+//! A record is sealed: one that this user's git-orch has not written here, whoever wrote it, says nothing.
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -12,9 +14,13 @@ use crate::git::objects::blob_id;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::model::train::obtained::Obtained;
+use crate::seal::Seal;
 
 /// Where verdicts are.
 pub(super) const REFS: &str = "refs/orch/verdict";
+
+/// What a record's seal says that it is.
+const SEALED: &str = "verdict";
 
 /// Runs kept of one key: more tell nothing new.
 const MOST_RUNS: usize = 16;
@@ -116,7 +122,11 @@ impl Verdicts {
             let drop = record.runs.len().saturating_sub(MOST_RUNS);
             record.runs.drain(..drop);
             let text = toml::to_string(&record).context("cannot write a verdict")?;
-            let id = repo.write_blob(text.as_bytes())?;
+            // Without a key it would say nothing to anybody.
+            let Ok(seal) = Seal::of(repo) else {
+                return Ok(());
+            };
+            let id = repo.write_blob(&seal.close(SEALED, text.into_bytes()))?;
             repo.break_dead_lock(&name)?;
             if repo.swap_refs(&[(&name, old, Some(id))], "verdict")? == Swap::Won {
                 return Ok(());
@@ -154,9 +164,7 @@ impl Verdicts {
     /// Reads a record; one that cannot be read, or is of something else, says nothing: what it said is found
     /// out again.
     fn read(&self, repo: &Repo, id: Oid, tree: Oid, command: &str) -> Record {
-        let text = repo.read_blob_within(id, MOST_BYTES).ok();
-        let record = text.and_then(|bytes| parse(&bytes));
-        self.accept(record, tree, command)
+        self.accept(read(repo, id), tree, command)
     }
 
     /// Returns what a record says of a tree under a command: nothing, where it is of something else.
@@ -179,7 +187,13 @@ impl Verdicts {
     }
 }
 
-/// Reads a record; `None` where it is none, or says of a run what cannot be.
+/// Reads a record; `None` where there is none of ours.
+fn read(repo: &Repo, id: Oid) -> Option<Record> {
+    let bytes = repo.read_blob_within(id, MOST_BYTES).ok()?;
+    parse(&Seal::of(repo).ok()?.open(SEALED, bytes)?)
+}
+
+/// Reads a record's text; `None` where it is none, or says of a run what cannot be.
 fn parse(bytes: &[u8]) -> Option<Record> {
     let record: Record = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
     let can_be = |run: &Run| run.seconds.is_finite() && run.seconds >= 0.0;
@@ -188,11 +202,7 @@ fn parse(bytes: &[u8]) -> Option<Record> {
 
 /// Returns when the last run of a record ended, as text that sorts by time; empty where it cannot be read.
 pub(super) fn last_run(repo: &Repo, id: Oid) -> String {
-    let record = repo
-        .read_blob_within(id, MOST_BYTES)
-        .ok()
-        .and_then(|text| parse(&text));
-    let last = record.and_then(|record| record.runs.last().map(|run| run.at.clone()));
+    let last = read(repo, id).and_then(|record| record.runs.last().map(|run| run.at.clone()));
     last.unwrap_or_default()
 }
 

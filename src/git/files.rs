@@ -28,6 +28,15 @@ pub fn replace_executable(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, bytes, Some(fs::Permissions::from_mode(0o755)))
 }
 
+/// Writes a file whole that only its owner may read.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, Some(fs::Permissions::from_mode(0o600)))
+}
+
 /// Writes a file whole, keeping its mode and following a link: for files that others keep or read as well.
 ///
 /// # Errors
@@ -44,9 +53,10 @@ fn write(path: &Path, bytes: &[u8], mode: Option<fs::Permissions>) -> Result<()>
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let write = || -> std::io::Result<()> {
         // As readable as any new file: a temporary one is for its owner alone otherwise.
+        let usual = fs::Permissions::from_mode(0o666);
         let mut file = tempfile::Builder::new()
             .prefix(".orch-")
-            .permissions(fs::Permissions::from_mode(0o666))
+            .permissions(mode.clone().unwrap_or(usual))
             .tempfile_in(dir)?;
         file.write_all(bytes)?;
         if let Some(mode) = mode {

@@ -186,6 +186,7 @@ impl TestRepo {
             .env_clear()
             .env("PATH", format!("{}:{path}", bin.display()))
             .env("HOME", self.temp.path().join("home"))
+            .env("XDG_STATE_HOME", state_home())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_AUTHOR_NAME", "Test")
@@ -200,6 +201,12 @@ impl TestRepo {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// Where git-orch keeps what is its user's: the same for the program and for what tests call of it by themselves, so
+/// that each takes the other's records for its own. Set in `.cargo/config.toml`.
+pub fn state_home() -> PathBuf {
+    PathBuf::from(std::env::var_os("XDG_STATE_HOME").expect("cargo sets XDG_STATE_HOME"))
 }
 
 /// Writes a file and the directories above it.

@@ -122,6 +122,10 @@ fn verdicts_that_say_nothing_are_found_out_again() {
             "of another tree",
             blob(&text.replacen("tree = \"", "tree = \"0", 1)),
         ),
+        (
+            "of nobody's seal",
+            blob(text.rsplit_once("# seal").unwrap().0),
+        ),
         ("a commit", before.clone() + "\n"),
         ("nothing that is there", "1".repeat(40) + "\n"),
         ("garbage", String::from("garbage\n")),
