@@ -49,6 +49,7 @@ mod queue;
 mod radar;
 mod readme;
 mod recover;
+mod release;
 mod remotes;
 mod renames;
 mod retry;
