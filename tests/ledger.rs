@@ -283,7 +283,9 @@ fn a_lock_that_a_killed_writer_left_is_taken_away_and_anyone_elses_is_not() {
     let mut ledger = open(repo.path());
     apply(&mut ledger, plan(1, 2, 1));
     let lock = repo.path().join(".git/refs/heads/orchestration.lock");
-    let ours = repo.path().join(".git/orch/ref.new");
+    let ours = repo
+        .path()
+        .join(".git/orch/ref:refs:heads:orchestration.new");
     // As left behind by a kill between locking the ref and renaming the lock.
     std::fs::write(&ours, "0000\n").unwrap();
     std::fs::hard_link(&ours, &lock).unwrap();

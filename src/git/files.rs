@@ -311,6 +311,15 @@ impl Lock {
             .context("cannot write a lock's note")
     }
 
+    /// Takes a note away.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn clear_note(&self) -> Result<()> {
+        self.file.set_len(0).context("cannot clear a lock's note")
+    }
+
     fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let same = |a: &fs::Metadata, b: &fs::Metadata| a.ino() == b.ino() && a.dev() == b.dev();

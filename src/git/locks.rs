@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use super::Repo;
 use super::files::Lock;
-use super::refs::remove_dead_lock;
+use super::refs::remove_dead_locks;
 use crate::clock;
 
 /// How long a lock is watched before it is said to be left behind: git holds one for milliseconds.
@@ -44,8 +44,7 @@ impl DeadWriter {
         let Some(_alone) = Lock::take(&self.alone)? else {
             return Ok(());
         };
-        let lock = self.lock.as_deref().unwrap_or(Path::new(""));
-        remove_dead_lock(&self.scratch, lock)
+        remove_dead_locks(&self.scratch, self.lock.as_slice())
     }
 }
 
@@ -75,24 +74,24 @@ impl LeftLock {
 }
 
 impl Repo {
-    /// Returns scratch files of ours that killed processes have left. `locks` are those that moving a ref by
-    /// ourselves makes.
+    /// Returns scratch files of ours that killed processes have left. `refs` are those that we move by ourselves.
     ///
     /// # Errors
     ///
     /// A lock's file cannot be opened.
-    pub fn dead_writers(&self, locks: &[PathBuf]) -> Result<Vec<DeadWriter>> {
+    pub fn dead_writers(&self, refs: &[&str]) -> Result<Vec<DeadWriter>> {
         let orch = self.orch_dir();
         let config = self.common_dir().join("config.lock");
         let shared = orch.join("worktree.gitconfig.lock");
-        let kinds = [
-            ("ref.new", "lock", locks.to_vec()),
-            ("config.new", "config.alone", vec![config]),
-            ("worktree.new", "worktree.alone", vec![shared]),
+        let mut kinds = vec![
+            (orch.join("config.new"), "config.alone", vec![config]),
+            (orch.join("worktree.new"), "worktree.alone", vec![shared]),
         ];
+        let of_refs = self.scratches(refs).into_iter();
+        kinds.extend(of_refs.map(|(scratch, locks)| (scratch, "lock", locks)));
         let mut found = Vec::new();
         for (scratch, alone, locks) in kinds {
-            let (scratch, alone) = (orch.join(scratch), orch.join(alone));
+            let alone = orch.join(alone);
             let Some(of_scratch) = inode(&scratch) else {
                 continue;
             };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -97,9 +97,9 @@ impl Repo {
     /// Moves a ref by writing it ourselves, where the caller alone in all of ours may do so.
     ///
     /// gix's own ref edit takes `packed-refs.lock` and fails while any `git pack-refs` or gc runs
-    /// (docs/decisions/writing.md); this takes `<ref>.lock` only, as git does, and so excludes git. The lock file is a hard link to
-    /// a file of ours: one that a killed process left behind is known by its inode and taken away, and a
-    /// lock of anyone else's is left alone.
+    /// (docs/decisions/writing.md); this takes `<ref>.lock` only, as git does, and so excludes git. The lock file is
+    /// a hard link to a file of ours that is called after the ref: one that a killed process left behind is known by
+    /// its inode and taken away together with that file, and a lock of anyone else's is left alone.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl Repo {
     ) -> Result<Swap> {
         let path = self.common_dir().join(name);
         let lock = self.common_dir().join(format!("{name}.lock"));
-        let ours = self.orch_dir().join("ref.new");
+        let ours = self.scratch_of(name);
         remove_dead_lock(&ours, &lock)?;
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -148,6 +148,36 @@ impl Repo {
         let _ = fs::remove_file(&ours);
         self.append_reflog(name, old, new, message);
         Ok(Swap::Won)
+    }
+
+    /// Takes away what killed calls of [`Repo::swap_alone`] have left of moving refs: their files and, where they had
+    /// come so far, their locks.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be removed.
+    pub fn clear_dead_moves(&self, _alone: &Lock, names: &[&str]) -> Result<()> {
+        for (scratch, locks) in self.scratches(names) {
+            remove_dead_locks(&scratch, &locks)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the files that locks of ours on some refs are made from, each with the locks that it may be.
+    pub(super) fn scratches(&self, names: &[&str]) -> Vec<(PathBuf, Vec<PathBuf>)> {
+        let lock = |name: &str| self.common_dir().join(format!("{name}.lock"));
+        let of = |name: &&str| (self.scratch_of(name), vec![lock(name)]);
+        let mut scratches: Vec<_> = names.iter().map(of).collect();
+        // Of a version that had one file for all refs.
+        let all = names.iter().map(|name| lock(name)).collect();
+        scratches.push((self.orch_dir().join("ref.new"), all));
+        scratches
+    }
+
+    fn scratch_of(&self, name: &str) -> PathBuf {
+        // No ref has a colon in its name, so no two have one file.
+        let file = format!("ref:{}.new", name.replace('/', ":"));
+        self.orch_dir().join(file)
     }
 
     /// Moves refs together through `git update-ref`, all or none; each states its old value (`None`: absent).
@@ -282,12 +312,23 @@ impl Repo {
 ///
 /// Either cannot be removed.
 pub fn remove_dead_lock(ours: &Path, lock: &Path) -> Result<()> {
+    remove_dead_locks(ours, std::slice::from_ref(&lock))
+}
+
+/// As [`remove_dead_lock`], of a file that may be any of some locks.
+///
+/// # Errors
+///
+/// One of them cannot be removed.
+pub fn remove_dead_locks(ours: &Path, locks: &[impl AsRef<Path>]) -> Result<()> {
     let Ok(left) = fs::metadata(ours) else {
         return Ok(());
     };
     let same = |other: fs::Metadata| other.ino() == left.ino() && other.dev() == left.dev();
-    if fs::metadata(lock).is_ok_and(same) {
-        fs::remove_file(lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+    for lock in locks.iter().map(AsRef::as_ref) {
+        if fs::metadata(lock).is_ok_and(same) {
+            fs::remove_file(lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+        }
     }
     fs::remove_file(ours).with_context(|| format!("cannot remove {}", ours.display()))
 }

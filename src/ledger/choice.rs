@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::Ledger;
 use super::damage::Damage;
 use super::files;
-use super::hold::{descends, lost_tip, note_tip};
+use super::hold::{SEEN, Truth, descends, lost_tip, note_chosen, note_tip};
 use super::layout::Place;
-use super::remote::SEEN;
+use super::transport::Lease;
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files::Lock;
@@ -97,7 +97,9 @@ impl Ledger {
     /// A ref cannot be read.
     pub fn set_back(repo: &Repo) -> Result<Option<SetBack>> {
         let name = config::ledger_ref(repo);
-        let (Some(noted), Some(current)) = (lost_tip(repo, &name)?, repo.read_ref(&name)?) else {
+        let truth = Self::with_settings(repo).map_or(Truth::Here, |ledger| ledger.truth());
+        let lost = lost_tip(repo, &name, truth)?;
+        let (Some(noted), Some(current)) = (lost, repo.read_ref(&name)?) else {
             return Ok(None);
         };
         Ok(Some(SetBack {
@@ -166,7 +168,7 @@ impl Ledger {
         let seen = repo.read_ref(SEEN)?;
         let parted = match theirs {
             None => Parted::Gone,
-            Some(theirs) if seen.is_some_and(|seen| !descends(repo, seen, theirs)) => {
+            Some(theirs) if !seen.map_or(Ok(true), |seen| ledger.goes_on(seen, theirs))? => {
                 Parted::Rewritten
             }
             Some(theirs) if !descends(repo, ours, theirs) && !descends(repo, theirs, ours) => {
@@ -205,12 +207,25 @@ impl Ledger {
             divide.ours.tip,
         )?;
         let (old, new) = (divide.ours.tip, theirs.tip);
-        if old != new {
-            let message = "orch: keep remote";
-            moved(repo.swap_alone(&lock, &ledger.name, Some(old), new, message)?)?;
+        let message = "orch: keep remote";
+        let branch = || match old == new {
+            true => Ok(()),
+            false => moved(repo.swap_alone(&lock, &ledger.name, Some(old), new, message)?),
+        };
+        let seen = || {
+            let seen = repo.read_ref(SEEN)?;
+            moved(repo.swap_alone(&lock, SEEN, seen, new, message)?)
+        };
+        // Killed in between, it is still to be chosen: ours must not pass for commits that are to go up.
+        if descends(repo, new, old) {
+            note_chosen(&lock, &ledger.name, new)?;
+            branch()?;
+            seen()?;
+        } else {
+            seen()?;
+            note_chosen(&lock, &ledger.name, new)?;
+            branch()?;
         }
-        let seen = repo.read_ref(SEEN)?;
-        moved(repo.swap_alone(&lock, SEEN, seen, new, "orch: keep remote")?)?;
         note_tip(repo, &lock, &ledger.name, false)?;
         Ok(kept)
     }
@@ -241,7 +256,7 @@ impl Ledger {
         let kept = theirs
             .map(|theirs| repo.keep(&saving("the remote's, before ours was chosen"), theirs))
             .transpose()?;
-        if let Some(complaint) = ledger.push(&divide.remote, theirs, ours, &[])? {
+        if let Some(complaint) = ledger.push(&divide.remote, Lease::Replaces(theirs), ours, &[])? {
             return Err(UserError::new(format!(
                 "remote {} does not take the ledger: {complaint}",
                 divide.remote
@@ -256,7 +271,7 @@ impl Ledger {
 
     /// Returns a ledger of which only the settings are read, as far as that is possible: enough to know the
     /// remote where the rest cannot be read.
-    fn with_settings(repo: &Repo) -> Result<Self> {
+    pub(super) fn with_settings(repo: &Repo) -> Result<Self> {
         let mut ledger = Self::closed(repo.reopen()?, Actor::Human);
         if let Some(tip) = repo.read_ref(&ledger.name)? {
             let tree = repo.read_commit(tip)?.tree;

@@ -4,7 +4,6 @@
 use anyhow::Result;
 
 use super::Ledger;
-use super::hold::Hold;
 use super::spool::{Answer, Letter, Spool, Waiter, Waiting};
 use super::transact::{Done, Matter};
 use crate::error::{Exit, UserError};
@@ -74,7 +73,7 @@ impl Ledger {
         let waiters = Spool::of(&self.repo).waiters();
         // Where none is given, one of those that wait is ours.
         self.met_others = waiters.len() > usize::from(own.is_empty());
-        let hold = Hold::begin(&self.repo, lock, &self.name)?;
+        let hold = self.take_over(lock)?;
         if hold.was_interrupted() {
             if self.remote().is_some() {
                 let remote = self.require_remote()?;

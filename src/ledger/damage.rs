@@ -11,9 +11,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::cache;
 use super::files::{self, Broken};
-use super::hold::{self, Hold};
+use super::hold::{self, Hold, SEEN};
 use super::layout::{Place, ROOT};
-use super::remote::SEEN;
 use super::snapshot::{Changed, Snapshot, check_file, compare};
 use super::spool::Spool;
 use super::{Ledger, store};
@@ -179,9 +178,10 @@ impl Ledger {
             Some(rest) if rest.starts_with('/') => inside.to_owned(),
             _ => format!("{ROOT}/{inside}"),
         };
+        let truth = Self::with_settings(repo)?.truth();
         for _ in 0..MOST_TRIES {
             let lock = Lock::wait(&repo.orch_dir().join("lock"))?;
-            let hold = Hold::begin(repo, lock, &ledger.name)?;
+            let hold = Hold::begin(repo, lock, &ledger.name, truth)?;
             let Some(tip) = repo.read_ref(&ledger.name)? else {
                 bail!(store::no_ledger(ledger.branch()));
             };

@@ -3,15 +3,31 @@
 //! The note is the tip that the last holder left, and whether it came to an end: a holder that was killed
 //! may have moved the ledger without telling anybody, and a ledger that does not build on the noted tip was
 //! set back by someone, which no one here may paper over.
+//!
+//! Where a remote's ledger is the truth, what it is known to have had says more than the note: a branch that stands
+//! behind that was left there by somebody who was killed, whoever it was, and is brought to it.
 
 use anyhow::Result;
 
 use crate::error::UserError;
 use crate::git::files::Lock;
+use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
+
+/// The remote's ledger as last seen and accepted.
+pub(super) const SEEN: &str = "refs/orch/remote/ledger";
 
 /// Commits that are looked through for the noted tip before git is asked.
 const NEAR: usize = 1000;
+
+/// Whose ledger is the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Truth {
+    /// This clone's.
+    Here,
+    /// A remote's.
+    AtRemote,
+}
 
 /// The lock, held.
 #[derive(Debug)]
@@ -21,17 +37,25 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Takes over from the last holder.
+    /// Takes over from the last holder, and puts right what it may have left half done.
     ///
     /// # Errors
     ///
     /// The ledger does not build on what the last holder left.
-    pub(super) fn begin(repo: &Repo, lock: Lock, name: &str) -> Result<Self> {
-        let note = Note::read(&lock.note()?, name);
-        if let (Some(Note { tip, .. }), Some(current)) = (&note, repo.read_ref(name)?)
-            && !descends(repo, *tip, current)
+    pub(super) fn begin(repo: &Repo, lock: Lock, name: &str, truth: Truth) -> Result<Self> {
+        repo.clear_dead_moves(&lock, &[name, SEEN])?;
+        if truth == Truth::AtRemote
+            && let (Some(ours), Some(seen)) = (repo.read_ref(name)?, repo.read_ref(SEEN)?)
+            && is_behind(repo, ours, seen)
+            && repo.swap_alone(&lock, name, Some(ours), seen, "as the remote had it")? == Swap::Lost
         {
-            return Err(set_back(name, *tip, current));
+            return Err(moved_meanwhile(name));
+        }
+        let note = Note::read(&lock.note()?, name);
+        if let Some(Note { tip, .. }) = &note
+            && let Some((tip, current)) = lost(repo, name, *tip, truth)?
+        {
+            return Err(set_back(name, tip, current));
         }
         let interrupted = note.is_some_and(|note| note.busy);
         Ok(Self { lock, interrupted })
@@ -97,13 +121,31 @@ pub(super) fn accept(repo: &Repo, name: &str) -> Result<()> {
 /// # Errors
 ///
 /// The lock's file or the ref cannot be read.
-pub(super) fn lost_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
-    let path = repo.orch_dir().join("lock");
-    let note = crate::git::files::read_if_exists(&path)?.unwrap_or_default();
-    let (Some(note), Some(current)) = (Note::read(&note, name), repo.read_ref(name)?) else {
+pub(super) fn lost_tip(repo: &Repo, name: &str, truth: Truth) -> Result<Option<Oid>> {
+    let Some(noted) = noted_tip(repo, name)? else {
         return Ok(None);
     };
-    Ok((!descends(repo, note.tip, current)).then_some(note.tip))
+    Ok(lost(repo, name, noted, truth)?.map(|(noted, _)| noted))
+}
+
+/// Returns a noted tip and where the ledger is, if that does not build on it. What the remote has had cannot be lost
+/// here.
+fn lost(repo: &Repo, name: &str, noted: Oid, truth: Truth) -> Result<Option<(Oid, Oid)>> {
+    let Some(current) = repo.read_ref(name)?.filter(|now| *now != noted) else {
+        return Ok(None);
+    };
+    let seen = match truth {
+        Truth::AtRemote => repo.read_ref(SEEN)?,
+        Truth::Here => None,
+    };
+    let mut has_it = [Some(current), seen].into_iter().flatten();
+    let is_kept = has_it.any(|tip| descends(repo, noted, tip));
+    Ok((!is_kept).then_some((noted, current)))
+}
+
+/// Returns whether a ledger lacks something that the remote is known to have had, and has nothing beside it.
+pub(super) fn is_behind(repo: &Repo, ours: Oid, seen: Oid) -> bool {
+    ours != seen && !descends(repo, seen, ours) && descends(repo, ours, seen)
 }
 
 /// Returns the tip that the last holder has noted, if one has.
@@ -115,6 +157,11 @@ pub(super) fn noted_tip(repo: &Repo, name: &str) -> Result<Option<Oid>> {
     let path = repo.orch_dir().join("lock");
     let note = crate::git::files::read_if_exists(&path)?.unwrap_or_default();
     Ok(Note::read(&note, name).map(|note| note.tip))
+}
+
+/// Notes a tip that a person has chosen, and that the ledger is about to be brought to.
+pub(super) fn note_chosen(lock: &Lock, name: &str, tip: Oid) -> Result<()> {
+    lock.set_note(&Note { busy: true, tip }.write(name))
 }
 
 pub(super) fn note_tip(repo: &Repo, lock: &Lock, name: &str, busy: bool) -> Result<()> {
@@ -139,6 +186,15 @@ pub(super) fn descends(repo: &Repo, old: Oid, new: Oid) -> bool {
     }
     // Far away or beside the line: git knows. A commit that is gone is no ancestor of anything.
     repo.is_ancestor(old, new).unwrap_or(false)
+}
+
+fn moved_meanwhile(name: &str) -> anyhow::Error {
+    let branch = name.strip_prefix("refs/heads/").unwrap_or(name);
+    UserError::new(format!(
+        "the ledger's branch {branch} is behind what the remote had, and is locked or was moved by someone else"
+    ))
+    .hint("git orch doctor")
+    .into()
 }
 
 fn set_back(name: &str, noted: Oid, current: Oid) -> anyhow::Error {

@@ -2,15 +2,16 @@
 //! (docs/decisions/leases.md).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use super::remote::LEASES;
+use super::transport::LEASES;
 use crate::error::UserError;
 use crate::git::Oid;
-use crate::git::files;
+use crate::git::files::{self, Lock};
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::model::duration::format_duration;
@@ -18,8 +19,8 @@ use crate::model::lease::{Expired, Sightings};
 use crate::model::{Actor, Claim, MachineId, Op, Refusal, Timestamp};
 use crate::{clock, config};
 
-/// Renewals of one machine at the same moment that may get in each other's way before giving up.
-const MOST_TRIES: usize = 20;
+/// How often a lock of somebody else's on the lease is tried.
+const MOST_TRIES: usize = 100;
 
 /// The machines' leases in this repository.
 const OWN: &str = "refs/orch/lease/";
@@ -62,19 +63,23 @@ impl Ledger {
         let until = Timestamp(now.0.saturating_add(lease));
         let name = format!("{OWN}{}", self.machine());
         let new = self.write_lease(now, until)?;
-        for _ in 0..MOST_TRIES {
+        let lock = Lock::wait(&self.repo().orch_dir().join("lease.lock"))?;
+        for attempt in 0..MOST_TRIES {
             let old = self.repo().read_ref(&name)?;
-            if self.repo().swap_refs(&[(&name, old, Some(new))], "renew")? == Swap::Won {
+            if self.repo().swap_alone(&lock, &name, old, new, "renew")? == Swap::Won {
+                drop(lock);
                 if self.remote().is_some() {
                     self.push_own(&self.require_remote()?, new, &name)?;
                 }
                 return Ok(until);
             }
+            // Nobody else moves it: a git that packs refs holds it for a moment.
+            if attempt == MOST_TRIES / 2 {
+                self.repo().break_dead_lock(&name)?;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        Err(UserError::new(format!(
-            "the lease {name} is being moved by others all the time"
-        ))
-        .into())
+        Err(self.locked(&name))
     }
 
     fn write_lease(&self, now: Timestamp, until: Timestamp) -> Result<Oid> {

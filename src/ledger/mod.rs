@@ -4,7 +4,8 @@
 //! * [`snapshot`] holds the board of one tip and follows the branch by tree differences; `cache` is where it begins.
 //! * [`store`] opens the ledger; [`transact`] decides and commits under one lock, with a compare-and-swap
 //!   underneath it, for all whose intents wait in the `spool` (`combine`).
-//! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through.
+//! * `remote` does the same where a remote's ledger is the truth, at a `pace` that lets others through; `transport`
+//!   talks to it, `publish` makes it the truth.
 //! * `tree` writes what a decision changes; [`lease`] keeps a machine's claims alive and watches others'.
 //! * [`pack`] keeps what all that writes from filling the disk.
 //! * [`history`] reads the event log back from the commits.
@@ -29,6 +30,7 @@ pub mod layout;
 pub mod lease;
 mod pace;
 pub mod pack;
+mod publish;
 mod remote;
 pub mod signatures;
 pub mod snapshot;
@@ -36,11 +38,12 @@ mod spool;
 pub mod store;
 pub mod sync;
 pub mod transact;
+mod transport;
 mod tree;
 
 pub use cache::digest as cache_digest;
 pub use events::{History, Query};
 pub use history::Entry;
-pub use remote::Unreachable;
 pub use store::Ledger;
 pub use transact::Done;
+pub use transport::{Overtaken, Unreachable};

@@ -2,38 +2,24 @@
 //!
 //! Nothing is reported before the remote has it. A push that failed is never judged by its message: the
 //! remote's ledger is fetched, and what stands there decides. The local branch holds what the remote has had;
-//! `refs/orch/remote/ledger` is the last of that.
+//! `refs/orch/remote/ledger` is the last of that. The branch moves first: killed in between, it is ahead of what
+//! was seen, which any later fetch puts right, and never behind it; and what is pushed must build on what was seen.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::Ledger;
-use super::hold::{Hold, descends};
+use super::hold::{Hold, SEEN, descends};
 use super::pace::Pace;
-use super::transact::{Done, Matter};
+use super::transact::{Decided, Done, Matter};
+use super::transport::{HANDED_IN, Lease, Manner, Push, Unreachable, diverged};
 use crate::clock;
 use crate::error::{Exit, UserError};
-use crate::git::complaint::complaint;
+use crate::git::Oid;
 use crate::git::refs::Swap;
-use crate::git::{Git, Oid};
 use crate::model::event::one_line;
-use crate::model::{Intent, Op, TeamId};
-
-/// The remote's ledger as last seen and accepted.
-pub(super) const SEEN: &str = "refs/orch/remote/ledger";
-
-/// Where a fetch puts the remote's ledger before it is looked at.
-pub(super) const FETCHED: &str = "refs/orch/remote/fetched";
-
-/// The remote's branches of ours as last fetched.
-const HEADS: &str = "refs/orch/remote/heads/";
-
-/// The machines' leases as last fetched.
-pub(super) const LEASES: &str = "refs/orch/remote/lease/";
-
-/// How long one conversation with a remote may take; large packs come in `fetch_work` alone.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::model::{CommitId, Intent, Op, TeamId};
 
 /// How long operations are tried against others that keep winning.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -41,77 +27,53 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Failures in a row that nobody else's success explains before they are told.
 const MOST_FAILURES: u32 = 4;
 
-/// The remote cannot be reached; later it may.
-#[derive(Debug, Clone, Copy)]
-pub struct Unreachable;
+/// Failures in a row after which it is tried without replacing a branch.
+const INSISTS: u32 = 2;
 
-impl std::fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("there is no answer from it; later there may be")
-    }
-}
-
-impl std::error::Error for Unreachable {}
-
-/// A branch that goes up together with the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Push {
-    /// The commit.
-    pub commit: Oid,
-    /// Full name of the branch on the remote.
-    pub branch: String,
-    /// Whether the branch may lose what it had, because the ledger says whose work counts.
-    pub force: bool,
-}
+/// How long a lock of somebody else's on the ledger's branch is waited for.
+const LOCKED_FOR: Duration = Duration::from_secs(5);
 
 impl Ledger {
-    /// Returns the branches that an operation takes along: a coder's with `submit`, the integrated ones
-    /// with a merge, so that nothing stays local.
+    /// Returns the branches that an operation takes along: a coder's with `submit`, the integrated ones with what
+    /// moves them, so that nothing stays local.
     pub(super) fn pushes(&self, intent: &Intent, done: &Done) -> Result<Vec<Push>> {
         if self.remote().is_none() {
             return Ok(Vec::new());
         }
-        let id = |hex: &str| Ok::<_, anyhow::Error>(Oid::from_hex(hex.as_bytes())?);
-        Ok(match &intent.op {
+        let push = |commit: &CommitId, branch: &str, manner| {
+            Ok::<_, anyhow::Error>(Push {
+                commit: Oid::from_hex(commit.0.as_bytes())?,
+                branch: format!("refs/heads/{branch}"),
+                manner,
+            })
+        };
+        let of_team = |team: TeamId| format!("orch/team-{team}/integration");
+        let team = |task| self.board().tasks.get(task).map(|task| task.team);
+        match &intent.op {
             Op::Submit(claim, head, _) => {
                 let named = done.status.as_ref().and_then(|s| s.branch.clone());
                 let task = self.board().require_task(&claim.task).ok();
                 let branch = named.or_else(|| task.map(crate::model::Task::branch_name));
-                let branch = branch.map(|branch| format!("refs/heads/{branch}"));
-                let push = |branch| {
-                    Ok::<_, anyhow::Error>(Push {
-                        commit: id(&head.0)?,
-                        branch,
-                        force: true,
-                    })
-                };
-                branch.map(push).transpose()?.into_iter().collect()
+                let beside = format!("{HANDED_IN}{}/{}", claim.task, claim.attempt);
+                let replaces = |branch: String| push(head, &branch, Manner::Replaces(beside));
+                branch.map(replaces).into_iter().collect()
             }
             Op::Merge(task, _, commit) => {
-                let team = self.board().tasks.get(task).map(|task| task.team);
-                let commit = id(&commit.0)?;
-                let of_team = |team: TeamId| format!("refs/heads/orch/team-{team}/integration");
-                let mut branches = vec![String::from("refs/heads/orch/integration")];
-                branches.extend(team.map(of_team));
-                let push = |branch| Push {
-                    commit,
-                    branch,
-                    force: false,
-                };
-                branches.into_iter().map(push).collect()
+                let integration = push(commit, "orch/integration", Manner::Forward);
+                let team = team(task).map(|team| push(commit, &of_team(team), Manner::Follows));
+                [integration].into_iter().chain(team).collect()
             }
             Op::Accept(task, _, commit) => {
-                let team = self.board().tasks.get(task).map(|task| task.team);
-                let commit = id(&commit.0)?;
-                let push = |team: TeamId| Push {
-                    commit,
-                    branch: format!("refs/heads/orch/team-{team}/integration"),
-                    force: false,
-                };
-                team.map(push).into_iter().collect()
+                let team = team(task).map(|team| push(commit, &of_team(team), Manner::Forward));
+                team.into_iter().collect()
             }
-            _ => Vec::new(),
-        })
+            // What is taken out by going back was never at the remote.
+            Op::Undo(undone) if undone.reverted => {
+                let push = push(&undone.tip, "orch/integration", Manner::Forward);
+                push.map(|push| vec![push])
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Decides matters and pushes what was decided, again after every lost race.
@@ -119,7 +81,7 @@ impl Ledger {
         let remote = self.require_remote()?;
         let begun = clock::monotonic();
         let mut fresh = hold.was_interrupted();
-        let mut pace = Pace::load(&self.repo);
+        let pace = Pace::load(&self.repo);
         // What was known before a pause is old after it, and a push on top of it lost beforehand.
         let mut old = pace.wait() || pace.is_stale();
         let (mut lost, mut failed, mut met) = (0, 0, 0);
@@ -138,7 +100,7 @@ impl Ledger {
                 (fresh, old) = (true, false);
                 continue;
             }
-            let decided = self.decide_all(matters)?;
+            let mut decided = self.decide_all(matters)?;
             if self.snapshot.tip == self.repo.read_ref(&self.name)? {
                 // A refusal may come of news that we have not heard.
                 if decided.has_refusals() && !fresh {
@@ -149,12 +111,17 @@ impl Ledger {
                 decided.settle(matters);
                 return Ok(());
             }
-            hold.enter(&self.repo, &self.name)?;
             let Some(new) = self.snapshot.tip else {
                 return Ok(());
             };
+            if failed > 0 {
+                let pushes = std::mem::take(&mut decided.pushes);
+                decided.pushes = self.left_to_push(pushes, failed >= INSISTS)?;
+            }
+            self.require_unlocked()?;
+            hold.enter(&self.repo, &self.name)?;
             let asked = clock::monotonic();
-            let complaint = self.push(&remote, seen, new, &decided.pushes)?;
+            let complaint = self.push(&remote, Lease::BuildsOn(seen), new, &decided.pushes)?;
             let took = clock::monotonic().duration_since(asked);
             let won = match complaint {
                 None => true,
@@ -166,14 +133,7 @@ impl Ledger {
                 }
             };
             if won {
-                self.move_to(hold, new, &decided.message())?;
-                pace = Pace::load(&self.repo);
-                pace.won(took, lost.max(met));
-                pace.save(&self.repo);
-                self.snapshot.save_if_worth_it(&self.repo);
-                self.note_verified(new);
-                decided.settle(matters);
-                return Ok(());
+                return self.won(hold, (new, took, lost.max(met)), decided, matters);
             }
             fresh = true;
             if self.repo.read_ref(SEEN)? == seen {
@@ -181,12 +141,78 @@ impl Ledger {
                 if failed >= MOST_FAILURES {
                     return Err(refused(&remote, &complaint.unwrap_or_default()));
                 }
+                if !decided.pushes.is_empty() {
+                    // It may be one of the branches that the remote does not take.
+                    self.fetch_work()?;
+                }
             } else {
                 (lost, failed) = (lost + 1, 0);
             }
             if clock::monotonic().duration_since(begun) > DEADLINE {
                 return Err(starved(&remote));
             }
+        }
+    }
+
+    /// Takes in what the remote has taken: the commit, how long that took, and how many others were met.
+    fn won(
+        &mut self,
+        hold: &Hold,
+        (new, took, met): (Oid, Duration, u32),
+        decided: Decided,
+        matters: &mut [Matter],
+    ) -> Result<()> {
+        self.move_to(hold, new, &decided.message())?;
+        let mut pace = Pace::load(&self.repo);
+        pace.won(took, met);
+        pace.save(&self.repo);
+        self.snapshot.save_if_worth_it(&self.repo);
+        self.note_verified(new);
+        decided.settle(matters);
+        Ok(())
+    }
+
+    /// Requires that the ledger's branch can be moved: nothing is pushed that could not be taken in here.
+    pub(super) fn require_unlocked(&self) -> Result<()> {
+        let lock = self.repo.common_dir().join(format!("{}.lock", self.name));
+        let begun = clock::monotonic();
+        while lock.exists() {
+            if clock::monotonic().duration_since(begun) > LOCKED_FOR {
+                return Err(self.locked(&self.name));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Moves one of our refs to a commit, waiting a while for whoever has locked it.
+    ///
+    /// # Errors
+    ///
+    /// It stays locked, or cannot be written. Where its value is not one that may be left, nothing has moved.
+    pub(super) fn move_ref(
+        &self,
+        hold: &Hold,
+        name: &str,
+        new: Oid,
+        message: &str,
+        may_leave: impl Fn(Oid) -> Result<bool>,
+    ) -> Result<()> {
+        let begun = clock::monotonic();
+        loop {
+            let old = self.repo.read_ref(name)?;
+            if let Some(old) = old
+                && (old == new || !may_leave(old)?)
+            {
+                return Ok(());
+            }
+            if self.repo.swap_alone(hold.lock(), name, old, new, message)? == Swap::Won {
+                return Ok(());
+            }
+            if clock::monotonic().duration_since(begun) > LOCKED_FOR {
+                return Err(self.locked(name));
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -207,23 +233,12 @@ impl Ledger {
 
     /// Moves our ledger to what the remote has now.
     pub(super) fn move_to(&self, hold: &Hold, new: Oid, message: &str) -> Result<()> {
-        // Anything later that the remote has is taken in with the next fetch.
-        let seen = self.repo.read_ref(SEEN)?;
-        let lock = hold.lock();
-        let _ = self.repo.swap_alone(lock, SEEN, seen, new, "push")?;
-        loop {
-            let old = self.repo.read_ref(&self.name)?;
-            if let Some(old) = old
-                && !descends(&self.repo, old, new)
-            {
-                // A commit by hand in this moment: it is found ahead, or diverged, at the next fetch.
-                return Ok(());
-            }
-            if self.repo.swap_alone(lock, &self.name, old, new, message)? == Swap::Won {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        // A commit by hand in this moment stays: it is found ahead, or diverged, at the next fetch.
+        let behind = |old| Ok(descends(&self.repo, old, new));
+        self.move_ref(hold, &self.name, new, message, behind)?;
+        // Anything later that the remote has is taken in with the next fetch, and so is this if it cannot be noted.
+        let _ = self.move_ref(hold, SEEN, new, "push", |_| Ok(true));
+        Ok(())
     }
 
     /// Fetches the remote's ledger and brings ours to it; returns whether ours has commits made by hand that
@@ -241,225 +256,58 @@ impl Ledger {
     }
 
     /// Brings our ledger to the remote's; returns whether ours has commits made by hand beyond it.
-    fn take_in(&mut self, hold: &Hold, remote: &str, fetched: Oid) -> Result<bool> {
+    fn take_in(&mut self, hold: &Hold, remote: &str, mut fetched: Oid) -> Result<bool> {
         let seen = self.repo.read_ref(SEEN)?;
         if let Some(seen) = seen
-            && !descends(&self.repo, seen, fetched)
+            && !self.goes_on(seen, fetched)?
         {
-            return Err(rewritten(remote, seen, fetched));
+            // A fetch of a process that was killed may come to its end after ours, and bring what was before.
+            fetched = match self.fetch_only(remote)? {
+                Some(again) if self.goes_on(seen, again)? => again,
+                Some(again) => return Err(rewritten(remote, seen, again)),
+                None => return Err(gone(remote, self.branch())),
+            };
         }
-        let lock = hold.lock();
-        if seen != Some(fetched) {
-            self.repo.swap_alone(lock, SEEN, seen, fetched, "fetch")?;
+        let ours = self.repo.read_ref(&self.name)?;
+        let is_ahead = ours.is_some_and(|ours| descends(&self.repo, fetched, ours));
+        if !is_ahead {
+            let behind = |old| match descends(&self.repo, old, fetched) {
+                true => Ok(true),
+                false => Err(diverged(self.branch(), remote, old, fetched)),
+            };
+            self.move_ref(hold, &self.name, fetched, "fetch", behind)?;
         }
-        for _ in 0..3 {
-            let ours = self.repo.read_ref(&self.name)?;
-            match ours {
-                Some(ours) if descends(&self.repo, fetched, ours) => {
-                    return Ok(ours != fetched);
-                }
-                Some(ours) if !descends(&self.repo, ours, fetched) => {
-                    return Err(diverged(self.branch(), remote, ours, fetched));
-                }
-                _ => {}
-            }
-            let swap = self
-                .repo
-                .swap_alone(lock, &self.name, ours, fetched, "fetch")?;
-            if swap == Swap::Won {
-                break;
-            }
-        }
+        self.move_ref(hold, SEEN, fetched, "fetch", |_| Ok(true))?;
         self.refresh()?;
-        Ok(false)
+        Ok(is_ahead && ours != Some(fetched))
     }
 
-    /// Fetches the remote's ledger without looking at it; `None` where it has none.
-    pub(super) fn fetch_only(&self, remote: &str) -> Result<Option<Oid>> {
-        let fetched = self
-            .fetch_git()
-            .arg(remote)
-            .arg(format!("+{}:{FETCHED}", self.name))
-            .output()?;
-        if fetched.status.success() {
-            Pace::hear(&self.repo);
-            return self.repo.read_ref(FETCHED);
+    /// Returns whether what the remote has now goes on from what was seen there. A ledger of ours that a person has
+    /// chosen over that, and that has got there, does as well.
+    pub(super) fn goes_on(&self, seen: Oid, fetched: Oid) -> Result<bool> {
+        if descends(&self.repo, seen, fetched) {
+            return Ok(true);
         }
-        // A ledger that is not there fails alike: whoever answers is reachable.
-        let listed = self
-            .remote_git()
-            .args(["ls-remote", "--quiet", remote, &self.name])
-            .output()?;
-        if listed.status.success() && listed.stdout.is_empty() {
-            return Ok(None);
-        }
-        Err(unreachable(remote, &fetched.stderr))
+        let ours = self.repo.read_ref(&self.name)?;
+        Ok(ours.is_some_and(|ours| {
+            descends(&self.repo, ours, fetched) && !descends(&self.repo, ours, seen)
+        }))
     }
 
-    /// Fetches everybody's branches of ours and leases, so that work of other machines can be built upon,
-    /// merged and watched.
-    ///
-    /// # Errors
-    ///
-    /// The remote cannot be reached ([`Unreachable`]).
-    pub fn fetch_work(&self) -> Result<()> {
-        let Some(remote) = self.remote() else {
-            return Ok(());
+    /// Tells that somebody keeps a ref of ours locked.
+    pub(super) fn locked(&self, name: &str) -> anyhow::Error {
+        let what = match name.strip_prefix("refs/heads/") {
+            Some(branch) => format!("the ledger's branch {branch}"),
+            None => format!("ref {name}"),
         };
-        let fetched = self
-            .fetch_git()
-            .limit(PATIENCE * 10)
-            .args(["--prune", &remote])
-            .arg(format!("+refs/heads/orch/*:{HEADS}*"))
-            .arg(format!("+refs/orch/lease/*:{LEASES}*"))
-            .output()?;
-        if fetched.status.success() {
-            return Ok(());
-        }
-        Err(unreachable(&remote, &fetched.stderr))
+        let lock = self.repo.common_dir().join(format!("{name}.lock"));
+        UserError::new(format!("{what} is locked by someone else"))
+            .hint(format!(
+                "rm '{}' if no git process is running",
+                lock.display()
+            ))
+            .into()
     }
-
-    /// Returns how long ago the remote was last heard of, on this machine's clock; `None` where it was not since
-    /// the machine started, or there is none.
-    pub fn heard_ago(&self) -> Option<Duration> {
-        self.remote()?;
-        Pace::heard_ago(&self.repo)
-    }
-
-    /// Returns where a branch of ours was at the remote when it was last fetched.
-    ///
-    /// # Errors
-    ///
-    /// A ref cannot be read.
-    pub fn fetched_tip(&self, branch: &str) -> Result<Option<Oid>> {
-        let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
-        match branch.strip_prefix("orch/") {
-            Some(name) if self.remote().is_some() => self.repo.read_ref(&format!("{HEADS}{name}")),
-            _ => Ok(None),
-        }
-    }
-
-    /// Returns the tip of a branch of ours, the remote's where that is further.
-    ///
-    /// # Errors
-    ///
-    /// A ref cannot be read.
-    pub fn branch_tip(&self, branch: &str) -> Result<Option<Oid>> {
-        let ours = self.repo.read_ref(&format!("refs/heads/{branch}"))?;
-        Ok(match (ours, self.fetched_tip(branch)?) {
-            (Some(ours), Some(theirs)) if self.repo.is_ancestor(ours, theirs)? => Some(theirs),
-            (None, theirs) => theirs,
-            (ours, _) => ours,
-        })
-    }
-
-    /// Pushes the ledger from one commit to another, all or nothing with branches; returns the complaint
-    /// where it failed, which says nothing about why.
-    pub(super) fn push(
-        &self,
-        remote: &str,
-        old: Option<Oid>,
-        new: Oid,
-        branches: &[Push],
-    ) -> Result<Option<String>> {
-        let name = &self.name;
-        let old = old.map(|old| old.to_string()).unwrap_or_default();
-        let mut git = self
-            .remote_git()
-            .args(["-c", "push.gpgSign=false", "push", "--quiet", "--atomic"])
-            .args(["--no-verify", "--no-follow-tags", "--recurse-submodules=no"])
-            .arg(format!("--force-with-lease={name}:{old}"))
-            .arg(remote)
-            .arg(format!("{new}:{name}"));
-        // Of several words about one branch the last one counts.
-        let mut last: Vec<&Push> = Vec::new();
-        for push in branches {
-            last.retain(|other| other.branch != push.branch);
-            last.push(push);
-        }
-        for push in last {
-            let plus = if push.force { "+" } else { "" };
-            git = git.arg(format!("{plus}{}:{}", push.commit, push.branch));
-        }
-        let output = git.output()?;
-        if output.status.success() {
-            return Ok(None);
-        }
-        Ok(Some(complaint(&output.stderr)))
-    }
-
-    /// Pushes one ref of ours that nobody else moves.
-    pub(super) fn push_own(&self, remote: &str, commit: Oid, name: &str) -> Result<()> {
-        self.push_one(remote, &format!("+{commit}:{name}"))
-    }
-
-    /// Pushes a branch that may only go forward.
-    pub(super) fn push_forward(&self, remote: &str, commit: Oid, name: &str) -> Result<()> {
-        self.push_one(remote, &format!("{commit}:{name}"))
-    }
-
-    fn push_one(&self, remote: &str, what: &str) -> Result<()> {
-        let output = self
-            .remote_git()
-            .args(["-c", "push.gpgSign=false", "push", "--quiet", "--no-verify"])
-            .args(["--no-follow-tags", "--recurse-submodules=no", remote, what])
-            .output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(unreachable(remote, &output.stderr))
-    }
-
-    /// Returns the remote's name, which must be one that this repository knows.
-    pub(super) fn require_remote(&self) -> Result<String> {
-        let remote = self.remote().unwrap_or_default();
-        self.require_known(&remote)?;
-        Ok(remote)
-    }
-
-    /// Checks that the repository has such a remote.
-    pub(super) fn require_known(&self, remote: &str) -> Result<()> {
-        if self.repo.config(&format!("remote.{remote}.url")).is_some() {
-            return Ok(());
-        }
-        Err(UserError::new(format!(
-            "the ledger's truth is at the remote {remote}, which this repository does not know"
-        ))
-        .hint(format!("git remote add {remote} <url>"))
-        .hint("git config orch.remote <name>")
-        .into())
-    }
-
-    fn fetch_git(&self) -> Git {
-        self.remote_git().args([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--recurse-submodules=no",
-            "--refmap=",
-        ])
-    }
-
-    /// Returns a git that talks to another machine: no hooks of the user's, and an end to its patience.
-    fn remote_git(&self) -> Git {
-        self.repo
-            .git_at_top()
-            .args(["-c", "core.hooksPath=/dev/null"])
-            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"])
-            .limit(PATIENCE)
-    }
-}
-
-fn unreachable(remote: &str, stderr: &[u8]) -> anyhow::Error {
-    anyhow::Error::new(Unreachable).context(
-        UserError::new(format!(
-            "remote {remote} cannot be reached, so nothing was changed: {}",
-            one_line(&complaint(stderr))
-        ))
-        .hint(format!("git ls-remote {remote}")),
-    )
 }
 
 /// Says what is not known, where a push ended without an answer and the remote cannot be asked.
@@ -505,14 +353,6 @@ fn gone(remote: &str, branch: &str) -> anyhow::Error {
 fn rewritten(remote: &str, seen: Oid, fetched: Oid) -> anyhow::Error {
     UserError::new(format!(
         "the ledger on {remote} was set back or rewritten: it is at {fetched}, which does not build on {seen}"
-    ))
-    .hint("git orch doctor")
-    .into()
-}
-
-fn diverged(branch: &str, remote: &str, ours: Oid, fetched: Oid) -> anyhow::Error {
-    UserError::new(format!(
-        "branch {branch} has commits of its own: it is at {ours}, and {remote} is at {fetched}"
     ))
     .hint("git orch doctor")
     .into()

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use super::files;
+use super::hold::Truth;
 use super::layout::{Place, TaskPlace};
 use super::pack::Upkeep;
 use super::snapshot::Snapshot;
@@ -64,6 +65,14 @@ impl Ledger {
     pub fn remote(&self) -> Option<String> {
         let authority = &self.board().settings.authority;
         (authority != LOCAL).then(|| config::remote(&self.repo).unwrap_or(authority.clone()))
+    }
+
+    /// Returns whose ledger is the truth, as last read.
+    pub(super) fn truth(&self) -> Truth {
+        match self.remote() {
+            Some(_) => Truth::AtRemote,
+            None => Truth::Here,
+        }
     }
 
     pub(super) fn closed(repo: Repo, actor: Actor) -> Self {

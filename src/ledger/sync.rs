@@ -3,17 +3,14 @@
 use anyhow::Result;
 
 use super::Ledger;
-use super::hold::{self, Hold};
-use super::remote::{FETCHED, SEEN};
-use super::transact::Matter;
+use super::hold::{self, Hold, SEEN, Truth};
+use super::transport::Lease;
 use crate::config;
 use crate::error::UserError;
 use crate::git::files::Lock;
-use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
-use crate::model::board::LOCAL;
 use crate::model::lease::Expired;
-use crate::model::{Actor, Op, Refusal};
+use crate::model::{Actor, Refusal};
 
 /// What one round has done.
 #[derive(Debug, Default)]
@@ -102,7 +99,7 @@ impl Ledger {
     /// Fetches the remote's ledger, and pushes commits that were made by hand.
     fn sync_ledger(&mut self) -> Result<bool> {
         let lock = Lock::wait(&self.repo.orch_dir().join("lock"))?;
-        let hold = Hold::begin(&self.repo, lock, &self.name)?;
+        let hold = self.take_over(lock)?;
         let remote = self.require_remote()?;
         let ahead = self.fetch_ledger(&hold, &remote)?;
         if ahead {
@@ -110,11 +107,8 @@ impl Ledger {
             // What cannot be read must not go up: everybody else would stop.
             self.refresh()?;
             if let Some(ours) = ours {
-                match self.push(&remote, seen, ours, &[])? {
-                    None => {
-                        self.repo
-                            .swap_alone(hold.lock(), SEEN, seen, ours, "push")?;
-                    }
+                match self.push(&remote, Lease::BuildsOn(seen), ours, &[])? {
+                    None => self.move_ref(&hold, SEEN, ours, "push", |_| Ok(true))?,
                     Some(complaint) => {
                         return Err(UserError::new(format!(
                             "commits made by hand on branch {} did not get to {remote}: {complaint}",
@@ -174,107 +168,6 @@ impl Ledger {
         Ok(pushed)
     }
 
-    /// Makes a remote's ledger the truth: ours goes there, unless there is one already that ours follows.
-    ///
-    /// # Errors
-    ///
-    /// There is no such remote, it cannot be reached, does not take the ledger or has another one.
-    pub fn publish(&mut self, remote: &str) -> Result<()> {
-        self.require_known(remote)?;
-        match self.remote() {
-            Some(now) if now != remote => {
-                return Err(
-                    UserError::new(format!("the ledger's truth is at the remote {now}"))
-                        .hint("git orch remote set local")
-                        .into(),
-                );
-            }
-            _ => {}
-        }
-        let lock = Lock::wait(&self.repo.orch_dir().join("lock"))?;
-        let hold = Hold::begin(&self.repo, lock, &self.name)?;
-        let theirs = self.fetch_only(remote)?;
-        self.refresh()?;
-        if let (Some(theirs), Some(ours)) = (theirs, self.snapshot.tip)
-            && hold::descends(&self.repo, ours, theirs)
-        {
-            // It got there before, and whoever sent it was killed before it was noted here.
-            self.move_to(&hold, theirs, "publish")?;
-            self.refresh()?;
-        }
-        let ours = self.snapshot.tip;
-        if let (Some(theirs), Some(ours)) = (theirs, ours)
-            && !hold::descends(&self.repo, theirs, ours)
-        {
-            return Err(UserError::new(format!(
-                "remote {remote} has a ledger that does not belong to this one: it is at {theirs}"
-            ))
-            .hint("git orch init --undo && git orch init")
-            .into());
-        }
-        let intent = self.intent(Actor::Human, Op::Authority(remote.to_owned()));
-        let mut matters = [Matter {
-            intent,
-            outcome: None,
-        }];
-        let decided = self.decide_all(&matters)?;
-        let Some(new) = self.snapshot.tip else {
-            return Ok(());
-        };
-        // First there, then here: a remote that does not take it changes nothing.
-        let complaint = match self.push(remote, theirs, new, &[]) {
-            Ok(complaint) => complaint,
-            Err(error) => {
-                self.refresh()?;
-                return Err(error);
-            }
-        };
-        if let Some(complaint) = complaint {
-            self.refresh()?;
-            return Err(UserError::new(format!(
-                "remote {remote} does not take the ledger: {complaint}"
-            ))
-            .hint(format!("git push {remote} {}", self.branch()))
-            .into());
-        }
-        self.move_to(&hold, new, &decided.message())?;
-        decided.settle(&mut matters);
-        hold.pass_on(&self.repo, &self.name)?;
-        self.refresh()
-    }
-
-    /// Makes this clone's ledger its own truth again. The remote and other clones hear nothing of it: from here
-    /// on it goes its own way.
-    ///
-    /// # Errors
-    ///
-    /// The ledger cannot be written.
-    pub fn detach(&mut self) -> Result<()> {
-        let lock = Lock::wait(&self.repo.orch_dir().join("lock"))?;
-        let hold = Hold::begin(&self.repo, lock, &self.name)?;
-        self.refresh()?;
-        let old = self.snapshot.tip;
-        let intent = self.intent(Actor::Human, Op::Authority(LOCAL.to_owned()));
-        let matters = [Matter {
-            intent,
-            outcome: None,
-        }];
-        let decided = self.decide_all(&matters)?;
-        if let Some(new) = self.snapshot.tip.filter(|new| Some(*new) != old) {
-            let message = decided.message();
-            let swap = self
-                .repo
-                .swap_alone(hold.lock(), &self.name, old, new, &message)?;
-            if swap == Swap::Lost {
-                self.refresh()?;
-                return Err(UserError::new("the ledger was moved in this moment")
-                    .hint("git orch remote set local")
-                    .into());
-            }
-        }
-        hold.pass_on(&self.repo, &self.name)
-    }
-
     /// Takes a remote's ledger into a clone that has none; returns whether the remote has one.
     ///
     /// # Errors
@@ -283,27 +176,38 @@ impl Ledger {
     pub fn join(repo: &Repo, remote: &str) -> Result<bool> {
         let ledger = Self::closed(repo.reopen()?, Actor::Human);
         ledger.require_known(remote)?;
+        let lock = Lock::wait(&repo.orch_dir().join("lock"))?;
+        let hold = Hold::begin(repo, lock, &ledger.name, Truth::AtRemote)?;
         let Some(theirs) = ledger.fetch_only(remote)? else {
             return Ok(false);
         };
-        let seen = repo.read_ref(SEEN)?;
-        let swap = repo.swap_refs(
-            &[
-                (&config::ledger_ref(repo), None, Some(theirs)),
-                (SEEN, seen, Some(theirs)),
-            ],
-            "join",
-        )?;
-        Ok(swap == Swap::Won)
+        // Somebody else may have done it in this moment.
+        if repo.read_ref(&ledger.name)?.is_none() {
+            ledger.move_to(&hold, theirs, "join")?;
+        }
+        hold.pass_on(repo, &ledger.name)?;
+        Ok(true)
     }
 
-    /// Returns where git-orch or the remote has left the ledger, if it no longer builds on that.
+    /// Takes back what [`Ledger::join`] has done.
     ///
     /// # Errors
     ///
-    /// A ref cannot be read.
-    pub fn lost_tip(repo: &Repo) -> Result<Option<Oid>> {
-        hold::lost_tip(repo, &config::ledger_ref(repo))
+    /// A ref cannot be read or deleted.
+    pub fn unjoin(repo: &Repo) -> Result<()> {
+        let name = config::ledger_ref(repo);
+        let lock = Lock::wait(&repo.orch_dir().join("lock"))?;
+        for name in [name.as_str(), SEEN] {
+            if let Some(tip) = repo.read_ref(name)? {
+                repo.swap_refs(&[(name, Some(tip), None)], "not joined")?;
+            }
+        }
+        lock.clear_note()
+    }
+
+    /// Returns the refs that this clone moves by itself, under the ledger's lock.
+    pub fn refs_moved_alone(ledger: &str) -> [&str; 2] {
+        [ledger, SEEN]
     }
 
     /// Takes the ledger's branch as it stands, after a person has looked: what was left before is forgotten.
@@ -313,14 +217,5 @@ impl Ledger {
     /// The lock cannot be taken.
     pub fn accept(repo: &Repo) -> Result<()> {
         hold::accept(repo, &config::ledger_ref(repo))
-    }
-
-    /// Returns the remote's ledger as last accepted and as last fetched, for whoever must choose between them.
-    ///
-    /// # Errors
-    ///
-    /// A ref cannot be read.
-    pub fn remote_tips(repo: &Repo) -> Result<(Option<Oid>, Option<Oid>)> {
-        Ok((repo.read_ref(SEEN)?, repo.read_ref(FETCHED)?))
     }
 }

@@ -223,18 +223,7 @@ impl Ledger {
                 Swap::Lost => pause(attempt),
             }
         }
-        Err(UserError::new(format!(
-            "the ledger's branch {} is locked by someone else",
-            self.branch()
-        ))
-        .hint(format!(
-            "rm '{}' if no git process is running",
-            self.repo
-                .common_dir()
-                .join(format!("{}.lock", self.name))
-                .display()
-        ))
-        .into())
+        Err(self.locked(&self.name))
     }
 
     /// Decides matters on the board as read and writes their commits, one on the other; only the board in
@@ -349,7 +338,7 @@ pub(super) struct Decided {
     /// Outcomes of the matters that had none, in their order.
     outcomes: Vec<Option<Result<Done, Refusal>>>,
     /// Branches that go up together with the ledger.
-    pub pushes: Vec<super::remote::Push>,
+    pub pushes: Vec<super::transport::Push>,
 }
 
 impl Decided {

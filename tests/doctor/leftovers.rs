@@ -9,12 +9,16 @@ use super::{assert_well, doctor, ids, mends, site, write_old};
 fn a_lock_of_our_own_is_known_and_taken_away() {
     let repo = site();
     let git = repo.path().join(".git");
-    // What a git-orch killed while it moved the ledger leaves: one file under two names.
-    fs::write(git.join("orch/ref.new"), "half").unwrap();
-    let lock = git.join("refs/heads/orchestration.lock");
-    fs::hard_link(git.join("orch/ref.new"), &lock).unwrap();
-    mends(&repo, &["stale-lock"]);
-    assert!(!lock.exists() && !git.join("orch/ref.new").exists());
+    // What a git-orch killed while it moved the ledger leaves: one file under two names, which older versions
+    // called otherwise.
+    for scratch in ["orch/ref:refs:heads:orchestration.new", "orch/ref.new"] {
+        let scratch = git.join(scratch);
+        fs::write(&scratch, "half").unwrap();
+        let lock = git.join("refs/heads/orchestration.lock");
+        fs::hard_link(&scratch, &lock).unwrap();
+        mends(&repo, &["stale-lock"]);
+        assert!(!lock.exists() && !scratch.exists());
+    }
 
     fs::write(git.join("orch/config.new"), "half").unwrap();
     fs::hard_link(git.join("orch/config.new"), git.join("config.lock")).unwrap();

@@ -9,6 +9,7 @@ use super::finding::Finding;
 use crate::config;
 use crate::git::Repo;
 use crate::git::locks::{LeftLock, left_locks};
+use crate::ledger::Ledger;
 
 /// Directories of refs that are searched for locks, down to this depth.
 const DEPTH: usize = 6;
@@ -16,8 +17,8 @@ const DEPTH: usize = 6;
 pub(super) fn check(repo: &Repo) -> Result<Vec<Finding>> {
     let common = repo.common_dir();
     let of = |name: &str| common.join(format!("{name}.lock"));
-    let own = [of(&config::ledger_ref(repo)), of("refs/orch/remote/ledger")];
-    let dead = repo.dead_writers(&own)?;
+    let ledger = config::ledger_ref(repo);
+    let dead = repo.dead_writers(&Ledger::refs_moved_alone(&ledger))?;
     let taken: Vec<PathBuf> = dead.iter().filter_map(|w| w.lock.clone()).collect();
     let mut findings: Vec<Finding> = dead
         .into_iter()
@@ -30,7 +31,7 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<Finding>> {
             })
         })
         .collect();
-    let mut others = vec![of("packed-refs"), of("config"), own[0].clone()];
+    let mut others = vec![of("packed-refs"), of("config"), of(&ledger)];
     for refs in ["refs/heads/orch", "refs/orch"] {
         find_locks(&common.join(refs), DEPTH, &mut others);
     }

@@ -61,7 +61,7 @@ fn handed_in(
         );
         return Ok(Some(missing(&branch, commit, what)));
     };
-    if tip == commit {
+    if tip == commit || ledger.is_handed_beside(&task.id, commit)? {
         return Ok(None);
     }
     let what = format!(

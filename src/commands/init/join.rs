@@ -116,10 +116,7 @@ fn take_part(repo: &Repo, remote: &str, base: Option<&str>) -> Result<Option<Led
         })
     };
     if let Some(error) = wrong {
-        let name = config::ledger_ref(repo);
-        if let Some(tip) = repo.read_ref(&name)? {
-            repo.swap_refs(&[(&name, Some(tip), None)], "not joined")?;
-        }
+        Ledger::unjoin(repo)?;
         return Err(error.into());
     }
     name_remote(ledger, remote).map(Some)
