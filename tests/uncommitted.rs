@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use git_orch::git::{Oid, Repo};
 use git_orch::model::Attempt;
 use git_orch::workspace::{
-    Assignment, commit_leftovers, prepare, remove, remove_all, remove_by_force, uncommitted,
+    Assignment, commit_leftovers, prepare, remove, remove_all, remove_by_force, show_task,
+    uncommitted,
 };
 
 use super::common::{TestRepo, write_file};
@@ -298,4 +299,78 @@ fn removing_by_force_saves_what_was_hidden() {
     assert!(removed.saved.is_some());
     assert!(site.saved().contains(PRECIOUS));
     assert!(!site.dir.exists());
+}
+
+#[test]
+fn ignored_files_make_way_for_those_of_the_next_branch_and_are_kept() {
+    let site = Site::new();
+    let others = [
+        ("app.local", "theirs\n"),
+        ("same.local", "same\n"),
+        ("made.local/of/parts", "theirs\n"),
+        ("one.local", "theirs\n"),
+    ];
+    for (path, text) in others {
+        write_file(&site.repo.path().join(path), text);
+        site.repo.git(["add", "--force", path]);
+    }
+    site.repo
+        .git(["commit", "-q", "-m", "files that are ignored elsewhere"]);
+    site.write("app.local", "mine, edited\n");
+    site.write("same.local", "same\n");
+    site.write("made.local", "mine, a file\n");
+    site.write("one.local/of/parts", "mine, a directory\n");
+    site.write("kept.local", "in nobody's way\n");
+    let repo = site.open();
+    assert!(uncommitted(&repo, &site.dir).unwrap().is_empty());
+    prepare(&repo, &site.assignment("two")).unwrap();
+    for (path, text) in others {
+        assert_eq!(site.read(path).as_deref(), Some(text), "{path}");
+    }
+    for text in ["mine, edited", "mine, a file", "mine, a directory"] {
+        assert!(site.is_in_trash(text), "{text}");
+    }
+    assert!(!site.is_in_trash("same"));
+    assert_eq!(
+        site.read("kept.local").as_deref(),
+        Some("in nobody's way\n")
+    );
+}
+
+#[test]
+fn a_file_that_was_taken_out_of_the_index_and_ignored_is_kept() {
+    let site = Site::new();
+    site.git(["rm", "-q", "--cached", "README.md"]);
+    site.write(".gitignore", "README.md\n");
+    site.write("README.md", PRECIOUS);
+    prepare(&site.open(), &site.assignment("two")).unwrap();
+    assert_eq!(site.read("README.md").as_deref(), Some("# a project\n"));
+    assert!(site.is_in_trash(PRECIOUS));
+}
+
+#[test]
+fn what_an_agent_puts_beside_its_task_is_kept_and_what_it_was_shown_goes() {
+    let site = Site::new();
+    let shown = [
+        ("task.toml", "the task\n".to_owned()),
+        ("handoffs/a.toml", "a\n".to_owned()),
+    ];
+    show_task(&site.dir, &shown).unwrap();
+    show_task(&site.dir, &[("conflicts.md", "later\n".to_owned())]).unwrap();
+    site.write(".orchestration/notes/plan.md", "an agent's own\n");
+    prepare(&site.open(), &site.assignment("two")).unwrap();
+    assert!(!site.dir.join(".orchestration").exists());
+    assert!(site.is_in_trash("an agent's own"));
+    for text in ["the task", "later"] {
+        assert!(!site.is_in_trash(text), "{text}");
+    }
+}
+
+#[test]
+fn a_view_without_anything_of_an_agents_leaves_nothing_behind() {
+    let site = Site::new();
+    show_task(&site.dir, &[("task.toml", "the task\n".to_owned())]).unwrap();
+    prepare(&site.open(), &site.assignment("two")).unwrap();
+    assert!(!site.dir.join(".orchestration").exists());
+    assert!(!site.repo.worktree(".trash").exists());
 }

@@ -93,6 +93,16 @@ pub fn write_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
+/// Removes the directories above a path that are empty, up to a directory that stays.
+pub fn remove_empty_above(path: &Path, top: &Path) {
+    for parent in path.ancestors().skip(1) {
+        // One that holds something is where this ends.
+        if parent == top || fs::remove_dir(parent).is_err() {
+            break;
+        }
+    }
+}
+
 /// Reads a file; `None` where there is none.
 ///
 /// # Errors

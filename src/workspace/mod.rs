@@ -26,6 +26,7 @@
 //! | what goes | who does it | what is kept first |
 //! |---|---|---|
 //! | uncommitted files of a worktree that gets its next task | [`prepare`] | a commit, owner the coder; repositories inside: trash |
+//! | ignored files where the next branch has its own, and an agent's below `.orchestration/` | [`prepare`] | trash |
 //! | the same while the branch is wanted elsewhere | [`prepare`] | a commit; the files stay, too |
 //! | a merge, rebase, cherry-pick or bisect under way | [`prepare`], [`commit_leftovers`] | the commits that only it names |
 //! | a branch that a retry continues from another machine's | [`prepare_from`] | its tip, owner the coder |
@@ -51,6 +52,7 @@ pub mod inspect;
 pub mod keys;
 pub mod leftovers;
 mod merging;
+mod obstacles;
 mod place;
 pub mod private;
 mod recovery;

@@ -2,7 +2,9 @@
 //!
 //! `<common>/info/exclude` keeps them out of commits, in every worktree.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +15,9 @@ use crate::git::files;
 
 /// Directory of a worktree that shows a coder its task.
 pub const VIEW: &str = ".orchestration";
+
+/// File of that directory that lists the others: what is not in it, an agent has put there.
+const SHOWN: &str = ".shown";
 
 const BEGIN: &str = "# >>> git-orch";
 /// The same where the line above had no line break, so that it gets none when the block goes.
@@ -35,16 +40,53 @@ const EXCLUDED: [&str; 4] = [
 pub fn show_task(dir: &Path, files: &[(&str, String)]) -> Result<()> {
     exclude_add(&Repo::discover(dir)?)?;
     let view = dir.join(VIEW);
+    let list = view.join(SHOWN);
+    require_no_links(dir, &Path::new(VIEW).join(SHOWN))?;
+    let old = files::read_if_exists(&list)?.unwrap_or_default();
+    let old = String::from_utf8_lossy(&old).into_owned();
+    let mut shown: BTreeSet<&str> = old.lines().collect();
+    shown.extend(files.iter().map(|(name, _)| *name));
+    let shown: Vec<&str> = shown.into_iter().collect();
+    // Listed before it is there: whoever is killed in between leaves nothing that looks like an agent's.
+    files::replace(&list, format!("{}\n", shown.join("\n")).as_bytes())?;
     for (name, text) in files {
         let name = Path::new(name);
-        let inside = |part| matches!(part, Component::Normal(_));
-        if name.as_os_str().is_empty() || !name.components().all(inside) {
+        if !is_plain(name) {
             bail!("{} is no name of a file to show", name.display());
         }
         require_no_links(dir, &Path::new(VIEW).join(name))?;
         files::replace(&view.join(name), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Takes away what a coder was shown; returns whether there is something else in that directory.
+pub(super) fn take_down(dir: &Path) -> Result<bool> {
+    let view = dir.join(VIEW);
+    if !fs::symlink_metadata(&view).is_ok_and(|found| found.is_dir()) {
+        return Ok(false);
+    }
+    let list = files::read_if_exists(&view.join(SHOWN))?.unwrap_or_default();
+    let list = String::from_utf8_lossy(&list).into_owned();
+    for name in list.lines().chain([SHOWN]) {
+        let path = view.join(name);
+        if !is_plain(Path::new(name)) {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+        files::remove_empty_above(&path, dir);
+    }
+    Ok(view.exists())
+}
+
+fn is_plain(name: &Path) -> bool {
+    let inside = |part| matches!(part, Component::Normal(_));
+    !name.as_os_str().is_empty() && name.components().all(inside)
 }
 
 /// Refuses to write through a link, which an agent or a branch may have put there to lead out of the worktree.

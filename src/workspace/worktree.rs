@@ -10,7 +10,7 @@ use super::place::Place;
 use super::private::bring_back;
 use super::recovery::end_operations;
 use super::uncommitted::{Change, as_path, changes_alone, end_hiding};
-use super::{Assignment, settings, trash, view};
+use super::{Assignment, obstacles, settings, trash, view};
 use crate::error::UserError;
 use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
@@ -261,11 +261,7 @@ fn delete_saved(place: &Place, saved: &[Change]) -> Result<()> {
             }
             _ => {}
         }
-        for parent in path.ancestors().skip(1) {
-            if parent == place.dir || fs::remove_dir(parent).is_err() {
-                break;
-            }
-        }
+        files::remove_empty_above(&path, &place.dir);
     }
     Ok(())
 }
@@ -290,12 +286,13 @@ fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches.
+/// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches. Those that the branch would
+/// overwrite go to the trash.
 fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<()> {
-    let old_view = place.dir.join(view::VIEW);
-    if fs::symlink_metadata(&old_view).is_ok_and(|found| found.is_dir()) {
-        fs::remove_dir_all(&old_view).context("cannot remove the view of the task before")?;
+    if view::take_down(&place.dir)? {
+        obstacles::clear_view(repo, place)?;
     }
+    obstacles::set_aside(repo, place, branch)?;
     let patterns = match cone {
         [] => None,
         cone => Some(cone_patterns(cone).into_bytes()),
