@@ -374,3 +374,63 @@ fn a_view_without_anything_of_an_agents_leaves_nothing_behind() {
     assert!(!site.dir.join(".orchestration").exists());
     assert!(!site.repo.worktree(".trash").exists());
 }
+
+#[test]
+fn ignored_files_that_no_tool_builds_again_are_kept_when_their_worktree_goes() {
+    let site = Site::new();
+    let rules = site.repo.path().join(".git/info/exclude");
+    let old = fs::read_to_string(&rules).unwrap_or_default();
+    write_file(
+        &rules,
+        &format!("{old}\n/ignored/\n/cache-of-a-tool/\n__pycache__/\n.env\n"),
+    );
+    site.write("ignored/handoff.md", "notes\n");
+    site.write("docs/.env", "secret\n");
+    site.write("target/debug/app", "built\n");
+    site.write("docs/__pycache__/a.pyc", "built\n");
+    site.write(
+        "cache-of-a-tool/CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n",
+    );
+    show_task(&site.dir, &[("task.toml", "the task\n".to_owned())]).unwrap();
+    site.write(".orchestration/notes.md", "beside its task\n");
+    let removed = remove(&site.open(), "1.2".parse().unwrap()).unwrap();
+    assert!(!site.dir.exists());
+    assert_eq!(
+        removed.kept,
+        ["docs/.env", "ignored/", ".orchestration/notes.md"]
+    );
+    assert_eq!(
+        removed.left_out,
+        ["cache-of-a-tool/", "docs/__pycache__/", "target/"]
+    );
+    let place = removed.kept_in.unwrap();
+    for (path, text) in [
+        ("ignored/handoff.md", "notes\n"),
+        ("docs/.env", "secret\n"),
+        (".orchestration/notes.md", "beside its task\n"),
+    ] {
+        let kept = fs::read_to_string(place.join(path)).unwrap();
+        assert_eq!(kept, text, "{path}");
+    }
+}
+
+#[test]
+fn undoing_everything_keeps_what_was_ignored_too() {
+    let site = Site::new();
+    site.write("notes.local", "notes\n");
+    let removed = remove_all(&site.open()).unwrap();
+    assert_eq!(removed.len(), 1);
+    assert_eq!(removed[0].kept, ["notes.local"]);
+    assert!(site.is_in_trash("notes"));
+}
+
+#[test]
+fn files_that_git_does_not_know_are_kept_whole_when_everything_goes() {
+    let site = Site::new();
+    fs::remove_file(site.dir.join(".git")).unwrap();
+    site.write("work.txt", "work\n");
+    let removed = remove_all(&site.open()).unwrap();
+    assert!(removed[0].aside);
+    assert!(site.is_in_trash("work"));
+}

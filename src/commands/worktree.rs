@@ -33,8 +33,9 @@ enum Verb {
     /// Take worktrees away; their branches stay
     ///
     /// Refused where there are uncommitted files, or commits that neither the base nor the integration branch has.
-    /// With `--force` those are saved first (`git orch recover`); what Git ignores is not, and is told. A worktree
-    /// whose coder is at work, or that a person has locked, stays in any case.
+    /// With `--force` those are saved first (`git orch recover`). What Git ignores is told: build directories and
+    /// caches go, everything else is kept in the trash. A worktree whose coder is at work, or that a person has
+    /// locked, stays in any case.
     Remove {
         /// Coders
         #[arg(required = true, value_name = "AGENT")]
@@ -204,10 +205,7 @@ fn remove(
     for row in found {
         let removed = match force || row.state != "sound" {
             true => workspace::remove_by_force(repo, row.agent)?,
-            false => {
-                workspace::remove(repo, row.agent)?;
-                Removed::default()
-            }
+            false => workspace::remove(repo, row.agent)?,
         };
         gone.push((row, removed));
     }
@@ -251,6 +249,8 @@ fn answer(ctx: &Ctx, gone: &[(Row, Removed)]) {
                     "branch": row.branch,
                     "saved": removed.saved,
                     "in_trash": removed.aside,
+                    "kept": removed.kept,
+                    "kept_in": removed.kept_in,
                     "not_saved": removed.left_out,
                 })
             })
@@ -273,16 +273,29 @@ fn answer(ctx: &Ctx, gone: &[(Row, Removed)]) {
             ctx.ui.note("its files lie in the trash as they were");
             ctx.ui.hint("git orch recover list");
         }
-        if !removed.left_out.is_empty() {
-            let named = &removed.left_out[..removed.left_out.len().min(MOST_NAMED)];
-            let more = match removed.left_out.len() - named.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
+        if let Some(place) = &removed.kept_in {
+            let place = clean(&place.display().to_string());
             ctx.ui.note(&format!(
-                "not saved, since git ignores it: {}{more}",
-                clean(&named.join(", "))
+                "ignored by git, and kept in {place}: {}",
+                some(&removed.kept)
+            ));
+            ctx.ui.hint("git orch recover list");
+        }
+        if !removed.left_out.is_empty() {
+            ctx.ui.note(&format!(
+                "ignored by git, and not kept, since tools build it again: {}",
+                some(&removed.left_out)
             ));
         }
     }
+}
+
+/// Returns the first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let named = &names[..names.len().min(MOST_NAMED)];
+    let more = match names.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", clean(&named.join(", ")))
 }

@@ -1,6 +1,7 @@
 //! The pure core: values, rules and decisions. No files, processes, environment, clock, Git or async.
 
 pub mod apply;
+pub mod artefacts;
 mod base;
 pub mod board;
 pub mod bounds;

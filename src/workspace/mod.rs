@@ -20,8 +20,8 @@
 //!
 //! Whatever deletes something of ours or moves it back saves it first: commits and uncommitted files, untracked
 //! ones too, under `refs/orch/recovery/<owner>/` ([`crate::git::recovery`] says in which form), what fits in no commit
-//! in the trash. Files that Git ignores are build caches and stay where they are; when their worktree goes,
-//! that is told. These are all the places:
+//! in the trash. Files that Git ignores stay where they are, since build caches are kept warm; when their worktree goes,
+//! those that no tool can build again go to the trash, and the others are told. These are all the places:
 //!
 //! | what goes | who does it | what is kept first |
 //! |---|---|---|
@@ -78,7 +78,7 @@ pub use leftovers::{commit_leftovers, save_leftovers};
 pub use merging::undecided;
 pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
-pub use uncommitted::{ignored, uncommitted};
+pub use uncommitted::uncommitted;
 pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{Start, park, prepare, prepare_cone, prepare_from};

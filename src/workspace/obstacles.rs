@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::place::Place;
-use super::trash;
 use super::uncommitted::as_path;
 use super::view::VIEW;
+use super::{trash, view};
 use crate::git::objects::blob_id;
 use crate::git::{Oid, Repo, files};
 
@@ -22,10 +22,18 @@ const IN_THE_VIEW: &str = "an agent had put it beside what it was shown of its t
 /// Largest file that is compared with the branch's; what is larger is set aside without.
 const MOST_COMPARED: usize = 16 << 20;
 
-/// Moves what an agent has put beside what it was shown of its task to the trash.
+/// Takes away what a coder was shown of its task, and moves what an agent has put beside it to the trash.
 pub(super) fn clear_view(repo: &Repo, place: &Place) -> Result<()> {
-    let found = unknown_below(place, Path::new(VIEW))?;
-    move_aside(repo, place, &found, IN_THE_VIEW)
+    let found = beside_the_view(place)?;
+    move_aside(repo, place, &found, IN_THE_VIEW).map(drop)
+}
+
+/// Takes away what a coder was shown of its task, and returns what an agent has put beside it.
+pub(super) fn beside_the_view(place: &Place) -> Result<Vec<PathBuf>> {
+    match view::take_down(&place.dir)? {
+        true => unknown_below(place, Path::new(VIEW)),
+        false => Ok(Vec::new()),
+    }
 }
 
 /// Moves whatever a branch would overwrite and the index does not know to the trash.
@@ -39,19 +47,25 @@ pub(super) fn set_aside(repo: &Repo, place: &Place, branch: &str) -> Result<()> 
             }
         }
     }
-    move_aside(repo, place, &found, IN_THE_WAY)
+    move_aside(repo, place, &found, IN_THE_WAY).map(drop)
 }
 
-fn move_aside(repo: &Repo, place: &Place, found: &[PathBuf], why: &str) -> Result<()> {
+/// Moves paths of a worktree to the trash; returns where they are, `None` where there were none.
+pub(super) fn move_aside(
+    repo: &Repo,
+    place: &Place,
+    found: &[PathBuf],
+    why: &str,
+) -> Result<Option<PathBuf>> {
     if found.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let slot = trash::slot(repo, &place.agent.to_string(), why)?;
     for path in found {
         place.set_path_aside(path, &slot)?;
         files::remove_empty_above(&place.dir.join(path), &place.dir);
     }
-    Ok(())
+    Ok(Some(slot))
 }
 
 /// Returns the files of a branch that the index does not have.

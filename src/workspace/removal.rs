@@ -1,6 +1,7 @@
 //! Taking coders' worktrees away: refused while work would be lost, and even by force saved first.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -8,21 +9,25 @@ use super::leftovers::save_leftovers;
 use super::place::{Place, worktrees_dir};
 use super::private::bring_back;
 use super::recovery::keep_loose;
-use super::uncommitted::{Change, changes_alone, ignored, uncommitted};
+use super::uncommitted::{Change, changes_alone, ignored};
 use super::worktree::coder_of;
-use super::{settings, trash};
+use super::{obstacles, settings, trash};
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::git::worktree::{Head, is_locked, read_head};
 use crate::model::AgentId;
+use crate::model::artefacts::can_be_built_again;
 
-/// Removes all coders' worktrees, and empties the trash of what nobody misses.
+/// Why ignored files are kept.
+const IGNORED: &str = "ignored by git in a worktree that was removed";
+
+/// Removes all coders' worktrees, and empties the trash of what nobody misses. Returns what became of them.
 ///
 /// # Errors
 ///
 /// One of them holds uncommitted files or commits that no branch reaches, or was locked by a person:
 /// then none is removed.
-pub fn remove_all(repo: &Repo) -> Result<()> {
+pub fn remove_all(repo: &Repo) -> Result<Vec<Removed>> {
     let mut found = Vec::new();
     for linked in repo.linked_worktrees()? {
         let Some(agent) = coder_of(&linked) else {
@@ -39,30 +44,31 @@ pub fn remove_all(repo: &Repo) -> Result<()> {
     for (place, _) in &found {
         require_no_work(repo, place)?;
     }
+    let mut gone = Vec::new();
     for (place, _own) in &found {
-        take_away(repo, place)?;
+        gone.push(take_away(repo, place)?);
     }
     trash::empty(repo)?;
     // Whatever else lies there is not ours to delete.
     let _ = fs::remove_dir(trash::dir(repo));
     let _ = fs::remove_dir(worktrees_dir(repo));
-    Ok(())
+    Ok(gone)
 }
 
-/// Removes one coder's worktree; what it held besides work goes to the trash.
+/// Removes one coder's worktree. Files that Git ignores and no tool can build again go to the trash.
 ///
 /// # Errors
 ///
 /// It holds uncommitted files or commits that no branch reaches, or was locked by a person.
-pub fn remove(repo: &Repo, agent: AgentId) -> Result<()> {
+pub fn remove(repo: &Repo, agent: AgentId) -> Result<Removed> {
     let place = Place::of(repo, agent);
     let _own = place.lock(repo)?;
     require_no_work(repo, &place)?;
     take_away(repo, &place)
 }
 
-/// Removes one coder's worktree whatever it holds: uncommitted work is saved first, repositories of submodules
-/// go to the trash.
+/// Removes one coder's worktree whatever it holds: uncommitted work is saved first, and what no commit can hold goes
+/// to the trash.
 ///
 /// # Errors
 ///
@@ -81,42 +87,49 @@ pub fn remove_by_force(repo: &Repo, agent: AgentId) -> Result<Removed> {
             ..Removed::default()
         });
     }
-    let left_out = ignored(repo, &place.dir)?;
     let reason = "left in the worktree when it was removed";
     let Ok(saved) = save_leftovers(repo, &place.dir, reason) else {
-        place.set_aside(repo, "it was removed, and could not be saved as a commit")?;
-        settings::remove(repo, agent)?;
-        return Ok(Removed {
-            aside: true,
-            ..Removed::default()
-        });
+        return set_aside(
+            repo,
+            &place,
+            "it was removed, and could not be saved as a commit",
+        );
     };
     if holds_what_no_commit_can(repo, &place)? {
-        place.set_aside(repo, "it was removed, and holds repositories of its own")?;
-        settings::remove(repo, agent)?;
-        return Ok(Removed {
-            saved,
-            aside: true,
-            ..Removed::default()
-        });
+        let removed = set_aside(
+            repo,
+            &place,
+            "it was removed, and holds repositories of its own",
+        )?;
+        return Ok(Removed { saved, ..removed });
     }
-    take_away(repo, &place)?;
-    Ok(Removed {
-        saved,
-        aside: false,
-        left_out,
-    })
+    let removed = take_away(repo, &place)?;
+    Ok(Removed { saved, ..removed })
 }
 
-/// What became of a worktree that was removed by force.
+/// What became of a worktree that was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
     /// The ref that keeps what was uncommitted in it.
     pub saved: Option<String>,
     /// Whether it lies in the trash as it was.
     pub aside: bool,
-    /// What was ignored in it, which no ref keeps.
+    /// What Git ignored in it and nobody can build again, and the place in the trash where it lies.
+    pub kept: Vec<String>,
+    /// That place.
+    pub kept_in: Option<PathBuf>,
+    /// What Git ignored in it and tools make again, which is not kept.
     pub left_out: Vec<String>,
+}
+
+/// Moves a worktree to the trash as it is.
+fn set_aside(repo: &Repo, place: &Place, why: &str) -> Result<Removed> {
+    place.set_aside(repo, why)?;
+    settings::remove(repo, place.agent)?;
+    Ok(Removed {
+        aside: true,
+        ..Removed::default()
+    })
 }
 
 /// Returns whether there are repositories in a worktree: of submodules, or untracked ones.
@@ -126,12 +139,38 @@ fn holds_what_no_commit_can(repo: &Repo, place: &Place) -> Result<bool> {
     Ok(has_modules || found.iter().any(Change::is_nested_repository))
 }
 
-fn take_away(repo: &Repo, place: &Place) -> Result<()> {
+/// Takes a worktree without work in it away. Where it cannot be known what is in it, it is kept as it is.
+fn take_away(repo: &Repo, place: &Place) -> Result<Removed> {
+    let has_files = fs::symlink_metadata(&place.dir).is_ok();
+    if has_files && !place.is_linked() {
+        return set_aside(repo, place, "it was removed, and git did not know it");
+    }
+    let mut removed = Removed::default();
+    if has_files {
+        removed = keep_ignored(repo, place)?;
+    }
     let to = trash::gone_slot(repo, place.agent)?;
     keep_loose(repo, &place.agent.to_string(), &place.admin)?;
     let alone = repo.lock_worktrees()?;
     repo.remove_worktree(&alone, &place.linked(), &to)?;
-    settings::remove(repo, place.agent)
+    settings::remove(repo, place.agent)?;
+    Ok(removed)
+}
+
+/// Moves what Git ignores to the trash, except for what tools make again.
+fn keep_ignored(repo: &Repo, place: &Place) -> Result<Removed> {
+    let name = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let found = ignored(repo, &place.dir)?;
+    let is_cache = |path: &Path| place.dir.join(path).join("CACHEDIR.TAG").is_file();
+    let is_built = |path: &PathBuf| can_be_built_again(&name(path)) || is_cache(path);
+    let (built, mut others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_built);
+    others.extend(obstacles::beside_the_view(place)?);
+    Ok(Removed {
+        kept: others.iter().map(name).collect(),
+        kept_in: obstacles::move_aside(repo, place, &others, IGNORED)?,
+        left_out: built.iter().map(name).collect(),
+        ..Removed::default()
+    })
 }
 
 fn require_not_locked(place: &Place) -> Result<()> {
@@ -151,23 +190,27 @@ fn require_no_work(repo: &Repo, place: &Place) -> Result<()> {
     if !place.is_linked() {
         return Ok(());
     }
-    let left = uncommitted(repo, &place.dir)?;
+    let left = changes_alone(repo, &place.dir)?;
     if let Some(first) = left.first() {
         let more = match left.len() {
             1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        return Err(UserError::new(format!(
+        let error = UserError::new(format!(
             "coder {agent} has uncommitted work in {}: `{}`{more}",
             place.dir.display(),
-            first.trim()
-        ))
-        .hint(format!(
-            "git -C '{}' stash --include-untracked",
-            place.dir.display()
-        ))
-        .hint(format!("git orch worktree remove {agent} --force"))
-        .into());
+            first.line().trim()
+        ));
+        // A stash holds neither what git does not look at nor repositories.
+        let fits = |change: &Change| change.hidden.is_none() && !change.is_nested_repository();
+        let dir = place.dir.display();
+        let error = match left.iter().all(fits) {
+            true => error.hint(format!("git -C '{dir}' stash --include-untracked")),
+            false => error,
+        };
+        return Err(error
+            .hint(format!("git orch worktree remove {agent} --force"))
+            .into());
     }
     if let Head::Detached(commit) = read_head(&place.admin) {
         let reached = repo

@@ -105,7 +105,8 @@ impl Change {
         !self.is_untracked() && !self.is_unmerged() && !self.code.contains(&b' ')
     }
 
-    fn line(&self) -> String {
+    /// Returns it as `git status --porcelain` would, and how it is hidden.
+    pub(super) fn line(&self) -> String {
         let code = String::from_utf8_lossy(&self.code);
         let path = String::from_utf8_lossy(&self.path);
         match self.hidden {
@@ -125,12 +126,8 @@ pub fn uncommitted(repo: &Repo, dir: &Path) -> Result<Vec<String>> {
     Ok(changes(repo, dir)?.iter().map(Change::line).collect())
 }
 
-/// Lists what Git ignores in a worktree and no commit of ours takes in, directories as a whole.
-///
-/// # Errors
-///
-/// As [`uncommitted`].
-pub fn ignored(repo: &Repo, dir: &Path) -> Result<Vec<String>> {
+/// Lists what Git ignores in a worktree and no commit of ours takes in; directories as a whole, with a slash behind.
+pub(super) fn ignored(repo: &Repo, dir: &Path) -> Result<Vec<PathBuf>> {
     let tree = Tree::open(repo, dir)?;
     let status = tree
         .git()
@@ -142,7 +139,7 @@ pub fn ignored(repo: &Repo, dir: &Path) -> Result<Vec<String>> {
     Ok(lines
         .filter_map(|line| line.strip_prefix(b"!! "))
         .filter(|path| !is_view(path))
-        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .map(|path| as_path(path).to_path_buf())
         .collect())
 }
 

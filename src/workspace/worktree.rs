@@ -289,9 +289,7 @@ fn set_untracked_aside(repo: &Repo, place: &Place) -> Result<()> {
 /// Puts a saved worktree on a branch. Ignored files stay: they are the warm build caches. Those that the branch would
 /// overwrite go to the trash.
 fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<()> {
-    if view::take_down(&place.dir)? {
-        obstacles::clear_view(repo, place)?;
-    }
+    obstacles::clear_view(repo, place)?;
     obstacles::set_aside(repo, place, branch)?;
     let patterns = match cone {
         [] => None,

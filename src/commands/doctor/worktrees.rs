@@ -89,7 +89,13 @@ fn unneeded(worktree: &Found) -> Finding {
     Finding::at("worktree-unneeded", &worktree.dir, what)
         .command(format!("git -C '{}' status", worktree.dir.display()))
         .fix(move |repo| {
-            workspace::remove(repo, agent)?;
-            Ok(String::from("it held no work and was removed"))
+            let removed = workspace::remove(repo, agent)?;
+            Ok(match removed.kept_in {
+                None => String::from("it held no work and was removed"),
+                Some(place) => format!(
+                    "it held no work and was removed; what git ignored in it is kept in {}",
+                    place.display()
+                ),
+            })
         })
 }

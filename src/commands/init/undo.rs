@@ -50,7 +50,7 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     landing::finish_interrupted(repo, &assembling)?;
     // No transition may come between: whoever waits for the lock finds no ledger afterwards.
     let alone = Lock::wait(&repo.orch_dir().join("lock"))?;
-    workspace::remove_all(repo)?;
+    let removed = workspace::remove_all(repo)?;
     assembler::remove_worktrees(repo, &assembling)?;
     delete(repo, &refs)?;
     hooks::uninstall(repo)?;
@@ -60,9 +60,10 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
         .with_context(|| format!("cannot remove {}", repo.orch_dir().display()))?;
     drop((running, assembling, alone));
     let names: Vec<&str> = refs.iter().map(|ours| ours.name.as_str()).collect();
+    let kept: Vec<_> = removed.into_iter().filter_map(|one| one.kept_in).collect();
     if ctx.ui.is_json() {
         ctx.ui
-            .json(&serde_json::json!({ "undone": true, "refs": names }));
+            .json(&serde_json::json!({ "undone": true, "refs": names, "kept_in": kept }));
     } else {
         let count = match names.len() {
             1 => String::from("1 branch"),
@@ -71,6 +72,12 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
         ctx.ui.answer(&format!(
             "everything of git-orch's is gone: {count}, hooks, worktrees, logs"
         ));
+        for place in kept {
+            ctx.ui.note(&format!(
+                "what git ignored in a worktree, and no tool builds again, is kept in {}",
+                place.display()
+            ));
+        }
     }
     Ok(())
 }
