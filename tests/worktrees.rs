@@ -245,7 +245,7 @@ fn leftovers_are_committed_in_the_coders_name() {
     let work = assignment(&repo, "1.2", "one");
     let dir = prepare(&git, &work).unwrap();
     assert_eq!(commit_leftovers(&git, &dir, &work, "do it").unwrap(), None);
-    show_task(&dir, &[("task.md", "do".to_owned())]).unwrap();
+    show_task(&git, &dir, &[("task.md", "do".to_owned())]).unwrap();
     write_file(&dir.join("sub/with space"), "1");
     fs::remove_file(dir.join("README.md")).unwrap();
     assert_eq!(
@@ -740,12 +740,12 @@ fn the_view_is_excluded_and_leaves_the_users_lines_alone() {
         ("task.toml", "id = 1".to_owned()),
         ("contracts/a.md", "A".to_owned()),
     ];
-    show_task(&dir, &files).unwrap();
+    show_task(&git, &dir, &files).unwrap();
     assert_eq!(
         fs::read_to_string(dir.join(".orchestration/contracts/a.md")).unwrap(),
         "A"
     );
-    show_task(&dir, &[("../escape", String::new())]).unwrap_err();
+    show_task(&git, &dir, &[("../escape", String::new())]).unwrap_err();
     for nested in [
         ".claude/worktrees/x/f",
         ".gemini/worktrees/f",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::AttemptFiles;
+use crate::git::Repo;
 use crate::ledger::Ledger;
 use crate::model::{
     AgentId, Attempt, CommitId, Coupling, Handoff, Lock, Profile, State, TaskId, TaskSpec,
@@ -119,7 +120,7 @@ impl Briefing {
             profile_name,
             profile,
             dependencies,
-            undecided: undecided(row.status.conflicts, &work.worktree)?,
+            undecided: undecided(ledger.repo(), row.status.conflicts, &work.worktree)?,
             findings: row.status.findings.clone(),
             has_commits: has_commits(ledger, &work.branch, row.status.base.as_ref())?,
             messages: row.status.messages.clone(),
@@ -138,11 +139,11 @@ fn has_commits(ledger: &Ledger, branch: &str, base: Option<&CommitId>) -> Result
 }
 
 /// Returns what is to be decided in a worktree, where work conflicted before.
-fn undecided(conflicts: u32, worktree: &Path) -> Result<Option<Vec<String>>> {
+fn undecided(repo: &Repo, conflicts: u32, worktree: &Path) -> Result<Option<Vec<String>>> {
     if conflicts == 0 || !worktree.is_dir() {
         return Ok(None);
     }
-    workspace::undecided(worktree)
+    workspace::undecided(repo, worktree)
 }
 
 fn touched(locks: &[Lock], spec: &TaskSpec) -> Vec<Lock> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::assembler::radar::{self, Branch, File, Radar, Reach, Target};
+use crate::git::Repo;
 use crate::git::files::read_if_exists;
 use crate::ledger::Ledger;
 use crate::model::TaskId;
@@ -88,7 +89,7 @@ fn warnings(target: &Target, radar: &Radar) -> Vec<Warning> {
 }
 
 /// Shows a coder the conflicts of its task, or takes the note away where there is none any more.
-pub(super) fn show(worktree: &Path, warnings: &[&Warning]) -> Result<()> {
+pub(super) fn show(repo: &Repo, worktree: &Path, warnings: &[&Warning]) -> Result<()> {
     let path = worktree.join(VIEW).join(NOTE);
     if warnings.is_empty() {
         return match std::fs::remove_file(&path) {
@@ -102,7 +103,7 @@ pub(super) fn show(worktree: &Path, warnings: &[&Warning]) -> Result<()> {
     if read_if_exists(&path)?.is_some_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
-    show_task(worktree, &[(NOTE, text)])
+    show_task(repo, worktree, &[(NOTE, text)])
 }
 
 fn note(warnings: &[&Warning]) -> String {

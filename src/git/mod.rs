@@ -17,6 +17,7 @@ pub mod objects;
 mod opening;
 pub mod recovery;
 pub mod refs;
+mod registered;
 pub mod repo;
 pub mod scratch;
 pub mod worktree;

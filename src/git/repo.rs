@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
+use super::registered::coders_admin;
 use super::{Oid, config_file, opening};
 use crate::error::UserError;
 
@@ -44,7 +45,11 @@ impl Repo {
         if !dir.is_dir() {
             return Err(UserError::new(format!("{} is no directory", dir.display())).into());
         }
-        match opening::discover(dir) {
+        let opened = match coders_admin(dir) {
+            Some(admin) => opening::open(&admin),
+            None => opening::discover(dir),
+        };
+        match opened {
             Ok(gix) => {
                 let repo = Self::from_gix(gix)?;
                 opening::require_trust(&repo.gix, dir)?;
@@ -99,6 +104,16 @@ impl Repo {
     /// The repository cannot be opened again.
     pub fn reopen(&self) -> Result<Self> {
         let gix = opening::open(&self.git_dir).context("cannot open the repository again")?;
+        Self::from_gix(gix)
+    }
+
+    /// Opens the repository as one of its worktrees sees it, by that worktree's administrative directory.
+    ///
+    /// # Errors
+    ///
+    /// There is no such worktree.
+    pub fn open_worktree(&self, admin: &Path) -> Result<Self> {
+        let gix = opening::open(admin).context("cannot open the repository")?;
         Self::from_gix(gix)
     }
 
@@ -172,6 +187,16 @@ impl Repo {
     /// Returns a `git` command that sees the repository itself, whatever worktree was opened.
     pub fn git(&self) -> Git {
         Git::new(&self.common_dir).env("GIT_DIR", &self.common_dir)
+    }
+
+    /// Returns a `git` command that sees the worktree that was opened, whatever its `.git` says by now.
+    pub fn git_here(&self) -> Git {
+        let dir = self.work_dir.as_deref().unwrap_or(&self.git_dir);
+        let git = Git::new(dir).env("GIT_DIR", &self.git_dir);
+        match &self.work_dir {
+            Some(dir) => git.env("GIT_WORK_TREE", dir),
+            None => git,
+        }
     }
 
     /// Returns a `git` command as [`Repo::git`] that takes relative paths for those of the main worktree's top, as

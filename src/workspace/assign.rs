@@ -286,7 +286,7 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
     let start = start_of(ledger, assignment)?;
     let dir = prepare_from(ledger.repo(), assignment, &start, &[])?;
-    merging::begin(ledger, assignment, &dir)?;
+    merging::begin(ledger, assignment)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
 }
@@ -374,7 +374,7 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
     }
     if let Some(findings) = &task.status.findings {
         let mut text = findings.clone();
-        if merging::undecided(dir)?.is_some() {
+        if merging::undecided(ledger.repo(), dir)?.is_some() {
             text.push_str(
                 "\n\nThat merge is under way in this worktree: decide, `git add`, commit.\n",
             );
@@ -395,7 +395,7 @@ fn show(ledger: &Ledger, assignment: &Assignment, dir: &std::path::Path) -> Resu
         .iter()
         .map(|(name, text)| (name.as_str(), text.clone()))
         .collect();
-    show_task(dir, &shown)
+    show_task(ledger.repo(), dir, &shown)
 }
 
 /// Returns the commit that a task's branch is cut from: the one of its first attempt, or the integrated

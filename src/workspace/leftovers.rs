@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Assignment;
 use super::merging::is_decided;
-use super::place::half_made;
+use super::place::{half_made, seen_from};
 use super::recovery::{
     OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
 };
@@ -193,10 +193,7 @@ struct Work {
 
 impl Work {
     fn open(repo: &Repo, dir: &Path) -> Result<Self> {
-        let at = Repo::discover(dir)?;
-        if at.common_dir() != repo.common_dir() {
-            bail!("{} is a worktree of another repository", dir.display());
-        }
+        let at = seen_from(repo, dir)?;
         let admin = at.git_dir().to_path_buf();
         let name = if at.is_linked() { &admin } else { dir };
         let name = name.file_name().unwrap_or_default().to_string_lossy();

@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use super::Assignment;
 use super::assign::start_commit;
-use super::place::Place;
+use super::place::{Place, seen_from};
 use super::recovery::end_operations;
 use super::uncommitted::PLAIN;
 use crate::git::files::read_if_exists;
-use crate::git::{Git, Oid, Repo};
+use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 
 /// Times that git is asked to begin a merge: what was in its way may be gone the second time.
@@ -22,7 +22,7 @@ const MOST_TRIES: u32 = 2;
 /// # Errors
 ///
 /// Git or the ledger cannot be read.
-pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Result<()> {
+pub(super) fn begin(ledger: &Ledger, assignment: &Assignment) -> Result<()> {
     let (repo, board) = (ledger.repo(), ledger.board());
     let Some(task) = board.tasks.get(&assignment.task) else {
         return Ok(());
@@ -42,19 +42,19 @@ pub(super) fn begin(ledger: &Ledger, assignment: &Assignment, dir: &Path) -> Res
     place.begin_preparing(repo)?;
     let tip = name_of(repo, task.team, tip)?;
     for _ in 0..MOST_TRIES {
-        if merge(dir, &tip)? {
+        if merge(&place, &tip)? {
             break;
         }
         // A merge that git cannot even begin is left to the coder, who has been told what conflicts.
-        give_up(dir)?;
+        give_up(&place)?;
     }
     place.is_prepared(repo)
 }
 
 /// Returns whether a merge is under way: done by itself or with conflicts, it waits for the coder's commit.
-fn merge(dir: &Path, tip: &str) -> Result<bool> {
-    let merged = Git::new(dir)
-        .args(PLAIN)
+fn merge(place: &Place, tip: &str) -> Result<bool> {
+    let merged = place
+        .git()
         .args(["-c", "rerere.enabled=false", "merge"])
         .args([
             "--no-ff",
@@ -80,12 +80,9 @@ fn name_of(repo: &Repo, team: crate::model::TeamId, tip: Oid) -> Result<String> 
     Ok(tip.to_string())
 }
 
-fn give_up(dir: &Path) -> Result<()> {
-    Git::new(dir)
-        .args(PLAIN)
-        .args(["reset", "--hard", "--quiet"])
-        .run()?;
-    end_operations(Repo::discover(dir)?.git_dir())
+fn give_up(place: &Place) -> Result<()> {
+    place.git().args(["reset", "--hard", "--quiet"]).run()?;
+    end_operations(&place.admin)
 }
 
 /// Returns the paths that a coder has to decide, where a merge is under way in its worktree.
@@ -93,11 +90,13 @@ fn give_up(dir: &Path) -> Result<()> {
 /// # Errors
 ///
 /// The worktree cannot be read.
-pub fn undecided(dir: &Path) -> Result<Option<Vec<String>>> {
-    if !Repo::discover(dir)?.git_dir().join("MERGE_HEAD").exists() {
+pub fn undecided(repo: &Repo, dir: &Path) -> Result<Option<Vec<String>>> {
+    let at = seen_from(repo, dir)?;
+    if !at.git_dir().join("MERGE_HEAD").exists() {
         return Ok(None);
     }
-    let listed = Git::new(dir)
+    let listed = at
+        .git_here()
         .env("GIT_OPTIONAL_LOCKS", "0")
         .args(PLAIN)
         .args(["diff", "--name-only", "--diff-filter=U", "-z"])

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::recovery::keep_loose;
 use super::settings::worktree_name;
@@ -45,6 +45,13 @@ impl Place {
             admin: repo.worktree_admin(&name),
             name,
         }
+    }
+
+    /// Returns the coder's place that a directory is, by where it lies: what is in it may say anything.
+    pub(super) fn at(repo: &Repo, dir: &Path) -> Option<Self> {
+        let dir = dir.canonicalize().ok()?;
+        let place = Self::of(repo, dir.file_name()?.to_str()?.parse().ok()?);
+        (place.dir == dir).then_some(place)
     }
 
     /// Waits until no other process prepares or removes this coder's worktree.
@@ -282,6 +289,25 @@ impl Place {
             .run()
             .context("cannot make an index anew")
     }
+}
+
+/// Opens the repository as it is seen from one of its worktrees: from a coder's by what is ours of it, because its
+/// agent may have written all that lies there, `.git` included. Everything that looks at a worktree begins here.
+///
+/// # Errors
+///
+/// The directory is no worktree of this repository.
+pub(super) fn seen_from(repo: &Repo, dir: &Path) -> Result<Repo> {
+    let at = match Place::at(repo, dir) {
+        Some(place) => repo
+            .open_worktree(&place.admin)
+            .with_context(|| format!("{} is not a worktree", dir.display()))?,
+        None => Repo::discover(dir)?,
+    };
+    if at.common_dir() != repo.common_dir() {
+        bail!("{} is a worktree of another repository", dir.display());
+    }
+    Ok(at)
 }
 
 /// Returns the directory that holds the coders' worktrees, without symbolic links, as Git records it.

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use super::place::seen_from;
 use super::view::VIEW;
 use crate::error::UserError;
 use crate::git::files::open_regular;
-use crate::git::worktree::linked_admin;
 use crate::git::{Git, Oid, Repo};
 
 /// Settings that keep a configuration from changing, hiding or slowing what these commands do.
@@ -186,16 +186,10 @@ struct Entries {
 
 impl Tree {
     fn open(repo: &Repo, dir: &Path) -> Result<Self> {
-        let link = dir.join(".git");
-        let admin = match fs::symlink_metadata(&link) {
-            Ok(found) if found.is_dir() => link,
-            _ => {
-                linked_admin(dir).with_context(|| format!("{} is not a worktree", dir.display()))?
-            }
-        };
+        let at = seen_from(repo, dir)?;
         Ok(Self {
-            dir: dir.to_path_buf(),
-            admin,
+            dir: at.work_dir().unwrap_or(dir).to_path_buf(),
+            admin: at.git_dir().to_path_buf(),
             staging: repo.orch_dir().join("staging"),
         })
     }

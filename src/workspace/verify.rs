@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::place::seen_from;
 use super::private::{Private, put_right};
 use super::sandbox::Setting;
 use super::{Assignment, check_mark, uncommitted, wrapup};
 use crate::error::UserError;
-use crate::git::{Git, Oid, Repo};
+use crate::git::worktree::{Head, read_head};
+use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
 use crate::process::{self, Ended, Ending};
@@ -52,10 +54,8 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             format!("Commit the work on branch {}.", a.branch),
         );
     };
-    let on = Git::new(dir)
-        .args(["symbolic-ref", "--quiet", "HEAD"])
-        .output()?;
-    if String::from_utf8_lossy(&on.stdout).trim() != branch {
+    let at = seen_from(repo, dir)?;
+    if read_head(at.git_dir()) != Head::Branch(a.branch.clone()) {
         return failed(
             format!("the worktree is not on branch {}", a.branch),
             format!(
@@ -78,9 +78,9 @@ pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result
             String::from("Nothing was committed. Do the work and commit it."),
         );
     }
-    let missing = missing_deliverables(dir, &spec)?;
+    let missing = missing_deliverables(repo, head, &spec)?;
     if !missing.is_empty() {
-        return tell_missing(dir, &missing);
+        return tell_missing(&at, dir, &missing);
     }
     if let Some((reason, findings)) = check_success(ledger, a, &spec, dir, log)? {
         return failed(reason, findings);
@@ -111,12 +111,13 @@ fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<(String, Str
 }
 
 /// Returns the deliverables that the branch's tip does not have; they may be globs.
-fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
+fn missing_deliverables(repo: &Repo, head: Oid, spec: &TaskSpec) -> Result<Vec<String>> {
     if spec.deliverables.is_empty() {
         return Ok(Vec::new());
     }
-    let listing = Git::new(dir)
-        .args(["ls-tree", "-r", "-z", "--name-only", "HEAD"])
+    let listing = repo
+        .git()
+        .args(["ls-tree", "-r", "-z", "--name-only", &head.to_string()])
         .read_bytes()?;
     let listing = String::from_utf8_lossy(&listing);
     let paths: Vec<&str> = listing.split_terminator('\0').collect();
@@ -143,12 +144,12 @@ fn missing_deliverables(dir: &Path, spec: &TaskSpec) -> Result<Vec<String>> {
 }
 
 /// Tells which deliverables are missing, and of those that are there which rule keeps Git from taking them in.
-fn tell_missing(dir: &Path, missing: &[String]) -> Result<Verdict> {
+fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Verdict> {
     let mut told = Vec::new();
     let mut ignored = Vec::new();
     for wanted in missing {
         let rule = match dir.join(wanted).symlink_metadata() {
-            Ok(_) => ignoring_rule(dir, wanted)?,
+            Ok(_) => ignoring_rule(at, wanted)?,
             Err(_) => None,
         };
         match rule {
@@ -176,8 +177,9 @@ fn tell_missing(dir: &Path, missing: &[String]) -> Result<Verdict> {
 }
 
 /// Returns the rule by which Git ignores a path, as `.gitignore:3: *.log`.
-fn ignoring_rule(dir: &Path, path: &str) -> Result<Option<String>> {
-    let said = Git::new(dir)
+fn ignoring_rule(at: &Repo, path: &str) -> Result<Option<String>> {
+    let said = at
+        .git_here()
         .args(["check-ignore", "--verbose", "-z", "--stdin"])
         .stdin([path.as_bytes(), b"\0"].concat())
         .output()?;

@@ -37,8 +37,8 @@ const EXCLUDED: [&str; 4] = [
 /// # Errors
 ///
 /// A name leads out of that directory, the directory is no worktree, or the disk cannot be written.
-pub fn show_task(dir: &Path, files: &[(&str, String)]) -> Result<()> {
-    exclude_add(&Repo::discover(dir)?)?;
+pub fn show_task(repo: &Repo, dir: &Path, files: &[(&str, String)]) -> Result<()> {
+    exclude_add(repo)?;
     let view = dir.join(VIEW);
     let list = view.join(SHOWN);
     require_no_links(dir, &Path::new(VIEW).join(SHOWN))?;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::inspect::{Condition, Found, inspect};
 use super::leftovers::saved_as;
+use super::place::seen_from;
 use super::recovery::is_reachable;
 use super::{Assignment, commit_leftovers, save_leftovers, uncommitted};
 use crate::clock;
@@ -456,7 +457,7 @@ fn settle_worktree(ledger: &Ledger, found: &Found) -> Result<String> {
 
 /// Returns what a coder works on in its worktree, while that is not handed in.
 fn assignment_in(ledger: &Ledger, found: &Found) -> Result<Option<Assignment>> {
-    let at = Repo::discover(&found.dir)?;
+    let at = seen_from(ledger.repo(), &found.dir)?;
     let (Some(id), Some(attempt), Some(branch)) = (
         config::task(&at),
         config::attempt(&at),

@@ -69,7 +69,7 @@ impl Drive<'_> {
             let task = &live.held.assignment.task;
             let own: Vec<&Warning> = found.iter().filter(|one| one.task == *task).collect();
             // A coder that cannot be told goes on as if nobody had looked.
-            let _ = warn::show(&live.worktree, &own);
+            let _ = warn::show(self.ledger.repo(), &live.worktree, &own);
             for warning in own {
                 let pair = (warning.task.to_string(), warning.with.clone());
                 if self.lookout.told.insert(pair) {
