@@ -8,7 +8,7 @@
 //! Each arrow reads "may call"; nothing points back.
 //!
 //! ```text
-//! commands ─► executor, assembler, hooks, report ─► workspace, plan, agents ─► ledger ─► git, process ─► model
+//! commands ─► executor ─► tasks ─► assembler, hooks, report ─► workspace, plan, agents ─► ledger ─► git, process ─► model
 //! ```
 //!
 //! * [`model`] is pure: values, rules and decisions; no files, processes, clock or Git.
@@ -18,6 +18,7 @@
 //! * [`plan`] turns the text of a `plan.toml` into a [`model::Plan`], or into findings with line and column.
 //! * [`workspace`] gives every coder a worktree and branch; [`hooks`] says what each Git hook checks there.
 //! * [`agents`] renders prompts and command lines of agents.
+//! * [`tasks`] holds what commands and executor do alike about one task, such as handing it in.
 //! * [`executor`] claims tasks and runs agents; [`assembler`] brings their branches together.
 //! * [`report`] renders status and log for people and machines.
 //! * [`seal`] marks records that decide something as written by this user's git-orch.
@@ -45,5 +46,6 @@ pub mod plan;
 pub mod process;
 pub mod report;
 pub mod seal;
+pub mod tasks;
 pub mod ui;
 pub mod workspace;

@@ -61,6 +61,7 @@ mod sim;
 mod slurm;
 mod standalone;
 mod status;
+mod submit;
 mod suite;
 mod teams;
 mod theirs;

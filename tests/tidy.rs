@@ -28,6 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["workspace", "plan", "agents"],
     &["hooks", "report"],
     &["assembler"],
+    &["tasks"],
     &["executor"],
     &["commands"],
     &["cli"],

@@ -6,15 +6,17 @@ use super::Ctx;
 use super::held::{HeldArgs, answer};
 use crate::error::UserError;
 use crate::git::repo::Repo;
-use crate::hooks::gate::task;
 use crate::model::{CommitId, Op};
-use crate::workspace::{self, verify};
+use crate::tasks::checks::Verdict;
+use crate::tasks::submit;
+use crate::workspace;
 
 /// Hand in a finished task
 ///
-/// Checks in the coder's worktree that nothing is uncommitted, that the branch has commits beyond its base,
-/// that the deliverables exist, that the success commands pass and that the gate would let the branch through;
-/// then writes the result and the handoff contract. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
+/// Checks in the coder's worktree that nothing of the task is uncommitted, that the branch has commits beyond its
+/// base, that the deliverables exist, that the gate lets the branch pass and that the success commands pass; then
+/// writes the result and the handoff contract. Commits that were made past the hooks get their tags and trailers
+/// first. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
 #[derive(Debug, clap::Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
@@ -44,10 +46,20 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     let assignment = workspace::assignment_of(&ledger, &held, &claim)?;
     let dir = worktree_of(ledger.repo(), &assignment.branch)?;
     let log = workspace::attempt_dir(ledger.repo(), &claim.task, claim.attempt).join("submit.log");
-    let (head, mut handoff) = match workspace::verify(&ledger, &assignment, &dir, &log)? {
-        verify::Verdict::Passed { head, handoff } => (head, handoff),
-        verify::Verdict::Failed { reason, findings } => {
-            let error = verify::refusal(&claim.task, &reason, &findings);
+    let work = submit::Work {
+        ledger: &ledger,
+        assignment: &assignment,
+        dir: &dir,
+        log: &log,
+    };
+    let judged = submit::judge(&work, submit::Uncommitted::IsAFailure)?;
+    for note in &judged.notes {
+        ctx.ui.note(note);
+    }
+    let (head, mut handoff) = match judged.verdict {
+        Verdict::Passed { head, handoff } => (head, handoff),
+        Verdict::Failed { reason, findings } => {
+            let error = submit::refusal(&claim.task, &reason, &findings);
             return Err(match log.exists() {
                 true => error.hint(format!("cat '{}'", log.display())),
                 false => error,
@@ -55,9 +67,6 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
             .into());
         }
     };
-    if let Some((reason, findings)) = task::check_before_submit(&ledger, &claim.task, head)? {
-        return Err(verify::refusal(&claim.task, &reason, &findings).into());
-    }
     if let Some(message) = args.message {
         handoff.summary = message;
     }

@@ -12,8 +12,11 @@ use crate::git::files::{read_if_exists, replace};
 use crate::ledger::Ledger;
 use crate::model::{Board, Claim, CommitBy, Handoff, MachineId, event};
 use crate::process::{self, Ended};
+use crate::tasks::checks::Verdict;
+use crate::tasks::submit::{self, Judged, Uncommitted};
+use crate::tasks::uncommitted;
 use crate::workspace::sandbox::Setting;
-use crate::workspace::{self, Assignment, Verdict, private};
+use crate::workspace::{self, Assignment, private};
 
 /// A claim of ours and where its files lie.
 #[derive(Debug, Clone)]
@@ -132,76 +135,80 @@ pub(super) fn judge(
     held: &Held,
     worktree: &Path,
     ended: &Ended,
-) -> Result<Verdict> {
-    let task = &held.assignment.task;
-    let row = ledger.board().require_task(task).map_err(UserError::from)?;
+) -> Result<Judged> {
+    let (a, repo) = (&held.assignment, ledger.repo());
+    let row = ledger
+        .board()
+        .require_task(&a.task)
+        .map_err(UserError::from)?;
     let sign = ledger.board().profile_of(row).1.done;
-    if let Err(error) = workspace::bring_home(ledger.repo(), held.assignment.agent) {
-        let reason = event::one_line(&format!("{error:#}"));
-        return Ok(Verdict::Failed {
+    let failed = |reason: String| Judged {
+        verdict: Verdict::Failed {
             findings: findings(&reason, &ended.tail),
             reason,
-        });
+        },
+        notes: Vec::new(),
+    };
+    let broken = |error: &anyhow::Error| event::one_line(&format!("{error:#}"));
+    if let Err(error) = workspace::bring_home(repo, a.agent) {
+        return Ok(failed(broken(&error)));
     }
-    let result = agents::read_result(&held.files.result(), task);
+    let result = agents::read_result(&held.files.result(), &a.task);
     let said = match &result {
         Ok(result) => agents::judge(sign, ended, result.as_ref()),
         Err(error) => Err(format!("{error:#}")),
     };
-    let subject = match said {
-        Ok(()) => held.title.clone(),
-        Err(_) => unfinished(&held.title),
-    };
-    let saved = save_work(ledger.repo(), held, worktree, &subject);
     if let Err(reason) = said {
-        return Ok(Verdict::Failed {
-            findings: findings(&reason, &ended.tail),
-            reason,
-        });
+        return Ok(failed(reason));
     }
-    if let Err(error) = saved {
+    let work = submit::Work {
+        ledger,
+        assignment: a,
+        dir: worktree,
+        log: &held.files.log(),
+    };
+    let uncommitted = match held.commit {
+        CommitBy::Executor => Uncommitted::IsCommitted(&held.title),
+        CommitBy::Agent => Uncommitted::IsAFailure,
+    };
+    let judged = match submit::judge(&work, uncommitted) {
         // What is no person's or agent's doing says nothing about the work.
-        if !error.is::<UserError>() {
-            return Err(error);
-        }
-        let reason = event::one_line(&format!("{error:#}"));
-        return Ok(Verdict::Failed {
-            findings: findings(&reason, &ended.tail),
-            reason,
-        });
-    }
-    let verdict = workspace::verify(ledger, &held.assignment, worktree, &held.files.log())?;
-    Ok(match (verdict, result) {
-        (Verdict::Passed { head, handoff }, Ok(Some(said))) => Verdict::Passed {
-            head,
-            handoff: with_words_of(handoff, said),
+        Err(error) if !error.is::<UserError>() => return Err(error),
+        Err(error) => failed(broken(&error)),
+        Ok(judged) => judged,
+    };
+    Ok(match (judged.verdict, result) {
+        (Verdict::Passed { head, handoff }, Ok(Some(said))) => Judged {
+            verdict: Verdict::Passed {
+                head,
+                handoff: with_words_of(handoff, said),
+            },
+            notes: judged.notes,
         },
-        (verdict, _) => verdict,
+        (verdict, _) => Judged { verdict, ..judged },
     })
 }
 
-/// Commits what the agent has left uncommitted, where its profile leaves that to us.
-fn save_work(repo: &Repo, held: &Held, worktree: &Path, subject: &str) -> Result<()> {
-    if held.commit == CommitBy::Executor {
-        workspace::commit_leftovers(repo, worktree, &held.assignment, subject)?;
-    }
-    Ok(())
-}
-
-/// Keeps the work of an attempt that is broken off: on its branch, or under a recovery ref, which is
-/// returned.
-pub(super) fn keep_work(repo: &Repo, held: &Held, why: &str) -> Result<Option<String>> {
+/// Keeps the work of an attempt that is broken off: on its branch as far as the ledger can be read and lets it, the
+/// rest under a recovery ref; tells of the latter.
+pub(super) fn keep_work(
+    repo: &Repo,
+    ledger: Option<&Ledger>,
+    held: &Held,
+    why: &str,
+) -> Result<Option<String>> {
     workspace::bring_home(repo, held.assignment.agent)?;
     let Some(worktree) = held.worktree(repo) else {
         return Ok(None);
     };
-    if held.commit == CommitBy::Executor {
+    if let (CommitBy::Executor, Some(ledger)) = (held.commit, ledger) {
         // Where this is refused, its error names the ref that keeps the work instead.
         let subject = unfinished(&held.title);
-        workspace::commit_leftovers(repo, &worktree, &held.assignment, &subject)?;
-        return Ok(None);
+        let taken = uncommitted::take(ledger, &held.assignment, &worktree, &subject)?;
+        return Ok(uncommitted::told(&taken));
     }
-    workspace::save_leftovers(repo, &worktree, why)
+    let kept = workspace::save_leftovers(repo, &worktree, why)?;
+    Ok(kept.map(|kept| format!("what it left is kept as {kept}")))
 }
 
 fn unfinished(title: &str) -> String {

@@ -26,7 +26,8 @@ use crate::git::Oid;
 use crate::ledger::{Ledger, Unreachable, pack};
 use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
 use crate::process::{self, Ended};
-use crate::workspace::{Verdict, sandbox};
+use crate::tasks::submit::Judged;
+use crate::workspace::sandbox;
 
 use warnings::Lookout;
 
@@ -83,13 +84,15 @@ struct Live {
     verdict: Option<Result<(Oid, Handoff), (String, String)>>,
     /// What is told once the ledger knows how it ended.
     last_news: Option<News>,
+    /// What was told of its work, each once.
+    told: BTreeSet<String>,
 }
 
 /// What was going on beside the loop has come to an end.
 enum Done {
     Ready(Slot, Result<PathBuf>),
     Ended(Slot, Result<Ended>),
-    Judged(Slot, Result<Verdict>),
+    Judged(Slot, Result<Judged>),
     /// The worktree is saved and parked, and the ledger can be told.
     Saved(Slot, Outcome, Result<Option<String>>),
     Assembled(Result<bool>),
@@ -324,18 +327,7 @@ impl<'a> Drive<'a> {
             Done::Judged(slot, Err(_)) if self.fleet.stops() => {
                 self.queue.push_back(Event::Stopped(slot));
             }
-            Done::Judged(slot, verdict) => {
-                let verdict = match verdict {
-                    Ok(Verdict::Passed { head, handoff }) => Ok((head, handoff)),
-                    Ok(Verdict::Failed { reason, findings }) => Err((reason, findings)),
-                    Err(error) => Err(problem(&error.context("its work could not be checked"))),
-                };
-                let passed = verdict.is_ok();
-                if let Some(live) = self.live.get_mut(&slot) {
-                    live.verdict = Some(verdict);
-                }
-                self.queue.push_back(Event::Judged(slot, passed));
-            }
+            Done::Judged(slot, judged) => self.judged(slot, judged),
             Done::Saved(slot, outcome, kept) => self.settle(slot, outcome, kept),
             Done::Assembled(result) => {
                 while let Ok(news) = self.told.try_recv() {

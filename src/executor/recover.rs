@@ -107,8 +107,8 @@ fn save(ledger: &Ledger, tell: &mut dyn FnMut(News), claim: &Claim, mark: &str) 
         told = format!("{told}; {ended} of its processes were ended");
     }
     // What cannot be kept stays in the worktree, where the next attempt's preparation saves it.
-    match keep_work(ledger.repo(), &held, REASON) {
-        Ok(Some(kept)) => told = format!("{told}; its work is kept as {kept}"),
+    match keep_work(ledger.repo(), Some(ledger), &held, REASON) {
+        Ok(Some(kept)) => told = format!("{told}; {kept}"),
         Ok(None) => {}
         Err(error) => tell(News::Warning(format!("{}: {error:#}", claim.task))),
     }

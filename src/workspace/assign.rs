@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use super::attempts::note_start;
 use super::{Assignment, Start, keys, merging, prepare_from, show_task};
 use crate::clock;
 use crate::config;
@@ -13,8 +14,8 @@ use crate::git::objects::NewCommit;
 use crate::git::{Oid, Repo, files};
 use crate::ledger::{self, Done, Ledger};
 use crate::model::{
-    Actor, Ask, Attempt, Board, Choice, Claim, CommitId, Explanation, Op, Refusal, RefusalKind,
-    State, Task, TaskId, TeamId, Timestamp, Wish,
+    Actor, Ask, Board, Choice, Claim, CommitId, Explanation, Op, Refusal, RefusalKind, State, Task,
+    TaskId, TeamId, Timestamp, Wish,
 };
 
 /// A claim that holds, and where its work is done.
@@ -286,6 +287,7 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
     let start = start_of(ledger, assignment)?;
     let dir = prepare_from(ledger.repo(), assignment, &start, &[])?;
+    note_start(ledger.repo(), assignment)?;
     merging::begin(ledger, assignment)?;
     show(ledger, assignment, &dir)?;
     Ok(dir)
@@ -564,28 +566,5 @@ pub fn assignment_of(ledger: &Ledger, task: &Task, claim: &Claim) -> Result<Assi
         branch: task.branch_name(),
         base,
         run: ledger.board().run_name().to_owned(),
-    })
-}
-
-/// Returns where the files of one attempt lie: its log, prompt and result.
-pub fn attempt_dir(repo: &Repo, task: &TaskId, attempt: Attempt) -> PathBuf {
-    repo.orch_dir()
-        .join("attempts")
-        .join(task.as_str())
-        .join(attempt.to_string())
-}
-
-/// Returns a fresh mark for processes that check an attempt's work, below the mark of the attempt where its
-/// executor has left one, so that the next executor finds them with the agent's own.
-///
-/// # Errors
-///
-/// There is one and it cannot be read.
-pub fn check_mark(repo: &Repo, task: &TaskId, attempt: Attempt) -> Result<String> {
-    let fresh = clock::new_op_id();
-    let path = attempt_dir(repo, task, attempt).join("mark");
-    Ok(match files::read_if_exists(&path)? {
-        Some(bytes) => format!("{}.{fresh}", String::from_utf8_lossy(&bytes)),
-        None => fresh.0,
     })
 }

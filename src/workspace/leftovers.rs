@@ -3,111 +3,27 @@
 //! Both work on a copy of the worktree's index, so that a process killed at any moment leaves the worktree
 //! as it was. No hooks run: nothing of the user's may block, and the gate checks the commits anyway.
 
+mod commit;
+
+pub use commit::{
+    Bounds, Refused, Taken, commit_leftovers, commit_within, message, uncommitted_within,
+};
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-use super::Assignment;
-use super::merging::is_decided;
-use super::place::{half_made, seen_from};
-use super::recovery::{
-    OPERATION_COMMITS, end_operations, is_reachable, keep_loose, operation_commits,
-};
+use super::place::seen_from;
+use super::recovery::{OPERATION_COMMITS, is_reachable, operation_commits};
 use super::settings::identity;
-use super::uncommitted::{Change, IndexCopy, PLAIN, as_path, changes};
+use super::uncommitted::{Change, IndexCopy, PLAIN, changes};
 use crate::clock;
-use crate::error::UserError;
 use crate::git::objects::NewCommit;
 use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Git, Oid, Repo};
-use crate::ledger::signatures::{agent_key, write_signed};
 use crate::model::AgentId;
 use crate::model::event::{commit_tags, one_line};
-
-/// Commits everything uncommitted on the task's branch in the coder's name, with its tags and trailers.
-///
-/// Returns the commit; `None` where there is nothing.
-///
-/// # Errors
-///
-/// HEAD is not on the task's branch, or conflicts are unresolved: then everything is saved first and the
-/// error says where.
-pub fn commit_leftovers(
-    repo: &Repo,
-    dir: &Path,
-    assignment: &Assignment,
-    subject: &str,
-) -> Result<Option<Oid>> {
-    let found = changes(repo, dir)?;
-    let work = Work::open(repo, dir)?;
-    if half_made(repo, &work.owner).exists() {
-        // Whoever made the worktree ready was killed at it: no agent has begun there.
-        save_changes(repo, dir, &found, "found in a worktree that was not ready")?;
-        return Ok(None);
-    }
-    let on_branch = matches!(&work.head, Head::Branch(name) if *name == assignment.branch);
-    let undecided = |change: &Change| {
-        change.is_unmerged()
-            && !(change.is_changed_by_both() && is_decided(&dir.join(as_path(&change.path))))
-    };
-    let unmerged = found.iter().any(undecided);
-    if !on_branch || unmerged {
-        let why = if on_branch {
-            format!("conflicts are unresolved in {}", dir.display())
-        } else {
-            format!("HEAD of {} is not on {}", dir.display(), assignment.branch)
-        };
-        let Some(saved) = save_leftovers(repo, dir, &why)? else {
-            return Ok(None);
-        };
-        return Err(
-            UserError::new(format!("{why}; what is there was saved as {saved}"))
-                .hint(format!("git show --stat {saved}"))
-                .into(),
-        );
-    }
-    if !found.iter().any(|change| !change.is_nested_repository()) {
-        return Ok(None);
-    }
-    let index = work.copy_of_index(repo)?;
-    let tree = index.take_in(found.iter())?;
-    let head = work
-        .commit
-        .with_context(|| format!("branch {} has no commit", assignment.branch))?;
-    let merged = operation_commits(repo, &work.admin, &["MERGE_HEAD"]);
-    if tree == repo.read_commit(head)?.tree && merged.is_empty() {
-        index.put_in_place()?;
-        return Ok(None);
-    }
-    let mut parents = vec![head];
-    parents.extend(merged);
-    let person = identity(repo, assignment.agent);
-    let commit = NewCommit {
-        tree,
-        parents: &parents,
-        author: &person,
-        committer: &person,
-        time: clock::now().0,
-        message: &message(assignment, subject),
-    };
-    let key = agent_key(repo, assignment.agent);
-    let commit = match key.exists() {
-        true => write_signed(repo, &commit, &key)?,
-        false => repo.write_commit(&commit)?,
-    };
-    let name = format!("refs/heads/{}", assignment.branch);
-    work.git(repo)
-        .args(["update-ref", "-m"])
-        .arg(format!("commit: {}", one_line(subject)))
-        .args([name, commit.to_string(), head.to_string()])
-        .run()
-        .with_context(|| format!("cannot move branch {}", assignment.branch))?;
-    index.put_in_place()?;
-    keep_loose(repo, &work.owner, &work.admin)?;
-    end_operations(&work.admin)?;
-    Ok(Some(commit))
-}
 
 /// Saves everything uncommitted in a worktree, untracked files included, ignored ones not, as a commit on
 /// top of its HEAD; also a HEAD that no ref reaches and what an unfinished merge or rebase holds.
@@ -280,19 +196,4 @@ impl Work {
             message: &format!("{tags}saved: {}{trailer}", one_line(why)),
         })
     }
-}
-
-fn message(assignment: &Assignment, subject: &str) -> String {
-    let subject = one_line(subject);
-    let tags = commit_tags(assignment.agent);
-    let subject = subject.strip_prefix(&tags).unwrap_or(&subject);
-    let mut text = format!(
-        "{tags}{subject}\n\nOrch-Task: {}\nOrch-Agent: {}\nOrch-Attempt: {}\n",
-        assignment.task, assignment.agent, assignment.attempt
-    );
-    let run = one_line(&assignment.run);
-    if !run.is_empty() {
-        text.push_str(&format!("Orch-Run: {run}\n"));
-    }
-    text
 }

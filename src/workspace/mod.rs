@@ -1,14 +1,14 @@
-//! Worktree and branch per coder; claiming work into them and verifying it there.
+//! Worktree and branch per coder, and claiming work into them.
 //!
 //! Coder `1.2` works in `../<repo>.orch/1.2`, registered with Git as `orch-1.2`, and keeps that worktree
 //! from task to task so that its build caches stay warm.
 //!
 //! * [`worktree`] makes, reuses and parks worktrees; `removal` takes them away.
-//! * `uncommitted` finds what an agent left uncommitted, hidden or not; [`leftovers`] commits or saves it.
+//! * `uncommitted` finds what an agent left uncommitted, hidden or not; [`leftovers`] commits or saves it;
+//!   `attempts` says where an attempt's files lie.
 //! * [`settings`] writes the configuration that Git sees in one coder's worktree.
 //! * [`keys`] makes the keys with which agents sign, where anything is signed.
 //! * [`mod@assign`] takes a free agent to a claimed task on a branch cut from the right commit.
-//! * [`mod@verify`] makes the checks of `submit`.
 //! * [`private`] lends a sandboxed agent a repository of its own, and brings its commits home.
 //! * [`sandbox`] says what an agent is kept in, and what of it works here.
 //! * [`inspect`] looks at all of them without changing anything.
@@ -35,6 +35,8 @@
 //! | a registration whose files are gone | [`prepare`], `doctor --fix` | commits that only its HEAD reached; trash for submodules |
 //! | a worktree, asked for | `worktree remove`, `doctor --fix`, `init --undo` | refused while it holds work; by force: a commit, or trash |
 //! | work of an attempt that is broken off | `run`, `work` | a commit on its branch, or under recovery |
+//! | what an agent left outside its scope | `run`, `work` | under recovery; the files stay until the next task |
+//! | a branch whose commits become one | `submit`, `run`, `work` | its tip, owner the coder |
 //! | a branch of no task | `doctor --fix` | its tip, owner `branches`; only if all of it is in |
 //! | the integration branch, and what stands with it, moving back | `undo` | where it was, owner `undo` |
 //! | a team's branch that starts again | `assemble` | where it was, owner the branch |
@@ -48,6 +50,7 @@
 //! copies of a remote's refs, caches and locks of the dead.
 
 pub mod assign;
+mod attempts;
 pub mod inspect;
 pub mod keys;
 pub mod leftovers;
@@ -62,7 +65,6 @@ pub mod saved;
 pub mod settings;
 pub mod trash;
 mod uncommitted;
-pub mod verify;
 pub mod view;
 pub mod worktree;
 pub mod wrapup;
@@ -71,15 +73,17 @@ use crate::git::Oid;
 use crate::model::{AgentId, Attempt, TaskId};
 
 pub use assign::{
-    Assigned, NoWork, ask, assign, assignment_of, attempt_dir, base_commit, check_mark, claimed,
-    explain, ready, take_up,
+    Assigned, NoWork, ask, assign, assignment_of, base_commit, claimed, explain, ready, take_up,
 };
-pub use leftovers::{commit_leftovers, save_leftovers};
+pub use attempts::{attempt_dir, check_mark, load_start};
+pub use leftovers::{
+    Bounds, Refused, Taken, commit_leftovers, commit_within, save_leftovers, uncommitted_within,
+};
 pub use merging::undecided;
+pub use place::seen_from;
 pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
 pub use uncommitted::uncommitted;
-pub use verify::{Verdict, verify};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{Start, park, prepare, prepare_cone, prepare_from};
 

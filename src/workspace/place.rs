@@ -297,7 +297,7 @@ impl Place {
 /// # Errors
 ///
 /// The directory is no worktree of this repository.
-pub(super) fn seen_from(repo: &Repo, dir: &Path) -> Result<Repo> {
+pub fn seen_from(repo: &Repo, dir: &Path) -> Result<Repo> {
     let at = match Place::at(repo, dir) {
         Some(place) => repo
             .open_worktree(&place.admin)

@@ -281,7 +281,11 @@ fn lead_back(repo: &Repo, place: &Place) -> Result<()> {
 
 /// Puts right what commands in a sandbox may have made of a worktree since it was led back: they run what the agent
 /// wrote.
-pub(super) fn put_right(repo: &Repo, agent: AgentId) -> Result<()> {
+///
+/// # Errors
+///
+/// The worktree cannot be led back.
+pub fn put_right(repo: &Repo, agent: AgentId) -> Result<()> {
     let place = Place::of(repo, agent);
     lead_back(repo, &place)?;
     defuse(repo, &place)

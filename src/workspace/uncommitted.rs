@@ -105,10 +105,15 @@ impl Change {
         !self.is_untracked() && !self.is_unmerged() && !self.code.contains(&b' ')
     }
 
+    /// Returns the path for people to read.
+    pub(super) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+
     /// Returns it as `git status --porcelain` would, and how it is hidden.
     pub(super) fn line(&self) -> String {
         let code = String::from_utf8_lossy(&self.code);
-        let path = String::from_utf8_lossy(&self.path);
+        let path = self.shown();
         match self.hidden {
             Some(hiding) => format!("{code} {path} ({})", hiding.told()),
             None => format!("{code} {path}"),

@@ -1,5 +1,6 @@
 //! The stations of an attempt, from its claim to the word on the ledger that ends it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,8 @@ use crate::executor::step::{Event, Outcome, Slot};
 use crate::ledger::Ledger;
 use crate::model::{CommitId, Op, Refusal, State, Status};
 use crate::process::{self, Ended, Ending};
+use crate::tasks::checks::Verdict;
+use crate::tasks::submit::Judged;
 use crate::workspace::{self, Assignment};
 
 impl Drive<'_> {
@@ -38,6 +41,7 @@ impl Drive<'_> {
             ended: None,
             verdict: None,
             last_news: None,
+            told: BTreeSet::new(),
         };
         self.live.insert(slot, live);
         if !waits {
@@ -146,6 +150,41 @@ impl Drive<'_> {
         );
     }
 
+    /// Hears what the checks of an attempt's work came to.
+    pub(super) fn judged(&mut self, slot: Slot, judged: Result<Judged>) {
+        let (verdict, notes) = match judged {
+            Ok(Judged { verdict, notes }) => (verdict, notes),
+            Err(error) => {
+                self.give_up(slot, &error.context("its work could not be checked"));
+                self.queue.push_back(Event::Judged(slot, false));
+                return;
+            }
+        };
+        let verdict = match verdict {
+            Verdict::Passed { head, handoff } => Ok((head, handoff)),
+            Verdict::Failed { reason, findings } => Err((reason, findings)),
+        };
+        let passed = verdict.is_ok();
+        if let Some(live) = self.live.get_mut(&slot) {
+            live.verdict = Some(verdict);
+        }
+        for note in notes {
+            self.note(slot, &note);
+        }
+        self.queue.push_back(Event::Judged(slot, passed));
+    }
+
+    /// Tells something of an attempt's work, once.
+    fn note(&mut self, slot: Slot, text: &str) {
+        if let Some(live) = self.live.get_mut(&slot)
+            && live.told.insert(text.to_owned())
+        {
+            let Assignment { agent, task, .. } = &live.held.assignment;
+            let text = format!("[{agent}] {task}: {text}");
+            self.watch.tell(&News::Note(text));
+        }
+    }
+
     /// Keeps what an attempt that brought nothing has left, and frees its branch.
     pub(super) fn save(&mut self, slot: Slot, outcome: Outcome) {
         let why = match outcome {
@@ -158,9 +197,11 @@ impl Drive<'_> {
             slot,
             move |ledger, held| {
                 let repo = ledger.repo();
-                let keep = |why| match attempt::keep_work(repo, held, why) {
+                let keep = |why| match attempt::keep_work(repo, Some(ledger), held, why) {
                     // Ctrl-C at a terminal may have ended the `git` that kept it.
-                    Err(error) if !error.is::<UserError>() => attempt::keep_work(repo, held, why),
+                    Err(error) if !error.is::<UserError>() => {
+                        attempt::keep_work(repo, Some(ledger), held, why)
+                    }
                     kept => kept,
                 };
                 let kept = why.map_or(Ok(None), keep);
@@ -181,10 +222,7 @@ impl Drive<'_> {
         let log = live.held.files.log();
         let verdict = live.verdict.take();
         match kept {
-            Ok(Some(kept)) => {
-                let text = format!("[{agent}] what {task} left is kept as {kept}");
-                self.watch.tell(&News::Note(text));
-            }
+            Ok(Some(kept)) => self.note(slot, &kept),
             Ok(None) => {}
             Err(error) => {
                 let text = format!("[{agent}] {task}: {error:#}");

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::place::seen_from;
-use super::private::{Private, put_right};
-use super::sandbox::Setting;
-use super::{Assignment, check_mark, uncommitted, wrapup};
 use crate::error::UserError;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
 use crate::process::{self, Ended, Ending};
+use crate::workspace::private::{Private, put_right};
+use crate::workspace::sandbox::Setting;
+use crate::workspace::{Assignment, check_mark, seen_from, uncommitted_within, wrapup};
 
-/// What verification came to.
+/// What the checks came to.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// Everything holds.
@@ -35,65 +34,63 @@ pub enum Verdict {
     },
 }
 
-/// Checks that the work on a branch is what the task asks for.
-///
-/// Nothing is uncommitted, the branch has commits beyond its base, deliverables are in its tip, success
-/// commands pass in the worktree. Their output goes to `log`.
-///
-/// # Errors
-///
-/// Git or the ledger cannot be read, or a command cannot be started.
-pub fn verify(ledger: &Ledger, a: &Assignment, dir: &Path, log: &Path) -> Result<Verdict> {
-    let repo = ledger.repo();
-    let spec = ledger.spec(&a.task)?;
-    let failed = |reason: String, findings: String| Ok(Verdict::Failed { reason, findings });
+/// What does not hold: in one line, and all that the next attempt, or a person, needs to mend it.
+pub(super) type Failure = (String, String);
+
+/// Returns the head of the task's branch, which must be what is checked out.
+pub(super) fn find_head(repo: &Repo, a: &Assignment, dir: &Path) -> Result<Result<Oid, Failure>> {
     let branch = format!("refs/heads/{}", a.branch);
     let Some(head) = repo.read_ref(&branch)? else {
-        return failed(
+        return Ok(Err((
             format!("branch {} does not exist", a.branch),
             format!("Commit the work on branch {}.", a.branch),
-        );
+        )));
     };
     let at = seen_from(repo, dir)?;
     if read_head(at.git_dir()) != Head::Branch(a.branch.clone()) {
-        return failed(
+        return Ok(Err((
             format!("the worktree is not on branch {}", a.branch),
             format!(
                 "Run `git switch {}` in {} and commit there.",
                 a.branch,
                 dir.display()
             ),
-        );
+        )));
     }
-    let left = uncommitted(repo, dir)?;
+    Ok(Ok(head))
+}
+
+/// Returns what is wrong with what was committed: something of the task is not, there is nothing, or deliverables
+/// are missing.
+pub(super) fn check_committed(
+    repo: &Repo,
+    spec: &TaskSpec,
+    a: &Assignment,
+    dir: &Path,
+    head: Oid,
+) -> Result<Option<Failure>> {
+    let left = uncommitted_within(repo, dir, &spec.scope)?;
     if !left.is_empty() {
-        return failed(
+        return Ok(Some((
             format!("{} of its files are not committed", left.len()),
             format!("Commit or remove:\n{}", left.join("\n")),
-        );
+        )));
     }
     if repo.is_ancestor(head, a.base)? {
-        return failed(
+        return Ok(Some((
             format!("branch {} has no commits beyond its base", a.branch),
             String::from("Nothing was committed. Do the work and commit it."),
-        );
+        )));
     }
-    let missing = missing_deliverables(repo, head, &spec)?;
-    if !missing.is_empty() {
-        return tell_missing(&at, dir, &missing);
+    let missing = missing_deliverables(repo, head, spec)?;
+    match missing.is_empty() {
+        true => Ok(None),
+        false => tell_missing(&seen_from(repo, dir)?, dir, &missing).map(Some),
     }
-    if let Some((reason, findings)) = check_success(ledger, a, &spec, dir, log)? {
-        return failed(reason, findings);
-    }
-    if let Some((reason, findings)) = open_at_submit(ledger, a)? {
-        return failed(reason, findings);
-    }
-    let handoff = handoff(repo, &spec, a, head)?;
-    Ok(Verdict::Passed { head, handoff })
 }
 
 /// Returns what forbids the coder's end, where the run asks for a wrap-up before it.
-fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<(String, String)>> {
+pub(super) fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<Failure>> {
     let board = ledger.board();
     if board.wrap_up_at() != Some(WrapUpAt::Submit) {
         return Ok(None);
@@ -144,7 +141,7 @@ fn missing_deliverables(repo: &Repo, head: Oid, spec: &TaskSpec) -> Result<Vec<S
 }
 
 /// Tells which deliverables are missing, and of those that are there which rule keeps Git from taking them in.
-fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Verdict> {
+fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Failure> {
     let mut told = Vec::new();
     let mut ignored = Vec::new();
     for wanted in missing {
@@ -170,10 +167,8 @@ fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Verdict> {
             ignored.join(" ")
         ));
     }
-    Ok(Verdict::Failed {
-        reason: format!("deliverables are missing: {}", told.join(", ")),
-        findings,
-    })
+    let reason = format!("deliverables are missing: {}", told.join(", "));
+    Ok((reason, findings))
 }
 
 /// Returns the rule by which Git ignores a path, as `.gitignore:3: *.log`.
@@ -194,13 +189,13 @@ fn ignoring_rule(at: &Repo, path: &str) -> Result<Option<String>> {
 }
 
 /// Runs the success commands; returns the first that fails, in a line and in full.
-fn check_success(
+pub(super) fn check_success(
     ledger: &Ledger,
     a: &Assignment,
     spec: &TaskSpec,
     dir: &Path,
     log: &Path,
-) -> Result<Option<(String, String)>> {
+) -> Result<Option<Failure>> {
     let repo = ledger.repo();
     let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
     let mark = check_mark(repo, &a.task, a.attempt)?;
@@ -244,7 +239,7 @@ fn failed_criterion(
     run: &str,
     ended: &Ended,
     wall: Duration,
-) -> Option<(String, String)> {
+) -> Option<Failure> {
     let how = match ended.ending {
         Ending::Exited(0) => return None,
         Ending::Exited(code) => format!("exited with {code}"),
@@ -268,7 +263,7 @@ fn failed_criterion(
 }
 
 /// Returns the contract of finished work; its summary is the subject of the branch's tip (B5).
-fn handoff(repo: &Repo, spec: &TaskSpec, a: &Assignment, head: Oid) -> Result<Handoff> {
+pub(super) fn handoff(repo: &Repo, spec: &TaskSpec, a: &Assignment, head: Oid) -> Result<Handoff> {
     let message = repo.read_commit(head)?.message;
     let subject = message.lines().next().unwrap_or_default();
     let summary = subject
@@ -287,11 +282,4 @@ fn handoff(repo: &Repo, spec: &TaskSpec, a: &Assignment, head: Oid) -> Result<Ha
             .collect(),
         next_steps: Vec::new(),
     })
-}
-
-/// Returns the error that a failed verification is to a person.
-pub fn refusal(task: &crate::model::TaskId, reason: &str, findings: &str) -> UserError {
-    UserError::new(format!(
-        "task {task} cannot be submitted: {reason}\n{findings}"
-    ))
 }
