@@ -31,6 +31,7 @@ mod hooks;
 mod hostile;
 mod init;
 mod injection;
+mod joining;
 mod ledger;
 mod levels;
 mod locks;

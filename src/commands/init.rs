@@ -12,6 +12,7 @@ use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
 use crate::ledger::layout::Place;
+use crate::model::board::LOCAL;
 use crate::model::{Actor, Op, Power, Settings, Signing};
 
 /// Set up git-orch in this repository
@@ -19,13 +20,14 @@ use crate::model::{Actor, Op, Power, Settings, Signing};
 /// Begins the ledger, a branch of its own that shares nothing with your code, and puts hooks in place that
 /// run in coders' worktrees only. Your working tree, index, branches, configuration values and hooks stay
 /// as they are. Running it again is harmless. In a clone of a repository that has a ledger already, it takes
-/// part in that.
+/// part in that; remotes are asked for one.
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
     /// Branch that the work starts from and returns to [default: the one checked out]
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// Make this remote's ledger the truth, so that any number of machines may work
+    /// Make this remote's ledger the truth, so that any number of machines may work; `local` begins one of this
+    /// clone's own and asks no remote
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
     /// Sign every transition and every agent's commits with SSH keys, `ssh`, or no more, `off`
@@ -48,9 +50,9 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
         return undo::run(ctx, &repo);
     }
     if let Some(ledger) = existing(&repo)? {
-        return renew(ctx, join::finish(ledger)?, &args);
+        return renew(ctx, join::finish(ctx, ledger)?, &args);
     }
-    if let Some(remote) = join::candidate(&repo, args.remote.as_deref())? {
+    if let Some(remote) = join::candidate(ctx, &repo, args.remote.as_deref())? {
         return join::run(ctx, &repo, &remote, args);
     }
     begin(ctx, &repo, &args)
@@ -109,7 +111,7 @@ fn renew(ctx: &Ctx, mut ledger: Ledger, args: &InitArgs) -> Result<()> {
     }
     hooks::install(ledger.repo())?;
     sign(&mut ledger, args.signing)?;
-    if let Some(remote) = &args.remote {
+    if let Some(remote) = args.remote.as_deref().filter(|remote| *remote != LOCAL) {
         ledger.publish(remote)?;
     }
     tell(ctx, &ledger, Begun::Before);
@@ -131,7 +133,7 @@ fn begin(ctx: &Ctx, repo: &Repo, args: &InitArgs) -> Result<()> {
     match made() {
         Ok(mut ledger) => {
             sign(&mut ledger, args.signing)?;
-            if let Some(remote) = &args.remote {
+            if let Some(remote) = args.remote.as_deref().filter(|remote| *remote != LOCAL) {
                 ledger.publish(remote)?;
             }
             tell(ctx, &ledger, Begun::Now);

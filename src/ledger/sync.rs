@@ -168,6 +168,16 @@ impl Ledger {
         Ok(pushed)
     }
 
+    /// Asks a remote whether it has a ledger; `None` where it does not answer.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot be run.
+    pub fn is_at(repo: &Repo, remote: &str) -> Result<Option<bool>> {
+        let listed = Self::closed(repo.reopen()?, Actor::Human).list(remote)?;
+        Ok(listed.map(|listed| !listed.is_empty()))
+    }
+
     /// Takes a remote's ledger into a clone that has none; returns whether the remote has one.
     ///
     /// # Errors

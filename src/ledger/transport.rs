@@ -122,7 +122,7 @@ impl Ledger {
     }
 
     /// Returns what the remote lists of its ledger: nothing where it has none, `None` where it does not answer.
-    fn list(&self, remote: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn list(&self, remote: &str) -> Result<Option<Vec<u8>>> {
         let listed = self
             .remote_git()
             .args(["ls-remote", "--quiet", remote, &self.name])

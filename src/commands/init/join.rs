@@ -10,26 +10,41 @@ use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
 use crate::model::Actor;
+use crate::model::board::LOCAL;
 
-/// Returns the remote that has a ledger to take part in: the one named, or the only one that `git clone` or
-/// `git fetch` has seen it at.
+/// Returns the remote that has a ledger to take part in: the one named, or the only one that has one. Remotes that
+/// `git clone` or `git fetch` has not seen it at are asked, since a clone may have been made before there was one, or
+/// fetch some branches only.
 ///
 /// # Errors
 ///
-/// More than one remote has a ledger, or a named one cannot be reached.
-pub(super) fn candidate(repo: &Repo, named: Option<&str>) -> Result<Option<String>> {
-    if named.is_some() {
-        return Ok(named.map(ToOwned::to_owned));
+/// More than one remote has a ledger; or one cannot be asked, and nothing that was fetched could tell.
+pub(super) fn candidate(ctx: &Ctx, repo: &Repo, named: Option<&str>) -> Result<Option<String>> {
+    if let Some(remote) = named {
+        return Ok(Some(remote.to_owned()).filter(|remote| remote != LOCAL));
     }
-    let branch = config::ledger_ref(repo);
-    let branch = branch.trim_start_matches("refs/heads/");
+    let name = config::ledger_ref(repo);
+    let branch = name.trim_start_matches("refs/heads/");
+    let remotes = repo.git().args(["remote"]).read()?;
     let mut found = Vec::new();
-    for remote in repo.git().args(["remote"]).read()?.lines() {
+    for remote in remotes.lines() {
         if repo
             .read_ref(&format!("refs/remotes/{remote}/{branch}"))?
             .is_some()
         {
             found.push(remote.to_owned());
+        }
+    }
+    if found.is_empty() {
+        for remote in remotes.lines() {
+            match Ledger::is_at(repo, remote)? {
+                Some(true) => found.push(remote.to_owned()),
+                Some(false) => {}
+                None if fetches(repo, remote, &name)? => ctx.ui.note(&format!(
+                    "remote {remote} cannot be asked whether it has a ledger; what was fetched from it has none"
+                )),
+                None => return Err(not_known(remote).into()),
+            }
         }
     }
     match found.as_slice() {
@@ -42,6 +57,37 @@ pub(super) fn candidate(repo: &Repo, named: Option<&str>) -> Result<Option<Strin
         .hint(format!("git orch init --remote {first}"))
         .into()),
     }
+}
+
+/// Returns whether what is fetched from a remote takes a branch along.
+fn fetches(repo: &Repo, remote: &str, name: &str) -> Result<bool> {
+    let output = repo
+        .git()
+        .args(["config", "--get-all", &format!("remote.{remote}.fetch")])
+        .output()?;
+    let specs = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(specs.lines().any(|spec| covers(spec, name)))
+}
+
+/// Returns whether a refspec takes a branch along.
+fn covers(spec: &str, name: &str) -> bool {
+    let source = spec.trim_start_matches('+').split(':').next();
+    let source = source.unwrap_or_default();
+    match source.split_once('*') {
+        Some((before, after)) => {
+            let rest = name.strip_prefix(before);
+            rest.is_some_and(|rest| rest.ends_with(after))
+        }
+        None => source == name,
+    }
+}
+
+fn not_known(remote: &str) -> UserError {
+    UserError::new(format!(
+        "remote {remote} cannot be asked whether it has a ledger, and this clone fetches only some of its branches"
+    ))
+    .hint(format!("git ls-remote {remote}"))
+    .hint(format!("git orch init --remote {LOCAL}"))
 }
 
 /// Takes part in a remote's ledger; begins one where the remote has none.
@@ -139,7 +185,7 @@ fn name_remote(ledger: Ledger, remote: &str) -> Result<Ledger> {
 /// # Errors
 ///
 /// More than one remote has a ledger, or the configuration cannot be written.
-pub(super) fn finish(ledger: Ledger) -> Result<Ledger> {
+pub(super) fn finish(ctx: &Ctx, ledger: Ledger) -> Result<Ledger> {
     let is_known = |remote: String| {
         let url = ledger.repo().config(&format!("remote.{remote}.url"));
         url.is_some()
@@ -147,8 +193,33 @@ pub(super) fn finish(ledger: Ledger) -> Result<Ledger> {
     if ledger.remote().is_none_or(is_known) {
         return Ok(ledger);
     }
-    match candidate(ledger.repo(), None)? {
+    match candidate(ctx, ledger.repo(), None)? {
         Some(remote) => name_remote(ledger, &remote),
         None => Ok(ledger),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_refspec_takes_along_what_its_pattern_says() {
+        let name = "refs/heads/orchestration";
+        for (spec, whether) in [
+            ("+refs/heads/*:refs/remotes/origin/*", true),
+            ("refs/*:refs/*", true),
+            (
+                "+refs/heads/orchestration:refs/remotes/origin/orchestration",
+                true,
+            ),
+            ("+refs/heads/main:refs/remotes/origin/main", false),
+            ("+refs/heads/o*n:refs/remotes/origin/o*n", true),
+            ("+refs/heads/o*x:refs/remotes/origin/o*x", false),
+            ("^refs/heads/orchestration", false),
+            ("", false),
+        ] {
+            assert_eq!(covers(spec, name), whether, "{spec}");
+        }
     }
 }
