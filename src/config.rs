@@ -78,6 +78,11 @@ pub fn machine(repo: &Repo) -> MachineId {
     MachineId(repo.config("orch.machine").unwrap_or_else(named))
 }
 
+/// Returns the name or address that the environment gives to whoever commits, `GIT_COMMITTER_NAME` or `_EMAIL`.
+pub fn given_committer(what: &str) -> Option<String> {
+    text(&format!("GIT_COMMITTER_{what}"))
+}
+
 /// Returns the host's name, with letters, digits and hyphens only.
 pub fn host() -> String {
     let name = rustix::system::uname();
@@ -228,6 +233,22 @@ pub fn sandbox() -> Option<String> {
     text("ORCH_SANDBOX")
 }
 
+/// Sees to it that this process is somewhere, which it is not where its directory was removed under it.
+///
+/// # Errors
+///
+/// It is nowhere, and the directory that it is to work in is not named from the root.
+pub fn require_directory(dir: &Path) -> Result<(), UserError> {
+    let gone = || UserError::new("the directory that this was started in is gone");
+    if std::env::current_dir().is_ok() {
+        return Ok(());
+    }
+    if !dir.is_absolute() {
+        return Err(gone().hint("cd to one that exists, or name it: `git orch -C <dir> status`"));
+    }
+    std::env::set_current_dir("/").map_err(|_| gone())
+}
+
 /// Returns whether colours are unwanted whatever the terminal can do (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -253,8 +274,8 @@ pub fn given_identities() -> Vec<(String, String)> {
     ["AUTHOR", "COMMITTER"].into_iter().filter_map(of).collect()
 }
 
-/// Returns the Git directory that Git told a hook, `GIT_DIR`.
-pub fn hook_git_dir() -> Option<PathBuf> {
+/// Returns the Git directory that the environment names, as Git does for hooks, `GIT_DIR`.
+pub fn given_git_dir() -> Option<PathBuf> {
     path("GIT_DIR")
 }
 

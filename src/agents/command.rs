@@ -8,6 +8,7 @@ use std::ffi::OsString;
 
 use crate::error::UserError;
 use crate::git::environment::{PARAMETERS, parameters_with};
+use crate::model::identity;
 use crate::model::template::{PLACEHOLDERS, Piece, pieces};
 use crate::model::{Command, MachineId};
 
@@ -52,9 +53,13 @@ pub fn command_line(briefing: &Briefing) -> Result<Command, UserError> {
 
 /// Returns what is added to the environment of an attempt's agent.
 ///
-/// The identity is set here besides the worktree's configuration, which a user's own `GIT_AUTHOR_NAME` would
-/// override.
-pub fn environment(briefing: &Briefing, machine: &MachineId) -> Vec<(OsString, OsString)> {
+/// Identity and settings are set here besides the worktree's configuration, which a user's own
+/// `GIT_AUTHOR_NAME` and `git -c` would override.
+pub fn environment(
+    briefing: &Briefing,
+    machine: &MachineId,
+    settings: &[(&str, String)],
+) -> Vec<(OsString, OsString)> {
     let Briefing {
         work, files, spec, ..
     } = briefing;
@@ -65,15 +70,15 @@ pub fn environment(briefing: &Briefing, machine: &MachineId) -> Vec<(OsString, O
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
     let mut set = |name: &str, value: OsString| variables.push((name.into(), value));
-    let author = format!("AGENT-{}", work.agent);
-    let address = format!("agent-{}@{machine}.invalid", work.agent);
+    let (author, address) = identity::of_agent(work.agent, machine);
     for role in ["AUTHOR", "COMMITTER"] {
         set(&format!("GIT_{role}_NAME"), author.clone().into());
         set(&format!("GIT_{role}_EMAIL"), address.clone().into());
     }
     // Sixteen agents would each start Git's housekeeping, which is then ended with them half-way.
-    let settings = [("gc.auto", "0"), ("maintenance.auto", "false")];
-    set(PARAMETERS, parameters_with(&settings));
+    let mut all = vec![("gc.auto", "0"), ("maintenance.auto", "false")];
+    all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
+    set(PARAMETERS, parameters_with(&all));
     set("ORCH_AGENT", work.agent.to_string().into());
     set("ORCH_TASK", work.task.to_string().into());
     set("ORCH_ATTEMPT", work.attempt.to_string().into());

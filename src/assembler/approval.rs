@@ -6,7 +6,6 @@
 
 use anyhow::Result;
 
-use super::engine::author;
 use super::guard;
 use super::in_step;
 use super::landing::{self, Kind, Move};
@@ -196,7 +195,7 @@ fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Res
         tree,
         parents: &[branches.base, tip],
         message: &format!("[ORCH] merge {run} into {base}\n\nOrch-Run: {run}\n"),
-        who: &author(repo),
+        who: &repo.person(),
     })?;
     let landing = guard::Landing {
         tip: branches.base,

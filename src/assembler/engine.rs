@@ -95,7 +95,7 @@ impl<'a, L: Lane> Engine<'a, L> {
             lane,
             train,
             tester,
-            who: author(repo),
+            who: repo.person(),
             watch,
             begun,
             merges: HashMap::new(),
@@ -525,18 +525,4 @@ fn reason_of(red: &Red, what: &What) -> String {
 fn rounded(seconds: f64) -> f64 {
     // A sum of nothing is -0, which reads as if something were wrong.
     (seconds * 1000.0).round() / 1000.0 + 0.0
-}
-
-/// Returns the author of merges: whoever Git is configured for, or ourselves.
-pub(super) fn author(repo: &Repo) -> (String, String) {
-    let ours = || {
-        let machine = crate::config::machine(repo);
-        (
-            String::from("git-orch"),
-            format!("git-orch@{machine}.invalid"),
-        )
-    };
-    repo.identity()
-        .filter(|(name, email)| !name.trim().is_empty() && !email.trim().is_empty())
-        .unwrap_or_else(ours)
 }

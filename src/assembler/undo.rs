@@ -14,7 +14,6 @@ use anyhow::Result;
 
 use super::approval;
 use super::bench::remove_worktrees;
-use super::engine::author;
 use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
@@ -413,7 +412,7 @@ impl Work<'_> {
             tree,
             parents: &[self.tip],
             message: &self.message(asked),
-            who: &author(self.repo),
+            who: &self.repo.person(),
         })
     }
 

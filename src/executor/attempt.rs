@@ -16,7 +16,7 @@ use crate::tasks::checks::Verdict;
 use crate::tasks::submit::{self, Judged, Uncommitted};
 use crate::tasks::uncommitted;
 use crate::workspace::sandbox::Setting;
-use crate::workspace::{self, Assignment, private};
+use crate::workspace::{self, Assignment, private, settings};
 
 /// A claim of ours and where its files lie.
 #[derive(Debug, Clone)]
@@ -93,8 +93,9 @@ pub(super) fn brief(ledger: &Ledger, held: &Held, worktree: &Path) -> Result<pro
     }
     let run = ledger.board().run();
     let Briefing { spec, profile, .. } = &briefing;
-    let mut env = agents::environment(&briefing, ledger.machine());
     let repo = ledger.repo();
+    let settings = settings::of_commits(repo, held.assignment.agent);
+    let mut env = agents::environment(&briefing, ledger.machine(), &settings);
     let setting = Setting::of(repo, &run, profile)?;
     let command = match setting.is_none() {
         true => command,

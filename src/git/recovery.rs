@@ -127,7 +127,7 @@ impl Repo {
             let tag = self.write_tag(&NewTag {
                 commit,
                 name: &format!("recovery/{owner}/{number}"),
-                tagger: &self.identity().unwrap_or_else(nobody),
+                tagger: &self.person(),
                 time: crate::clock::now().0,
                 message: &saving.message(),
             })?;
@@ -259,10 +259,6 @@ impl Repo {
         let (a, b) = (self.read_commit(a)?, self.read_commit(b)?);
         Ok(a.tree == b.tree && a.parents == b.parents)
     }
-}
-
-fn nobody() -> (String, String) {
-    (String::from("git-orch"), String::from("git-orch@invalid"))
 }
 
 /// Makes any name one that git takes in a ref; slashes stay.

@@ -292,7 +292,7 @@ impl Repo {
         if !wanted {
             return;
         }
-        let (who, email) = self.identity().unwrap_or_default();
+        let (who, email) = self.person();
         let old = old.unwrap_or(Oid::null(gix::hash::Kind::Sha1));
         let time = crate::clock::now().0;
         let subject = message.lines().next().unwrap_or_default();

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 use super::cmd::Git;
 use super::registered::coders_admin;
 use super::{Oid, config_file, opening};
+use crate::config;
 use crate::error::UserError;
+use crate::model::identity::{Identity, of_machine};
 
 /// An opened repository, seen from one of its worktrees.
 pub struct Repo {
@@ -214,22 +216,30 @@ impl Repo {
             .map(|value| value.to_string())
     }
 
+    /// Returns in whose name this process commits where it does not commit for an agent: whoever Git is
+    /// configured for, or the machine.
+    pub fn person(&self) -> Identity {
+        self.identity()
+            .unwrap_or_else(|| of_machine(&config::machine(self)))
+    }
+
     /// Returns the user's name and address for commits, `None` where none is configured.
-    pub fn identity(&self) -> Option<(String, String)> {
+    ///
+    /// `committer.*`, which somebody has for commits of their own, counts where there is no `user.*` only.
+    pub fn identity(&self) -> Option<Identity> {
         // gix's own answer brings the time of day along, for which it reads the directory of all time zones.
-        let first = |keys: &[&str]| keys.iter().find_map(|key| self.config(key));
-        let name = first(&[
-            "committer.name",
-            "user.name",
-            "gitoxide.committer.nameFallback",
-        ])?;
-        let email = first(&[
-            "committer.email",
+        let first = |what: &str, keys: &[&str]| {
+            let given = || keys.iter().find_map(|key| self.config(key));
+            let found = config::given_committer(what).or_else(given);
+            found.filter(|text| !text.trim().is_empty())
+        };
+        let name = ["user.name", "committer.name"];
+        let email = [
             "user.email",
+            "committer.email",
             "gitoxide.user.emailFallback",
-            "gitoxide.committer.emailFallback",
-        ])?;
-        Some((name, email))
+        ];
+        Some((first("NAME", &name)?, first("EMAIL", &email)?))
     }
 
     /// Returns the branch that is checked out in the opened worktree, `None` when detached.

@@ -230,12 +230,7 @@ impl Ledger {
         let Broken { line, reason, .. } = &file.broken;
         event.body = format!("It could not be read: line {line}: {reason}");
         let machine = self.machine();
-        let who = repo.identity().unwrap_or_else(|| {
-            (
-                String::from("git-orch"),
-                format!("git-orch@{machine}.invalid"),
-            )
-        });
+        let who = repo.person();
         let commit = NewCommit {
             tree,
             parents: &[tip],

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::model::board::{FORMAT, Settings};
+use crate::model::lines::plain_lines;
 use crate::model::{
     AgentId, Attempt, CommitId, Lock, MachineId, OpId, PhaseSpec, Signer, State, Status, TaskSpec,
     Tested,
@@ -68,8 +69,9 @@ fn text(bytes: &[u8]) -> Result<&str, Broken> {
 ///
 /// It is no TOML, or a key is missing or of the wrong kind.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
-    let text = text(bytes)?;
-    toml::from_str(text).map_err(|error| Broken::new(text, &error))
+    // Whoever edits the ledger by hand may have another editor's line ends in a script.
+    let text = plain_lines(text(bytes)?);
+    toml::from_str(&text).map_err(|error| Broken::new(&text, &error))
 }
 
 /// Reads `orch.toml`.

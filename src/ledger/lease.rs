@@ -15,6 +15,7 @@ use crate::git::files::{self, Lock};
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::model::duration::format_duration;
+use crate::model::identity::of_machine;
 use crate::model::lease::{Expired, Sightings};
 use crate::model::{Actor, Claim, MachineId, Op, Refusal, Timestamp};
 use crate::{clock, config};
@@ -83,10 +84,7 @@ impl Ledger {
     }
 
     fn write_lease(&self, now: Timestamp, until: Timestamp) -> Result<Oid> {
-        let who = (
-            self.machine().to_string(),
-            format!("git-orch@{}.invalid", self.machine()),
-        );
+        let who = (self.machine().to_string(), of_machine(self.machine()).1);
         let message = format!(
             "lease of {} until {}\n\nOrch-Machine: {}\nOrch-Id: {}\n",
             self.machine(),

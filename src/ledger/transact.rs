@@ -17,6 +17,7 @@ use crate::git::Oid;
 use crate::git::files::read_whole;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
+use crate::model::identity::of_agent;
 use crate::model::{
     Actor, Change, Edit, Intent, Op, OpId, Refusal, RefusalKind, Signing, Status, TaskId,
 };
@@ -302,17 +303,9 @@ impl Ledger {
             Some(run) => run,
             None => self.board().run_name().to_owned(),
         };
-        let committer = self.repo.identity().unwrap_or_else(|| {
-            (
-                String::from("git-orch"),
-                format!("git-orch@{}.invalid", self.machine),
-            )
-        });
+        let committer = self.repo.person();
         let author = match change.event.agent {
-            Some(agent) => (
-                format!("AGENT-{agent}"),
-                format!("agent-{agent}@{}.invalid", self.machine),
-            ),
+            Some(agent) => of_agent(agent, &self.machine),
             None => committer.clone(),
         };
         let time = intent.time.0.max(self.snapshot.time());

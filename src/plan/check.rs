@@ -16,6 +16,7 @@ use super::fields::Notes;
 use super::finding::{Finding, Severity};
 use super::read::{Checked, Draft, parse, read_plan};
 use crate::model::bounds::{MOST_PLAN, MOST_TASK, MOST_TASKS, told};
+use crate::model::lines::plain_lines;
 use crate::model::{Plan, TaskId, TaskSpec};
 use order::Order;
 
@@ -55,7 +56,7 @@ pub fn check_text(bytes: &[u8], stem: &str) -> Checked {
             return refused(notes);
         }
     };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*plain_lines(text);
     let mut notes = Notes::new(text);
     let Some(table) = parse(text, &mut notes) else {
         return refused(notes);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::model::lines::plain_lines;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -106,7 +107,7 @@ pub fn render_findings(
     text: &str,
     paint: impl Fn(Severity, &str) -> String,
 ) -> String {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = plain_lines(text);
     let lines: Vec<&str> = text.lines().collect();
     let blocks = findings.iter().map(|finding| {
         let label = paint(finding.severity, &format!("{}:", finding.severity.as_str()));

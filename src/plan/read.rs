@@ -13,6 +13,7 @@ use super::read_locks::read_lock;
 use super::read_sandbox::{read_network, read_sandbox, read_writable};
 use super::read_task::read_task_fields;
 use super::read_wrapup::{ENDS, read_wrapup};
+use crate::model::lines::plain_lines;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
@@ -421,7 +422,7 @@ pub fn read_task(
     next_id: &TaskId,
     only_team: Option<TeamId>,
 ) -> Result<TaskSpec, Vec<Finding>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*plain_lines(text);
     let mut notes = Notes::new(text);
     let Some(table) = parse(text, &mut notes) else {
         return Err(notes.finish());

@@ -13,6 +13,7 @@ use crate::git::merge::Merge;
 use crate::git::objects::NewCommit;
 use crate::git::{Oid, Repo, files};
 use crate::ledger::{self, Done, Ledger};
+use crate::model::identity::of_machine;
 use crate::model::{
     Actor, Ask, Board, Choice, Claim, CommitId, Explanation, Op, Refusal, RefusalKind, State, Task,
     TaskId, TeamId, Timestamp, Wish,
@@ -530,10 +531,7 @@ fn base_merge(repo: &Repo, task: &Task, other: &Task, tree: Oid, parents: [Oid; 
     for parent in parents {
         time = time.max(repo.read_commit(parent)?.time);
     }
-    let who = (
-        String::from("git-orch"),
-        format!("git-orch@{}.invalid", config::machine(repo)),
-    );
+    let who = of_machine(&config::machine(repo));
     let message = format!(
         "[TEAM-{}] base of {}: with {}\n\nOrch-Task: {}\nOrch-Base: {}\n",
         task.team, task.id, other.id, task.id, other.id

@@ -181,7 +181,7 @@ impl Work {
         let agent = self.owner.parse::<AgentId>().ok();
         let person = match agent {
             Some(agent) => identity(repo, agent),
-            None => repo.identity().unwrap_or_default(),
+            None => repo.person(),
         };
         let (tags, trailer) = match agent {
             Some(agent) => (commit_tags(agent), format!("\n\nOrch-Agent: {agent}\n")),

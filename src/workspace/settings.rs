@@ -15,6 +15,7 @@ use crate::git::config_file::{edit, quote};
 use crate::git::files;
 use crate::ledger::signatures::agent_key;
 use crate::model::AgentId;
+use crate::model::identity::{Identity, of_agent};
 
 /// Returns the name under which Git knows a coder's worktree.
 pub fn worktree_name(agent: AgentId) -> String {
@@ -22,12 +23,47 @@ pub fn worktree_name(agent: AgentId) -> String {
 }
 
 /// Returns the name and address in whose name a coder's work is committed.
-pub fn identity(repo: &Repo, agent: AgentId) -> (String, String) {
-    let machine = config::machine(repo);
-    (
-        format!("AGENT-{agent}"),
-        format!("agent-{agent}@{machine}.invalid"),
-    )
+pub fn identity(repo: &Repo, agent: AgentId) -> Identity {
+    of_agent(agent, &config::machine(repo))
+}
+
+/// Returns the settings, each a key and its value, that decide in whose name a coder commits, and that the
+/// user's own (`author.name`, `commit.gpgSign`, a key) must not decide.
+pub fn of_commits(repo: &Repo, agent: AgentId) -> Vec<(&'static str, String)> {
+    let (name, email) = identity(repo, agent);
+    let names = ["user.name", "author.name", "committer.name"];
+    let emails = ["user.email", "author.email", "committer.email"];
+    let mut settings: Vec<_> = names.map(|key| (key, name.clone())).into();
+    settings.extend(emails.map(|key| (key, email.clone())));
+    let key = agent_key(repo, agent);
+    let signing = match key.exists() {
+        true => vec![
+            ("user.signingKey", key.to_string_lossy().into_owned()),
+            ("gpg.format", String::from("ssh")),
+            ("gpg.ssh.program", String::from("ssh-keygen")),
+            ("commit.gpgSign", String::from("true")),
+        ],
+        // Without a key of its own an agent that asks for a signature is refused one.
+        false => vec![
+            ("user.signingKey", String::new()),
+            ("gpg.ssh.defaultKeyCommand", String::new()),
+            ("commit.gpgSign", String::from("false")),
+        ],
+    };
+    settings.extend(signing);
+    settings.push(("tag.gpgSign", String::from("false")));
+    settings.push(("push.gpgSign", String::from("false")));
+    settings
+}
+
+/// Returns a setting as a configuration file has it.
+fn as_text(key: &str, value: &str) -> String {
+    let (section, name) = key.rsplit_once('.').unwrap_or((key, ""));
+    let section = match section.split_once('.') {
+        Some((section, below)) => format!("{section} \"{below}\""),
+        None => section.to_owned(),
+    };
+    format!("[{section}]\n\t{name} = {}\n", quoted(value))
 }
 
 /// Writes a coder's configuration whole; without an assignment it names no task.
@@ -37,19 +73,13 @@ pub(super) fn write(
     assignment: Option<&Assignment>,
     is_sparse: bool,
 ) -> Result<()> {
-    let (name, email) = identity(repo, agent);
-    let mut text = format!(
-        "[user]\n\tname = {}\n\temail = {}\n",
-        quoted(&name),
-        quoted(&email)
-    );
-    let key = agent_key(repo, agent);
-    if key.exists() {
-        let key = quoted(&key.to_string_lossy());
-        text.push_str(&format!(
-            "\tsigningKey = {key}\n[gpg]\n\tformat = ssh\n[commit]\n\tgpgSign = true\n"
-        ));
-    }
+    let settings = of_commits(repo, agent);
+    let mut text: String = settings
+        .iter()
+        .map(|(key, value)| as_text(key, value))
+        .collect();
+    // Files that git writes would count as ones not to look at, and edits in them be lost.
+    text.push_str("[core]\n\tignoreStat = false\n");
     if is_sparse {
         text.push_str("[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n");
     }
