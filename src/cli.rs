@@ -8,8 +8,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{Command, CommandLine, Ctx, GROUPS, Speaker, run};
+use crate::config;
 use crate::error::{Exit, user_error};
-use crate::ui::{ColorChoice, Ui};
+use crate::ui::{ColorChoice, Ui, finish_answer, note_answer};
 
 /// Run fleets of coding agents on a Git repository
 #[derive(Debug, Parser)]
@@ -127,15 +128,14 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let cli = match parse(&words) {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() {
-                Exit::Usage as u8
-            } else {
-                0
-            };
-            // A closed stdout or stderr leaves nobody to tell.
+        Err(error) if error.use_stderr() => {
+            // A closed stderr leaves nobody to tell.
             let _ = error.print();
-            return ExitCode::from(code);
+            return ExitCode::from(Exit::Usage as u8);
+        }
+        Err(help) => {
+            note_answer(&help.print());
+            return end(&Ui::default(), Ok(()));
         }
     };
     let ui = Ui::new(cli.json, cli.quiet, cli.color);
@@ -145,7 +145,14 @@ pub fn main() -> ExitCode {
         speaker: cli.speaker,
         line: CommandLine { grammar, type_in },
     };
-    match run(&ctx, cli.command) {
+    let place = config::require_directory(&ctx.dir).map_err(anyhow::Error::from);
+    end(&ui, place.and_then(|()| run(&ctx, cli.command)))
+}
+
+/// Turns what a command came to into an exit code; an answer that did not get out is no success.
+fn end(ui: &Ui, result: anyhow::Result<()>) -> ExitCode {
+    let written = finish_answer();
+    match result.and_then(|()| Ok(written?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let exit = user_error(&error).map_or(Exit::Failed, |user| user.exit);

@@ -7,11 +7,12 @@ pub mod progress;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use crate::config;
-use crate::error::user_error;
+use crate::error::{UserError, user_error};
 
 use printable::{printable, printable_json};
 
@@ -43,7 +44,7 @@ pub enum Style {
 }
 
 /// The way to the terminal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Ui {
     json: bool,
     quiet: bool,
@@ -78,14 +79,13 @@ impl Ui {
 
     fn answer_line(&self, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        // A reader that went away has had enough (`| head`): not an error.
-        let _ = writeln!(io::stdout(), "{text}");
+        note_answer(&writeln!(io::stdout(), "{text}"));
     }
 
     /// Prints a part of a long answer and returns whether anybody still reads it.
     pub fn answer_part(&self, text: &str) -> bool {
         let text = self.for_answer(text);
-        io::stdout().write_all(text.as_bytes()).is_ok()
+        note_answer(&io::stdout().write_all(text.as_bytes()))
     }
 
     /// Prints a value as the answer, as one JSON document.
@@ -117,8 +117,11 @@ impl Ui {
 
     /// Prints bytes as the answer, as they are: for what is all our own.
     pub fn answer_bytes(&self, bytes: &[u8]) {
-        let _ = io::stdout().write_all(bytes);
-        let _ = io::stdout().flush();
+        note_answer(
+            &io::stdout()
+                .write_all(bytes)
+                .and_then(|()| io::stdout().flush()),
+        );
     }
 
     /// Tells a step on the way.
@@ -185,6 +188,37 @@ impl Ui {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && !config::no_color(),
         }
+    }
+}
+
+/// The first thing that kept an answer from being written.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Notes what became of a part of the answer; returns whether anybody still reads it.
+///
+/// A reader that went away has had enough (`| head`): that is no error. Whatever else keeps an answer from its
+/// place, a full disk for one, must not end as if it were there.
+pub fn note_answer(written: &io::Result<()>) -> bool {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+    written.is_ok()
+}
+
+/// Writes out what is left of the answer.
+///
+/// # Errors
+///
+/// Not all of it could be written.
+pub fn finish_answer() -> Result<(), UserError> {
+    note_answer(&io::stdout().flush());
+    match UNWRITTEN.get() {
+        None => Ok(()),
+        Some(why) => Err(UserError::new(format!(
+            "the answer cannot be written to stdout: {why}"
+        ))),
     }
 }
 

@@ -7,10 +7,13 @@ use anyhow::Result;
 
 use crate::config;
 use crate::error::UserError;
-use crate::git::Repo;
+use crate::git::{Repo, bound};
 use crate::ledger::Ledger;
 use crate::model::{Actor, AgentId, Board, Over, Power};
 use crate::ui::Ui;
+
+/// The directory that a command runs in unless it is told another.
+pub(super) const HERE: &str = ".";
 
 /// Paths, configuration and terminal; a new need is a new module, not a new field.
 #[derive(Debug)]
@@ -56,9 +59,14 @@ impl Ctx {
     ///
     /// # Errors
     ///
-    /// There is none, or it is not supported.
+    /// There is none, it is not supported, or `git --git-dir` and its kin name another one.
     pub fn repo(&self) -> Result<Repo> {
-        Repo::discover(&self.dir)
+        let found = Repo::discover(&self.dir);
+        // A directory that we are told ourselves is the last word, as it was said last.
+        if self.dir == Path::new(HERE) {
+            bound::require_here(found.as_ref().ok(), &self.dir)?;
+        }
+        found
     }
 
     /// Returns whom this command speaks for (A2): an agent in its worktree or with `ORCH_AGENT` in its environment,
@@ -74,8 +82,8 @@ impl Ctx {
         let mut agents: Vec<(AgentId, &str)> = Vec::new();
         // Started there and sent elsewhere by `-C`, it is still that agent's command.
         let mut dirs = vec![self.dir.as_path()];
-        if self.dir != Path::new(".") {
-            dirs.push(Path::new("."));
+        if self.dir != Path::new(HERE) {
+            dirs.push(Path::new(HERE));
         }
         for dir in dirs {
             agents.extend(config::seat(dir).map(|agent| (agent, "its directory")));

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod batch;
+pub mod bound;
 pub mod checkout;
 pub mod cmd;
 pub mod complaint;

@@ -31,7 +31,7 @@ impl Place {
     ///
     /// It was not started in a repository.
     pub fn find(dir: &Path) -> Result<Self> {
-        let git_dir = match config::hook_git_dir() {
+        let git_dir = match config::given_git_dir() {
             Some(git_dir) => dir.join(git_dir),
             None => above(dir)?,
         };
