@@ -233,6 +233,6 @@ fn an_agent_that_asks_for_a_signature_does_not_get_the_persons() {
     repo.orch(["dispatch"]).ok();
     repo.orch(["claim", "hand", "--agent", "1.3"]).ok();
     let commit = ["commit", "-q", "-S", "--allow-empty", "-m", "signed"];
-    let said = repo.try_git_in(&repo.worktree("1.3"), &commit).fails(128);
+    let said = repo.try_git_in(&repo.worktree("1.3"), commit).fails(128);
     assert!(said.contains("signingKey"), "{said}");
 }
