@@ -355,8 +355,13 @@ fn what_an_agent_puts_beside_its_task_is_kept_and_what_it_was_shown_goes() {
         ("task.toml", "the task\n".to_owned()),
         ("handoffs/a.toml", "a\n".to_owned()),
     ];
-    show_task(&site.dir, &shown).unwrap();
-    show_task(&site.dir, &[("conflicts.md", "later\n".to_owned())]).unwrap();
+    show_task(&site.open(), &site.dir, &shown).unwrap();
+    show_task(
+        &site.open(),
+        &site.dir,
+        &[("conflicts.md", "later\n".to_owned())],
+    )
+    .unwrap();
     site.write(".orchestration/notes/plan.md", "an agent's own\n");
     prepare(&site.open(), &site.assignment("two")).unwrap();
     assert!(!site.dir.join(".orchestration").exists());
@@ -369,7 +374,12 @@ fn what_an_agent_puts_beside_its_task_is_kept_and_what_it_was_shown_goes() {
 #[test]
 fn a_view_without_anything_of_an_agents_leaves_nothing_behind() {
     let site = Site::new();
-    show_task(&site.dir, &[("task.toml", "the task\n".to_owned())]).unwrap();
+    show_task(
+        &site.open(),
+        &site.dir,
+        &[("task.toml", "the task\n".to_owned())],
+    )
+    .unwrap();
     prepare(&site.open(), &site.assignment("two")).unwrap();
     assert!(!site.dir.join(".orchestration").exists());
     assert!(!site.repo.worktree(".trash").exists());
@@ -392,7 +402,12 @@ fn ignored_files_that_no_tool_builds_again_are_kept_when_their_worktree_goes() {
         "cache-of-a-tool/CACHEDIR.TAG",
         "Signature: 8a477f597d28d172789f06886806bc55\n",
     );
-    show_task(&site.dir, &[("task.toml", "the task\n".to_owned())]).unwrap();
+    show_task(
+        &site.open(),
+        &site.dir,
+        &[("task.toml", "the task\n".to_owned())],
+    )
+    .unwrap();
     site.write(".orchestration/notes.md", "beside its task\n");
     let removed = remove(&site.open(), "1.2".parse().unwrap()).unwrap();
     assert!(!site.dir.exists());
