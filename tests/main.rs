@@ -33,6 +33,7 @@ mod identity;
 mod init;
 mod injection;
 mod joining;
+mod landings;
 mod ledger;
 mod levels;
 mod locks;

@@ -77,7 +77,7 @@ pub(super) fn finish_interrupted(
     alone: &Alone,
 ) -> Result<Option<Move>> {
     let approved = landing::finish_interrupted(repo, alone)?;
-    undo::finish_interrupted(ledger, repo)?;
+    undo::finish_interrupted(ledger, repo, alone)?;
     let Some(approved) = approved else {
         return Ok(None);
     };

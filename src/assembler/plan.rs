@@ -22,12 +22,15 @@ use super::team_branches::{TeamBranches, oid, team_ref};
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::{Oid, Repo};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Overtaken};
 use crate::model::train::{Car, INTEGRATION, Strayed, Train, Verdict, team_branch};
 use crate::model::{Actor, AssemblyRecord, CommitId, Op, Task, TeamId, Tested};
 use lane::PlanLane;
 
 mod lane;
+
+/// How often an assembly begins again because another machine was first.
+const MOST_OVERTAKEN: u32 = 3;
 
 /// Brings in all work that was handed in, and records the report.
 ///
@@ -36,6 +39,18 @@ mod lane;
 /// There is nothing to do ([`Exit::NothingToDo`]); another assembler is at work; a worktree that has one of
 /// the branches checked out has changes; the repository or the ledger cannot be written.
 pub fn assemble(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
+    for _ in 0..MOST_OVERTAKEN {
+        match assemble_once(ledger, options, watch) {
+            Err(error) if error.is::<Overtaken>() => watch.progress(Progress::Note(
+                "another machine has brought work in meanwhile: this goes on from there",
+            )),
+            done => return done,
+        }
+    }
+    assemble_once(ledger, options, watch)
+}
+
+fn assemble_once(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
     let begun = clock::monotonic();
     let repo = ledger.repo().reopen()?;
     let alone = Alone::wait(&repo, options, watch)?;

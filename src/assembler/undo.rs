@@ -18,7 +18,7 @@ use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::moved;
-use super::report::Watch;
+use super::report::{Silent, Watch};
 use super::team_branches::{TeamBranches, integration_ref, team_ref};
 use crate::config;
 use crate::error::{Exit, UserError};
@@ -26,7 +26,7 @@ use crate::git::checkout::short;
 use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Merge, MergeCommit, Oid, Repo};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Overtaken};
 use crate::model::event::one_line;
 use crate::model::levels::with_checks;
 use crate::model::train::INTEGRATION;
@@ -233,8 +233,15 @@ fn take_out(
 /// # Errors
 ///
 /// The ledger cannot be written, or a ref cannot be read.
-pub(super) fn finish_interrupted(ledger: &mut Ledger, repo: &Repo) -> Result<()> {
-    record_noted(ledger, repo)?;
+pub(super) fn finish_interrupted(ledger: &mut Ledger, repo: &Repo, alone: &Alone) -> Result<()> {
+    match record_noted(ledger, repo) {
+        // What the remote has counts: on that it has not happened.
+        Err(error) if error.is::<Overtaken>() => {
+            in_step::take_over(ledger, repo, alone, &mut Silent)?;
+            record_noted(ledger, repo)?;
+        }
+        recorded => recorded?,
+    }
     note::strike(repo);
     Ok(())
 }
@@ -265,6 +272,11 @@ fn record_noted(ledger: &mut Ledger, repo: &Repo) -> Result<()> {
         let _refused = ledger.try_transact(Actor::Human, Op::Undo(Box::new(undone)))?;
     }
     Ok(())
+}
+
+/// Returns whether somebody was killed in the middle of an undo, which nobody has finished.
+pub fn is_unfinished(repo: &Repo) -> bool {
+    note::is_there(repo)
 }
 
 /// Returns what a killed undo came to, if it had come that far.

@@ -13,6 +13,7 @@ mod queue;
 mod repository;
 mod sandbox;
 mod submitted;
+mod unfinished;
 mod worktrees;
 
 use anyhow::Result;

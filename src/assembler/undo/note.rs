@@ -107,6 +107,11 @@ impl Note {
     }
 }
 
+/// Returns whether there is a note.
+pub(super) fn is_there(repo: &Repo) -> bool {
+    path(repo).exists()
+}
+
 /// Removes the note of an undo that is finished.
 pub(super) fn strike(repo: &Repo) {
     // One that stays is found finished by the next run.

@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use super::finding::{FIX, Finding};
 use super::{
-    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted, worktrees,
+    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted,
+    unfinished, worktrees,
 };
 use crate::commands::Ctx;
 use crate::error::UserError;
@@ -54,11 +55,12 @@ impl<'a> Checkup<'a> {
         let ledger = self.check_ledger();
         let board = ledger.is_some();
         if board {
-            let checks: [(&str, LedgerCheck); 5] = [
+            let checks: [(&str, LedgerCheck); 6] = [
                 ("audit", audit::check),
                 ("queue", queue::check),
                 ("branches", branches::check),
                 ("submitted", submitted::check),
+                ("unfinished", unfinished::check),
                 ("sandbox", sandbox::check),
             ];
             for (name, check) in checks {
