@@ -13,6 +13,7 @@
 mod approve;
 mod assemble;
 mod bypass;
+mod checker;
 mod choose;
 mod cli;
 mod close;
