@@ -1,7 +1,7 @@
 //! `git orch approve`: the base branch and the files of whoever has it checked out.
 
 use super::common::TestRepo;
-use super::common::site::{Site, branch};
+use super::common::site::{Site, branch, note};
 
 const NOT_BAD: &str = "test ! -e bad";
 
@@ -211,10 +211,10 @@ fn killed_after_the_branch_moved_the_files_and_the_record_follow_later() {
     let site = assembled(&[("a", "a\n"), ("README.md", "# a\n")]);
     let (old, new) = (site.rev("main"), site.rev("orch/integration"));
     // What a process leaves behind that is killed right after it moved the branch.
-    let note = format!(
+    let text = format!(
         "{{\"kind\":\"Approval\",\"moves\":[{{\"branch\":\"refs/heads/main\",\"old\":\"{old}\",\"new\":\"{new}\"}}]}}"
     );
-    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    note(&site.repo, "moving.json", "moves", &text);
     site.repo.git(["update-ref", "refs/heads/main", &new]);
     assert!(!site.repo.path().join("a").exists());
     let answer = site.repo.orch(["approve", "--json"]).json();
@@ -237,10 +237,10 @@ fn killed_after_the_branch_moved_the_files_and_the_record_follow_later() {
 fn killed_half_way_through_the_files_the_rest_follows_and_edits_are_kept() {
     let site = assembled(&[("a", "a\n"), ("b", "b\n"), ("README.md", "# a\n")]);
     let (old, new) = (site.rev("main"), site.rev("orch/integration"));
-    let note = format!(
+    let text = format!(
         "{{\"kind\":\"Approval\",\"moves\":[{{\"branch\":\"refs/heads/main\",\"old\":\"{old}\",\"new\":\"{new}\"}}]}}"
     );
-    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    note(&site.repo, "moving.json", "moves", &text);
     site.repo.git(["update-ref", "refs/heads/main", &new]);
     // Two of the three files are there, the index is not; and meanwhile somebody has written into one.
     std::fs::write(site.repo.path().join("a"), "a\n").unwrap();
@@ -259,10 +259,10 @@ fn killed_half_way_through_the_files_the_rest_follows_and_edits_are_kept() {
 fn killed_before_the_branch_moved_nothing_has_happened() {
     let site = assembled(&[("a", "a\n")]);
     let (old, new) = (site.rev("main"), site.rev("orch/integration"));
-    let note = format!(
+    let text = format!(
         "{{\"kind\":\"Approval\",\"moves\":[{{\"branch\":\"refs/heads/main\",\"old\":\"{old}\",\"new\":\"{new}\"}}]}}"
     );
-    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    note(&site.repo, "moving.json", "moves", &text);
     site.repo.orch(["assemble"]).fails(3);
     assert_eq!(site.rev("main"), old);
     assert!(!site.repo.path().join(".git/orch/moving.json").exists());

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use super::common::TestRepo;
-use super::common::site::{Held, Site, assemble, branch, verdicts};
+use super::common::site::{Held, Site, assemble, branch, note, verdicts};
 
 const NOT_BAD: &str = "test ! -e bad";
 
@@ -382,12 +382,12 @@ fn locks_that_a_killed_git_left_on_our_branches_are_taken_away() {
             .join(format!(".git/refs/heads/{branch}.lock"));
         std::fs::write(lock, "").unwrap();
     }
-    let note = format!(
+    let text = format!(
         "{{\"kind\":\"Assembly\",\"moves\":[\
          {{\"branch\":\"refs/heads/orch/integration\",\"old\":\"{main}\",\"new\":\"{head}\"}},\
          {{\"branch\":\"refs/heads/orch/team-1/integration\",\"old\":null,\"new\":\"{head}\"}}]}}"
     );
-    std::fs::write(site.repo.path().join(".git/orch/moving.json"), note).unwrap();
+    note(&site.repo, "moving.json", "moves", &text);
     let (code, report) = site.assemble();
     assert_eq!(code, 0, "{report}");
     assert_eq!(site.state("a"), "merged");

@@ -180,6 +180,7 @@ fn a_merge_commit_is_the_same_each_time() {
         parents: &[one, two],
         message: "merge\n\nOrch-Task: a\n",
         who: &(String::from("Somebody"), String::from("some@example.com")),
+        key: None,
     };
     let first = open(&repo).write_merge(&merge).unwrap();
     assert_eq!(open(&repo).write_merge(&merge).unwrap(), first);

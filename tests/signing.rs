@@ -41,7 +41,9 @@ fn signatures(repo: &TestRepo, range: &str) -> Vec<String> {
     let text = repo.git(["show", "orchestration:.orchestration/allowed_signers"]);
     write_file(&file, &format!("{text}\n"));
     let option = format!("gpg.ssh.allowedSignersFile={}", file.display());
-    let listed = repo.git(["-c", &option, "log", "--format=%G? %GS", range]);
+    let mut words = vec!["-c", &option, "log", "--format=%G? %GS"];
+    words.extend(range.split(' '));
+    let listed = repo.git(words);
     let lines = listed.lines().map(|line| line.trim_end().to_owned());
     lines.collect()
 }
@@ -87,6 +89,13 @@ fn a_run_signs_every_transition_and_every_commit() {
         let said = signatures(repo, &format!("main..orch/team-1/{task}"));
         assert_eq!(said, [format!("G agent-{agent}@orch")]);
     }
+    // What git-orch puts on the integrated branches is the machine's, so that no note is needed to know it.
+    for line in signatures(repo, "main..orch/integration --first-parent") {
+        assert!(line.starts_with("G executor-"), "{line}");
+    }
+    std::fs::remove_file(repo.path().join(".git/orch/left.json")).unwrap();
+    repo.orch(["undo", "b", "-m", "not yet"]).ok();
+    repo.orch(["assemble"]).fails(3);
     let key = keys(repo).join("executor");
     let mode = std::fs::metadata(key).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

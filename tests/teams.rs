@@ -3,7 +3,7 @@
 use std::process::Child;
 
 use super::common::Outcome;
-use super::common::site::{Held, Site, assemble, verdicts};
+use super::common::site::{Held, Site, assemble, note, verdicts};
 
 const NOT_BAD: &str = "test ! -e bad && ! { test -e one && test -e two; }";
 
@@ -275,11 +275,11 @@ fn killed_while_its_branch_moved_the_files_follow_later() {
         // As a killed one leaves it: the branch has moved, its files have not.
         let name = format!("refs/heads/{branch}");
         site.repo.git(["update-ref", &name, &head]);
-        let note = format!(
+        let text = format!(
             "{{\"kind\":\"Assembly\",\"moves\":[{{\"branch\":\"{name}\",\"old\":\"{main}\",\"new\":\"{head}\"}}]}}"
         );
         let path = site.repo.path().join(".git/orch/moving-team-1.json");
-        std::fs::write(&path, note).unwrap();
+        note(&site.repo, "moving-team-1.json", "moves", &text);
         let args: &[&str] = if everything {
             &["assemble"]
         } else {

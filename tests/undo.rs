@@ -4,7 +4,7 @@ use git_orch::model::{Claim, CommitId, Handoff, HandoffStatus, Op};
 
 use super::common::TestRepo;
 use super::common::drive::Drive;
-use super::common::site::{Site, branch};
+use super::common::site::{Site, branch, note};
 
 const NOT_BAD: &str = "test ! -e bad";
 
@@ -284,18 +284,18 @@ fn a_killed_undo_is_finished_by_whatever_comes_next() {
     for next in [&["undo", "--json"][..], &["assemble"]] {
         let site = assembled();
         let (tip, before) = (site.rev("orch/integration"), site.rev("orch/integration^1"));
-        let note = serde_json::json!({
+        let noted = serde_json::json!({
             "target": "refs/heads/orch/integration", "landing": tip, "task": "b",
             "how": "moved_back", "before": tip, "after": before, "kept": null, "built_on": [],
             "reason": "", "is_tested": true, "test": NOT_BAD,
         });
         let dir = site.repo.path().join(".git/orch");
-        std::fs::write(dir.join("undoing.json"), note.to_string()).unwrap();
+        note(&site.repo, "undoing.json", "undo", &noted.to_string());
         // Noted, not yet moved: nothing has happened, so it is begun anew.
         let answer = undo(&site.repo, &["--dry-run"]);
         assert_eq!(answer["undone"], tip.as_str());
         assert_eq!(site.state("b"), "merged");
-        std::fs::write(dir.join("undoing.json"), note.to_string()).unwrap();
+        note(&site.repo, "undoing.json", "undo", &noted.to_string());
         for name in [
             "orch/integration",
             "orch/team-1/integration",

@@ -43,6 +43,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
     }
     moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
+    moved::require_kept(ledger, &repo)?;
     for attempt in 0..MOST_TRIES {
         ledger.refresh()?;
         let moves = plan(ledger, &repo, &alone, watch)?;
@@ -196,6 +197,7 @@ fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Res
         parents: &[branches.base, tip],
         message: &format!("[ORCH] merge {run} into {base}\n\nOrch-Run: {run}\n"),
         who: &repo.person(),
+        key: ledger.merge_key()?.as_deref(),
     })?;
     let landing = guard::Landing {
         tip: branches.base,

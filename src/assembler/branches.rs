@@ -1,6 +1,7 @@
 //! A merge queue by itself: ordered branches onto a target, in any repository, without plan or ledger.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -182,6 +183,11 @@ impl Lane for Branches<'_> {
     fn message(&self, position: usize) -> String {
         let (name, target) = (&self.names[position], short(&self.target));
         format!("Merge branch '{}' into {target}\n", one_line(name))
+    }
+
+    fn key(&self) -> Result<Option<PathBuf>> {
+        // Without a plan nobody is asked for a signature.
+        Ok(None)
     }
 
     fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap> {

@@ -283,6 +283,7 @@ impl<'a, L: Lane> Engine<'a, L> {
             parents: &[tip, head],
             message: &self.lane.message(position),
             who: &self.who,
+            key: self.lane.key()?.as_deref(),
         })?;
         let landing = guard::Landing {
             tip,

@@ -15,11 +15,15 @@ use super::moved;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
-use crate::git::{Checkout, Oid, Repo, files};
+use crate::git::{Checkout, Oid, Repo};
 use crate::model::{TeamId, branch};
+use crate::seal;
 
 /// What begins the name of the file in which moves are noted.
 const NOTE: &str = "moving";
+
+/// What a note's seal says that it is.
+const SEALED: &str = "moves";
 
 /// One branch's move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +114,12 @@ pub fn finish_interrupted(repo: &Repo, alone: &Alone) -> Result<Option<Move>> {
 
 /// Finishes what one note tells of.
 fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
-    let Some(note) = files::read_if_exists(path)? else {
+    if !path.exists() {
         return Ok(None);
-    };
-    // Written whole, so an unreadable one is of another version: it says nothing that could be acted on.
-    let Some((kind, moves)) = read_note(&note) else {
+    }
+    let note = seal::read(repo, path, SEALED)?;
+    // One that is not ours, or is of another version, says nothing that could be acted on.
+    let Some((kind, moves)) = note.and_then(|note| read_note(&note)) else {
         strike(path);
         return Ok(None);
     };
@@ -237,7 +242,7 @@ fn write_note(repo: &Repo, alone: &Alone, kind: Kind, moves: &[&Move]) -> Result
         moves: moves.collect(),
     };
     let text = serde_json::to_vec(&note).context("cannot write a note")?;
-    files::replace(&note_path(repo, alone.team()), &text)
+    seal::replace(repo, &note_path(repo, alone.team()), SEALED, text)
 }
 
 /// Reads a note; `None` where it says nothing that could be acted on.

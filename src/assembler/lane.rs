@@ -1,5 +1,7 @@
 //! What differs between kinds of train: a plan's tasks, or any list of branches.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::conflict::{How, Whose};
@@ -21,6 +23,9 @@ pub(super) trait Lane {
 
     /// Returns the message of the commit that brings a car in.
     fn message(&self, position: usize) -> String;
+
+    /// Returns the key that such a commit is signed with, where it is.
+    fn key(&self) -> Result<Option<PathBuf>>;
 
     /// Moves the target from a tip to the last of some merges, and records them.
     fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap>;

@@ -61,6 +61,7 @@ fn assemble_once(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) 
     moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     ledger.refresh()?;
+    moved::require_kept(ledger, &repo)?;
     levels::tell_doubts(ledger, watch)?;
     let run = ledger.board().run();
     let branches = TeamBranches::load(ledger, &repo)?;

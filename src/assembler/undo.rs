@@ -10,6 +10,8 @@ mod landings;
 mod note;
 mod proof;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::approval;
@@ -100,6 +102,7 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
         in_step::hand_over(ledger, watch)?;
         return Ok(finished);
     }
+    moved::require_ours(ledger, &repo, watch)?;
     in_step::take_over(ledger, &repo, &alone, watch)?;
     for _ in 0..MOST_TRIES {
         ledger.refresh()?;
@@ -131,6 +134,7 @@ pub fn undo(ledger: &mut Ledger, asked: &Asked, watch: &mut dyn Watch) -> Result
             landing,
             built_on,
             tip,
+            key: ledger.merge_key()?,
         };
         if let Some(outcome) = work.carry_out(asked, watch)? {
             if !asked.dry_run {
@@ -216,6 +220,7 @@ fn take_out(
             moving,
             landing,
             tip,
+            key: None,
         };
         if let Some(outcome) = work.carry_out(asked, watch)? {
             if !asked.dry_run {
@@ -301,6 +306,8 @@ struct Work<'a> {
     landing: Landing,
     built_on: Vec<String>,
     tip: Oid,
+    /// The key that a commit is signed with, where it is.
+    key: Option<PathBuf>,
 }
 
 impl Work<'_> {
@@ -425,6 +432,7 @@ impl Work<'_> {
             parents: &[self.tip],
             message: &self.message(asked),
             who: &self.repo.person(),
+            key: self.key.as_deref(),
         })
     }
 

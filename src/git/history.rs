@@ -1,5 +1,8 @@
 //! Questions about history, and the commits that merges become.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 
 use super::complaint::complaint;
@@ -30,6 +33,8 @@ pub struct MergeCommit<'a> {
     pub message: &'a str,
     /// Name and address of author and committer.
     pub who: &'a (String, String),
+    /// The key to sign it with, where it is signed.
+    pub key: Option<&'a Path>,
 }
 
 /// A commit of a range, with the tasks that its trailers name.
@@ -169,7 +174,12 @@ impl Repo {
                 "-c",
                 "i18n.commitEncoding=UTF-8",
             ])
-            .args(["commit-tree", "-F", "-", &merge.tree.to_string()]);
+            .args(["-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen"])
+            .args(["commit-tree", "-F", "-"]);
+        if let Some(key) = merge.key {
+            git = git.arg(OsString::from_iter(["-S".as_ref(), key.as_os_str()]));
+        }
+        git = git.arg(merge.tree.to_string());
         for parent in merge.parents {
             git = git.args(["-p", &parent.to_string()]);
         }

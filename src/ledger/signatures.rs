@@ -92,14 +92,7 @@ pub fn write_signed(repo: &Repo, commit: &NewCommit<'_>, key: &Path) -> Result<O
 ///
 /// The key is gone, there is no `ssh-keygen`, or the commit has no head.
 pub fn sign_commit(repo: &Repo, raw: &[u8], key: &Path) -> Result<Vec<u8>> {
-    if !key.exists() {
-        return Err(UserError::new(format!(
-            "this machine has no key {} to sign with",
-            key.display()
-        ))
-        .hint("git orch signers machine")
-        .into());
-    }
+    require_key(key)?;
     let signature = Git::ssh_keygen(repo.common_dir())
         .args(["-Y", "sign", "-q", "-n", "git", "-f"])
         .arg(key)
@@ -110,6 +103,14 @@ pub fn sign_commit(repo: &Repo, raw: &[u8], key: &Path) -> Result<Vec<u8>> {
     let (head, message) = raw.split_at(end.context("a commit has a head")?);
     let signature = signature.trim_end().replace('\n', "\n ");
     Ok([head, b"\ngpgsig ", signature.as_bytes(), message].concat())
+}
+
+fn require_key(key: &Path) -> Result<()> {
+    if key.exists() {
+        return Ok(());
+    }
+    let text = format!("this machine has no key {} to sign with", key.display());
+    Err(UserError::new(text).hint("git orch signers machine").into())
 }
 
 impl Ledger {
@@ -152,6 +153,21 @@ impl Ledger {
             }
         }
         write_signed(self.repo(), commit, &key)
+    }
+
+    /// Returns the key with which this machine signs the commits that it puts on integrated branches; `None` where
+    /// nothing is signed.
+    ///
+    /// # Errors
+    ///
+    /// This machine has no key.
+    pub fn merge_key(&self) -> Result<Option<PathBuf>> {
+        if !self.board().is_signed() {
+            return Ok(None);
+        }
+        let key = machine_key(self.repo());
+        require_key(&key)?;
+        Ok(Some(key))
     }
 
     /// Notes that the ledger is at a commit that this process has written upon what it had checked.

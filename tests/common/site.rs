@@ -9,6 +9,13 @@ use git_orch::model::{CommitId, Handoff, HandoffStatus, Op, Task, TaskId};
 use super::TestRepo;
 use super::drive::Drive;
 
+/// Writes a note of git-orch's as a killed process leaves it: `what` is what its seal says that it is.
+pub fn note(repo: &TestRepo, name: &str, what: &str, text: &str) {
+    let repo = Repo::discover(repo.path()).unwrap();
+    let path = repo.orch_dir().join(name);
+    git_orch::seal::replace(&repo, &path, what, text.as_bytes().to_vec()).unwrap();
+}
+
 /// Files and what is in them.
 pub type Files<'a> = &'a [(&'a str, &'a str)];
 

@@ -1,6 +1,7 @@
 //! What a plan's tasks ask of an assembly: whose branch, checked how, landed where, recorded as what.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
@@ -8,6 +9,8 @@ use crate::assembler::conflict::Whose;
 use crate::assembler::landing::{self, Kind, Move};
 use crate::assembler::lane::{Landed, Lane, Ready};
 use crate::assembler::lock::Alone;
+use crate::assembler::moved;
+use crate::assembler::report::Silent;
 use crate::assembler::team_branches::{oid, team_ref};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
@@ -217,6 +220,10 @@ impl Lane for PlanLane<'_> {
         }
     }
 
+    fn key(&self) -> Result<Option<PathBuf>> {
+        self.ledger.merge_key()
+    }
+
     fn land(&mut self, landed: &[Landed], tip: Oid) -> Result<Swap> {
         let Some(last) = landed.last() else {
             return Ok(Swap::Won);
@@ -230,6 +237,9 @@ impl Lane for PlanLane<'_> {
                 return Ok(Swap::Lost);
             }
         }
+        // Somebody may have moved it since the assembly began.
+        let at = (self.target.as_str(), Some(tip));
+        moved::require_at(self.ledger, self.repo, at, &mut Silent)?;
         let moves = self.moves(landed, last, tip)?;
         let message = format!("orch assemble: {}", self.cars[last.position].name());
         let swap = landing::land(self.repo, self.alone, &moves, Kind::Assembly, &message)?;

@@ -6,8 +6,12 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, How, Outcome, Work};
-use crate::git::{Oid, Repo, files};
+use crate::git::{Oid, Repo};
 use crate::model::{TaskId, branch};
+use crate::seal;
+
+/// What the note's seal says that it is.
+const SEALED: &str = "undo";
 
 /// An undo that is about to happen.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,12 +52,10 @@ impl Note {
         }
     }
 
-    /// Returns the note; one of another version says nothing that could be acted on.
+    /// Returns the note; one that is not ours, or is of another version, says nothing that could be acted on.
     pub(super) fn read(repo: &Repo) -> Result<Option<Self>> {
-        let Some(bytes) = files::read_if_exists(&path(repo))? else {
-            return Ok(None);
-        };
-        Ok(Self::parse(&bytes))
+        let bytes = seal::read(repo, &path(repo), SEALED)?;
+        Ok(bytes.and_then(|bytes| Self::parse(&bytes)))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -66,7 +68,7 @@ impl Note {
 
     pub(super) fn write(&self, repo: &Repo) -> Result<()> {
         let text = serde_json::to_vec(self).context("cannot write a note")?;
-        files::replace(&path(repo), &text)
+        seal::replace(repo, &path(repo), SEALED, text)
     }
 
     /// Returns whether the branch has moved as noted.
