@@ -6,8 +6,8 @@
 //! `ORCH_HISTORIES=0..300 cargo test --locked --test tests -- checker::fleets`.
 
 mod fleet;
-mod read;
-mod rules;
+pub mod read;
+pub mod rules;
 
 use read::Step;
 use rules::{Word, Words};

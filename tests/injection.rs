@@ -9,6 +9,7 @@
 //! `ORCH_FAULTS_AT=left.json` only those where that text is in what failed. `strace` counts and disturbs the calls;
 //! where it is not to be had, these tests say so and check nothing.
 
+mod clones;
 mod essence;
 mod scenes;
 mod strike;
@@ -30,40 +31,85 @@ fn disturb(group: &str, scenes: Vec<Scene>) {
     let (mut tried, mut there, mut failed) = (0, 0, Vec::new());
     for scene in scenes {
         let name = scene.name;
-        if wanted().is_some_and(|wanted| wanted != "all" && wanted != name) {
-            continue;
+        if is_wanted(name) {
+            let struck = Struck::new(scene);
+            let points = struck.points();
+            there += points.len();
+            tried += disturb_at(name, points, SAMPLE, &mut failed, |at| struck.strike(at));
         }
-        let struck = Struck::new(scene);
-        let points = struck.points();
-        assert!(points.len() > 2, "{name} does next to nothing");
-        let step = if all() {
-            1
-        } else {
-            // Odd, so that each kind of fault has its turn.
-            points.len().div_ceil(SAMPLE) | 1
-        };
-        // Beginning elsewhere each time, so that commands that begin alike are not all struck in the same places.
-        let first = name.len() % step;
-        let chosen = points.iter().skip(first).step_by(step);
-        let at = std::env::var("ORCH_FAULTS_AT").unwrap_or_default();
-        let is_there = |point: &&strike::Point| point.to_string().contains(&at);
-        let chosen: Vec<_> = chosen.filter(is_there).collect();
-        for point in &chosen {
-            // One that fails is told at once, and the others are tried all the same.
-            if catch_unwind(AssertUnwindSafe(|| struck.strike(point))).is_err() {
-                failed.push(format!("{name}: {point}"));
-            }
-        }
-        eprintln!(
-            "{group}: {name}: {} of {} points",
-            chosen.len(),
-            points.len()
-        );
-        tried += chosen.len();
-        there += points.len();
     }
     eprintln!("{group}: {tried} of {there} points");
     assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
+}
+
+fn is_wanted(name: &str) -> bool {
+    wanted().is_none_or(|wanted| wanted == "all" || wanted == name)
+}
+
+/// Disturbs a command at some of its points, or all; notes those where that fails, and returns how many were tried.
+fn disturb_at(
+    name: &str,
+    points: Vec<strike::Point>,
+    sample: usize,
+    failed: &mut Vec<String>,
+    disturb: impl Fn(&strike::Point),
+) -> usize {
+    assert!(points.len() > 2, "{name} does next to nothing");
+    let step = if all() {
+        1
+    } else {
+        // Odd, so that each kind of fault has its turn.
+        points.len().div_ceil(sample) | 1
+    };
+    // Beginning elsewhere each time, so that commands that begin alike are not all struck in the same places.
+    let first = name.len() % step;
+    let chosen = points.iter().skip(first).step_by(step);
+    let at = std::env::var("ORCH_FAULTS_AT").unwrap_or_default();
+    let is_there = |point: &&strike::Point| point.to_string().contains(&at);
+    let chosen: Vec<_> = chosen.filter(is_there).collect();
+    for point in &chosen {
+        // One that fails is told at once, and the others are tried all the same.
+        if catch_unwind(AssertUnwindSafe(|| disturb(point))).is_err() {
+            failed.push(format!("{name}: {point}"));
+        }
+    }
+    eprintln!("{name}: {} of {} points", chosen.len(), points.len());
+    chosen.len()
+}
+
+/// The same of a command in one of several clones.
+fn disturb_clones(name: &str) {
+    if can_trace() && is_wanted(name) {
+        let mut scenes = clones::scenes().into_iter();
+        let scene = scenes.find(|scene| scene.name == name).unwrap();
+        let struck = clones::Struck::new(scene);
+        let mut failed = Vec::new();
+        let points = struck.points();
+        disturb_at(name, points, SAMPLE / 2, &mut failed, |at| {
+            struck.strike(at)
+        });
+        assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
+    }
+}
+
+#[test]
+fn a_sync_among_three_clones_loses_nobodys_answer() {
+    disturb_clones("sync among three");
+}
+
+#[test]
+fn a_claim_among_three_clones_loses_nobodys_answer() {
+    disturb_clones("claim among three");
+}
+
+#[test]
+fn a_clone_that_joins_others_loses_nobodys_answer() {
+    disturb_clones("join among four");
+}
+
+#[test]
+fn a_ledger_that_goes_to_a_remote_loses_no_answer() {
+    disturb_clones("publish");
 }
 
 #[test]

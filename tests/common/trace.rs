@@ -34,7 +34,7 @@ pub struct Bench {
 impl Bench {
     /// Remembers the repository with all that lies beside it.
     pub fn new(repo: TestRepo) -> Self {
-        let beside = ["repo", "repo.orch", "central.git"];
+        let beside = ["repo", "repo.orch", "central.git", "two", "three", "four"];
         let dirs = beside.map(|name| repo.outside().join(name));
         let bench = Self {
             dirs: dirs.into_iter().filter(|dir| dir.exists()).collect(),

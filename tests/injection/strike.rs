@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::essence::{essence, is_kept};
@@ -56,49 +56,26 @@ fi
 exec "$FAULT_GIT" "$@"
 "#;
 
-/// A scene whose command is disturbed.
-pub struct Struck {
-    scene: Scene,
-    bench: Bench,
-    before: Print,
-    /// What everything comes to undisturbed.
-    wanted: BTreeMap<String, String>,
+/// How commands are disturbed: by strace, or by a git that goes wrong.
+pub struct Strikes {
     faulty: PathBuf,
+    count: PathBuf,
 }
 
-impl Struck {
-    /// Runs the command undisturbed, to know what it comes to.
-    pub fn new(scene: Scene) -> Self {
-        let bench = Bench::new((scene.make)());
-        let faulty = bench.repo.outside().join("faulty");
+impl Strikes {
+    pub fn new(repo: &TestRepo) -> Self {
+        let faulty = repo.outside().join("faulty");
         std::fs::create_dir(&faulty).unwrap();
         let git = faulty.join("git");
         std::fs::write(&git, FAULTY_GIT).unwrap();
         std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let before = print::look(&bench.repo, &[]);
-        let undisturbed = command(&scene, &bench.repo).output().unwrap();
-        let told = String::from_utf8_lossy(&undisturbed.stderr);
-        assert_eq!(undisturbed.status.code(), Some(0), "{}: {told}", scene.name);
-        let wanted = essence(&bench.repo);
-        assert_ne!(wanted.len(), 0);
-        let struck = Self {
-            scene,
-            bench,
-            before,
-            wanted,
-            faulty,
-        };
-        struck.check_users("undisturbed");
-        struck
+        let count = repo.outside().join("count");
+        Self { faulty, count }
     }
 
-    /// Returns all points at which the command can be disturbed.
-    pub fn points(&self) -> Vec<Point> {
-        self.bench.restore();
-        let dir = (self.scene.dir)(&self.bench.repo);
-        let args: Vec<String> = self.args();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let calls = self.bench.points(&dir, &args);
+    /// Returns all points at which a command can be disturbed; runs it twice.
+    pub fn points(&self, bench: &Bench, dir: &Path, args: &[&str]) -> Vec<Point> {
+        let calls = bench.points(dir, args);
         let mut points = Vec::new();
         for call in calls {
             let faults: &[&'static str] = if call.reads() { &OF_READS } else { &OF_CALLS };
@@ -111,10 +88,10 @@ impl Struck {
                 ));
             }
         }
-        self.bench.restore();
-        let counted = self.with_faulty_git(0, "").output().unwrap();
-        assert!(counted.status.success());
-        let children = std::fs::read_to_string(self.count()).unwrap_or_default();
+        bench.restore();
+        let counted = self.with_faulty_git(bench, dir, args, (0, "")).output();
+        assert!(counted.unwrap().status.success());
+        let children = std::fs::read_to_string(&self.count).unwrap_or_default();
         for nth in 1..=children.lines().count() {
             for how in OF_CHILDREN {
                 points.push(Point::Child(nth, how));
@@ -123,11 +100,9 @@ impl Struck {
         points
     }
 
-    /// Disturbs the command at a point, and checks what is left, then gives it again.
-    pub fn strike(&self, point: &Point) {
-        self.bench.restore();
-        let what = format!("{}: {point}", self.scene.name);
-        let output = match point {
+    /// Runs a command that is disturbed at a point.
+    pub fn strike(&self, bench: &Bench, dir: &Path, args: &[&str], point: &Point) -> Output {
+        let mut command = match point {
             Point::Call(call, nth, how, _) => {
                 let how = match *how {
                     "KILL" => String::from("signal=KILL"),
@@ -136,13 +111,90 @@ impl Struck {
                 let inject = format!("inject={call}:{how}:when={nth}");
                 let trace = format!("trace={call}");
                 let options = ["-e", trace.as_str(), "-e", inject.as_str()];
-                let args = self.args();
-                let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                let dir = (self.scene.dir)(&self.bench.repo);
-                self.bench.traced(&options, &dir, &args).output().unwrap()
+                bench.traced(&options, dir, args)
             }
-            Point::Child(nth, how) => self.with_faulty_git(*nth, how).output().unwrap(),
+            Point::Child(nth, how) => self.with_faulty_git(bench, dir, args, (*nth, how)),
         };
+        command.output().unwrap()
+    }
+
+    fn with_faulty_git(
+        &self,
+        bench: &Bench,
+        dir: &Path,
+        args: &[&str],
+        (nth, how): (usize, &str),
+    ) -> Command {
+        let real = std::env::var("PATH").unwrap();
+        let mut dirs = real.split(':').map(|dir| PathBuf::from(dir).join("git"));
+        let real = dirs.find(|path| path.exists()).unwrap();
+        let mut command = bench.repo.orch_command(dir);
+        command.args(args);
+        let path = command
+            .get_envs()
+            .find_map(|(name, value)| (name == "PATH").then_some(value?))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        // Counted anew each time.
+        let _ = std::fs::remove_file(&self.count);
+        command
+            .env("PATH", format!("{}:{path}", self.faulty.display()))
+            .env("FAULT_COUNT", &self.count)
+            .env("FAULT_AT", nth.to_string())
+            .env("FAULT_HOW", how)
+            .env("FAULT_GIT", real);
+        command
+    }
+}
+
+/// A scene whose command is disturbed.
+pub struct Struck {
+    scene: Scene,
+    bench: Bench,
+    before: Print,
+    /// What everything comes to undisturbed.
+    wanted: BTreeMap<String, String>,
+    strikes: Strikes,
+}
+
+impl Struck {
+    /// Runs the command undisturbed, to know what it comes to.
+    pub fn new(scene: Scene) -> Self {
+        let bench = Bench::new((scene.make)());
+        let strikes = Strikes::new(&bench.repo);
+        let before = print::look(&bench.repo, &[]);
+        let undisturbed = command(&scene, &bench.repo).output().unwrap();
+        let told = String::from_utf8_lossy(&undisturbed.stderr);
+        assert_eq!(undisturbed.status.code(), Some(0), "{}: {told}", scene.name);
+        let wanted = essence(&bench.repo);
+        assert_ne!(wanted.len(), 0);
+        let struck = Self {
+            scene,
+            bench,
+            before,
+            wanted,
+            strikes,
+        };
+        struck.check_users("undisturbed");
+        struck
+    }
+
+    /// Returns all points at which the command can be disturbed.
+    pub fn points(&self) -> Vec<Point> {
+        self.bench.restore();
+        let args = self.args();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.strikes.points(&self.bench, &self.dir(), &args)
+    }
+
+    /// Disturbs the command at a point, and checks what is left, then gives it again.
+    pub fn strike(&self, point: &Point) {
+        self.bench.restore();
+        let what = format!("{}: {point}", self.scene.name);
+        let args = self.args();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = self.strikes.strike(&self.bench, &self.dir(), &args, point);
         self.check_end(&output, &what);
         // A lock of ours on the configuration is known as such, and taken away, when the command is given again.
         let is_lock = |key: &str| output.status.signal() == Some(9) && key == "git config.lock";
@@ -243,30 +295,8 @@ impl Struck {
         (self.scene.args)(&self.bench.repo)
     }
 
-    fn count(&self) -> PathBuf {
-        self.bench.repo.outside().join("count")
-    }
-
-    fn with_faulty_git(&self, nth: usize, how: &str) -> Command {
-        let real = std::env::var("PATH").unwrap();
-        let mut dirs = real.split(':').map(|dir| PathBuf::from(dir).join("git"));
-        let real = dirs.find(|path| path.exists()).unwrap();
-        let mut command = command(&self.scene, &self.bench.repo);
-        let path = command
-            .get_envs()
-            .find_map(|(name, value)| (name == "PATH").then_some(value?))
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        // Counted anew each time.
-        let _ = std::fs::remove_file(self.count());
-        command
-            .env("PATH", format!("{}:{path}", self.faulty.display()))
-            .env("FAULT_COUNT", self.count())
-            .env("FAULT_AT", nth.to_string())
-            .env("FAULT_HOW", how)
-            .env("FAULT_GIT", real);
-        command
+    fn dir(&self) -> PathBuf {
+        (self.scene.dir)(&self.bench.repo)
     }
 }
 
