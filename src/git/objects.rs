@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gix::objs::{Find as _, Kind, Write as _};
@@ -31,6 +32,9 @@ const MOST_TREES: usize = 512;
 /// Times that an object is written before it is given up.
 const MOST_TRIES: usize = 100;
 
+/// When an object that was not found is looked for again.
+const LOOK_AGAIN_AFTER: [Duration; 2] = [Duration::ZERO, Duration::from_millis(10)];
+
 /// The largest object that is stored as it is: with all that goes around it, a block of the disk.
 const MOST_STORED: usize = 4096 - 64;
 
@@ -51,8 +55,24 @@ impl Repo {
         match found {
             Some(data) if data.kind == kind => Ok(buffer),
             Some(data) => bail!("object {id} is a {}, not a {kind}", data.kind),
-            None => bail!("object {id} is missing"),
+            None => self.look_again(id, kind),
         }
+    }
+
+    /// Reads an object that was not found, from a store that is opened anew: one that lists packs while others merge
+    /// them may find neither the old ones nor the new.
+    fn look_again(&self, id: Oid, kind: Kind) -> Result<Vec<u8>> {
+        for pause in LOOK_AGAIN_AFTER {
+            std::thread::sleep(pause);
+            let mut buffer = Vec::new();
+            let anew = self.reopen()?;
+            let found = anew.gix.objects.try_find(&id, &mut buffer);
+            let found = found.map_err(|error| library_error(&error))?;
+            if found.is_some_and(|data| data.kind == kind) {
+                return Ok(buffer);
+            }
+        }
+        bail!("object {id} is missing")
     }
 
     /// Reads a blob.
