@@ -17,6 +17,7 @@ mod checker;
 mod choose;
 mod cli;
 mod close;
+mod comeback;
 mod common;
 mod conflict;
 mod contention;

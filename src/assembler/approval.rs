@@ -204,6 +204,7 @@ fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Res
         head: tip,
         commit,
         tree,
+        base: None,
     };
     match guard::check(repo, &landing)? {
         Ok(()) => Ok(commit),

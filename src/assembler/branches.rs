@@ -16,6 +16,7 @@ use super::lock::Alone;
 use super::method;
 use super::order;
 use super::report::{Options, Report, Watch};
+use super::undone;
 use crate::error::UserError;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
@@ -168,7 +169,9 @@ impl Lane for Branches<'_> {
         if first.get(name).is_some_and(|first| *first < position) {
             return Ok(Ready::Not(Outcome::nothing("listed before")));
         }
-        Ok(if self.repo.has(tip, head)? {
+        let is_in = self.repo.has(tip, head)?
+            && undone::base_before(self.repo, (tip, head), None)?.is_none();
+        Ok(if is_in {
             Ready::In(head)
         } else {
             Ready::Go(head)

@@ -13,7 +13,7 @@ use super::findings;
 use super::lane::{Landed, Lane, Ready};
 use super::report::{Options, Progress, Report, Row, Watch, row};
 use super::tester::{Red, Tester};
-use super::{each, guard, line};
+use super::{each, guard, line, undone};
 use crate::clock;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
@@ -259,8 +259,19 @@ impl<'a, L: Lane> Engine<'a, L> {
             head,
         };
         let mut second_try = None;
-        let tree = match self.repo.merge_tree(tip, head)? {
+        let task = self.lane.whose(position).task;
+        let base = undone::base_before(self.repo, (tip, head), task.as_ref())?;
+        let merged = match base {
+            Some(base) => self.repo.merge_tree_over(base, tip, head)?,
+            None => self.repo.merge_tree(tip, head)?,
+        };
+        let tree = match merged {
             Merge::Clean(tree) => tree,
+            // Merging the target into it would take its work out there as well: nobody is led into that.
+            Merge::Conflict(files) if base.is_some() => {
+                let (reason, findings) = findings::of_comeback(&sides, &files);
+                return Ok(Built::Back(Verdict::GateFailed, reason, findings, None));
+            }
             Merge::Conflict(files) => match self.second_try(&sides)? {
                 Some((how, tree)) => {
                     second_try = Some(how);
@@ -290,6 +301,7 @@ impl<'a, L: Lane> Engine<'a, L> {
             head,
             commit,
             tree,
+            base,
         };
         if let Err(why) = guard::check(self.repo, &landing)? {
             let reason = format!("the merge is not what both sides changed: {why}");

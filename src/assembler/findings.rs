@@ -70,6 +70,19 @@ pub(super) fn of_conflict(
     Ok((reason, bounded(text)))
 }
 
+/// Returns reason and findings of work that was taken back out and does not merge again as a whole.
+pub(super) fn of_comeback(sides: &Sides<'_>, files: &[ConflictFile]) -> (String, String) {
+    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let shown = names[..names.len().min(3)].join(", ");
+    let reason = format!("was taken back out, and as a whole conflicts in {shown}");
+    let (branch, target) = (sides.branch, sides.target);
+    let text = format!(
+        "{branch} {reason}.\n\nMerge {target} into {branch}, which takes its work out there too, bring that back \
+         with `git revert` of the commit that took it out, decide each place, commit, and submit it again."
+    );
+    (reason, bounded(text))
+}
+
 /// Failing tests that findings name.
 const MOST_TESTS: usize = 50;
 

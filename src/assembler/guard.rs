@@ -19,6 +19,8 @@ pub(super) struct Landing {
     pub(super) commit: Oid,
     /// The tree that was merged and tested.
     pub(super) tree: Oid,
+    /// What it was merged over, where that is not what the two have in common.
+    pub(super) base: Option<Oid>,
 }
 
 /// What was merged, and over what.
@@ -43,7 +45,10 @@ pub(super) fn check(repo: &Repo, landing: &Landing) -> Result<Result<(), String>
             "the commit does not join the target's tip and the branch's head",
         )));
     }
-    let bases = repo.merge_bases(landing.tip, landing.head)?;
+    let bases = match landing.base {
+        Some(base) => vec![base],
+        None => repo.merge_bases(landing.tip, landing.head)?,
+    };
     // In criss-cross history git merges the bases first; there is no single tree to compare with.
     let &[base] = bases.as_slice() else {
         return Ok(Ok(()));
@@ -55,6 +60,10 @@ pub(super) fn check(repo: &Repo, landing: &Landing) -> Result<Result<(), String>
         tree: landing.tree,
     };
     check_merge(repo, &merged, || {
+        if let Some(base) = landing.base {
+            let again = repo.merge_tree_over(base, landing.tip, landing.head)?;
+            return Ok(again == Merge::Clean(landing.tree));
+        }
         if let Merge::Clean(again) = repo.merge_tree(landing.tip, landing.head)? {
             return Ok(again == landing.tree);
         }

@@ -12,6 +12,7 @@
 //! * [`approval`] moves the base branch to what was brought in.
 //! * `engine` is what both share: merge, test, guard, land, next.
 //! * [`undo`] takes the last landing, or any other, back out.
+//! * `undone` merges work again that was taken out.
 //! * [`landing`] moves branches and the files of worktrees that have them checked out, and finishes what a
 //!   killed process began.
 //! * `own` is the test as a coder runs it.
@@ -55,6 +56,7 @@ mod submodules;
 pub mod team_branches;
 mod tester;
 pub mod undo;
+mod undone;
 mod verdicts;
 
 pub use approval::approve;

@@ -22,6 +22,7 @@ use super::lock::Alone;
 use super::moved;
 use super::report::{Silent, Watch};
 use super::team_branches::{TeamBranches, integration_ref, team_ref};
+use super::undone::UNDOES;
 use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::checkout::short;
@@ -445,7 +446,7 @@ impl Work<'_> {
         if !asked.reason.is_empty() {
             text.push_str(&format!("{}\n\n", one_line(&asked.reason)));
         }
-        text.push_str(&format!("{}: {commit}\n", landings::UNDOES));
+        text.push_str(&format!("{}: {commit}\n", UNDOES));
         if let Some(run) = &self.run {
             text.push_str(&format!("Orch-Run: {run}\n"));
         }

@@ -89,6 +89,16 @@ impl Repo {
             .map(Self::without_details)
     }
 
+    /// Merges as [`Repo::merge_tree`], over a base of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repo::merge_tree`].
+    pub fn merge_tree_over(&self, base: Oid, ours: Oid, theirs: Oid) -> Result<Merge> {
+        self.merge_in_full(Some(base), ours, theirs)
+            .map(Self::without_details)
+    }
+
     /// Takes a commit's change against its first parent out of what a tip holds, without touching anything.
     ///
     /// # Errors

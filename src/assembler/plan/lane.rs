@@ -12,6 +12,7 @@ use crate::assembler::lock::Alone;
 use crate::assembler::moved;
 use crate::assembler::report::Silent;
 use crate::assembler::team_branches::{oid, team_ref};
+use crate::assembler::undone;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::hooks::gate::{Rule, task as gate};
@@ -190,7 +191,9 @@ impl Lane for PlanLane<'_> {
                 _ => Ok(out(&format!("its commit {head} is not in this repository"))),
             };
         }
-        if self.repo.has(tip, head)? {
+        if self.repo.has(tip, head)?
+            && undone::base_before(self.repo, (tip, head), Some(&id))?.is_none()
+        {
             return Ok(Ready::In(head));
         }
         self.check_task(&task, head, tip)

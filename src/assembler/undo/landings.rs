@@ -12,9 +12,7 @@ use crate::model::train::INTEGRATION;
 use crate::model::{State, TaskId};
 
 use crate::assembler::team_branches::oid;
-
-/// Trailer of a commit that takes a landing out: the landing.
-pub(super) const UNDOES: &str = "Orch-Undoes";
+use crate::assembler::undone::UNDOES;
 
 /// How far back the last landing is looked for.
 const MOST_COMMITS: usize = 10_000;

@@ -93,13 +93,14 @@ impl Board {
 fn findings(undone: &Undone, summary: &str) -> String {
     let what_now = if undone.reverted {
         format!(
-            "The branch's commits are still in the history, so merging the branch again brings nothing back: \
-             `git merge {tip}` (`git orch sync` first, if it is not here), `git revert {tip}`, and change what was wrong.",
+            "The branch is as it was submitted: change what was wrong on it and submit it again; all of it comes in \
+             then. Do not merge the integration branch into it, which takes the work out there too; where that is \
+             done, `git revert {tip}` brings it back.",
             tip = undone.tip
         )
     } else {
         String::from(
-            "The branch is as it was handed in: change what was wrong and hand it in again.",
+            "The branch is as it was submitted: change what was wrong and submit it again.",
         )
     };
     format!("The landing of this task was undone: {summary}.\n\n{what_now}")
