@@ -281,3 +281,102 @@ fn with_signing_a_commit_in_a_persons_name_is_signed_by_one() {
         site.repo.orch(["approve"]).ok();
     }
 }
+
+/// Puts an unsigned transition onto a signed ledger, as an agent would: it widens what is written there.
+fn unsigned_transition(repo: &TestRepo) -> String {
+    let tree = repo.git(["rev-parse", "orchestration^{tree}"]);
+    let text = "by hand\n\nOrch-Event: dispatch";
+    let commit = repo.git(["commit-tree", "-p", "orchestration", "-m", text, &tree]);
+    repo.git(["update-ref", "refs/heads/orchestration", &commit]);
+    commit
+}
+
+#[test]
+fn a_note_that_signatures_were_checked_or_let_stand_makes_none_good() {
+    for file in ["verified", "accepted", "audited"] {
+        let repo = site(&["--signing", "ssh"]);
+        let commit = unsigned_transition(&repo);
+        let path = repo.path().join(".git/orch").join(file);
+        for text in [
+            format!("{commit}\n"),
+            format!("{commit}\n\n# seal {}\n", "0".repeat(64)),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            for command in [&["dispatch"][..], &["assemble"], &["approve"]] {
+                let told = repo.orch(command).fails(1);
+                assert!(told.contains("is not signed"), "{file}: {told}");
+            }
+        }
+        // A person who has looked lets it stand.
+        repo.orch(["doctor", "--accept", &commit]).ok();
+        let told = repo.orch(["assemble"]).stderr();
+        assert!(!told.contains("is not signed"), "{file}: {told}");
+    }
+}
+
+#[test]
+fn signing_is_not_switched_off_by_taking_a_note_away() {
+    let repo = site(&["--signing", "ssh"]);
+    let index = repo.outside().join("index");
+    let run = |args: &[&str]| {
+        let mut command = repo.command("git", repo.path());
+        let output = command
+            .env("GIT_INDEX_FILE", &index)
+            .args(args)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    run(&["read-tree", "orchestration"]);
+    let path = ".orchestration/orch.toml";
+    let text = repo.git(["show", &format!("orchestration:{path}")]);
+    let file = repo.outside().join("orch.toml");
+    std::fs::write(&file, text.replace("signing = \"ssh\"\n", "") + "\n").unwrap();
+    let blob = run(&["hash-object", "-w", file.to_str().unwrap()]);
+    run(&[
+        "update-index",
+        "--cacheinfo",
+        &format!("100644,{blob},{path}"),
+    ]);
+    let tree = run(&["write-tree"]);
+    let commit = repo.git(["commit-tree", "-p", "orchestration", "-m", "off", &tree]);
+    repo.git(["update-ref", "refs/heads/orchestration", &commit]);
+    for file in ["verified", "audited", "snapshot", "left.json"] {
+        let _ = std::fs::remove_file(repo.path().join(".git/orch").join(file));
+    }
+    let told = repo.orch(["dispatch"]).fails(1);
+    assert!(told.contains("is not signed"), "{told}");
+}
+
+#[test]
+fn a_resolution_that_was_never_decided_resolves_nothing() {
+    let repo = TestRepo::new().write("f", "1\n2\n3\n").commit("base");
+    repo.git(["branch", "theirs"]);
+    let repo = repo.write("f", "1\nours\n3\n").commit("ours");
+    repo.git(["switch", "-q", "theirs"]);
+    let repo = repo.write("f", "1\ntheirs\n3\n").commit("theirs");
+    repo.git(["switch", "-q", "main"]);
+    let blob = |text: &str| {
+        let path = repo.outside().join("blob");
+        std::fs::write(&path, text).unwrap();
+        repo.git(["hash-object", "-w", path.to_str().unwrap()])
+    };
+    // Under every key that there was: with the file's name and without.
+    for (version, file) in [("1", ""), ("2", "1\nf")] {
+        let sides = "5\nours\n2\n2\n7\ntheirs\n";
+        let key = blob(&format!("resolution {version}\n{file}{sides}"));
+        let name = format!("refs/orch/resolution/{}/{key}", &key[..2]);
+        for text in [
+            String::from("evil\n"),
+            format!("evil\n\n# seal {}\n", "0".repeat(64)),
+            format!("{name}\nevil\n\n# seal {}\n", "0".repeat(64)),
+        ] {
+            repo.git(["update-ref", &name, &blob(&text)]);
+            let args = [
+                "assemble", "--json", "--onto", "main", "--test", "true", "theirs",
+            ];
+            let (_, report) = assemble(&repo, &args);
+            assert_eq!(verdicts(&report), ["theirs: conflict"], "{report}");
+        }
+    }
+}

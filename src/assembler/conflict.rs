@@ -16,7 +16,7 @@ use crate::git::{ConflictFile, Conflicted, Oid, Repo, Stage};
 use crate::model::{AgentId, TaskId};
 
 pub use super::resolutions::learn;
-pub use kept::{drop, keep, list, load};
+pub use kept::{drop, keep, list, load, load_ours};
 pub(super) use marked::{Part, parts};
 
 /// Version of the form that bundles have.

@@ -350,7 +350,8 @@ impl<'a, L: Lane> Engine<'a, L> {
             .task
             .map_or_else(|| branch.clone(), |task| task.to_string());
         // What is kept and cannot be read teaches nothing, and must not stop what has landed from being told.
-        let Ok(Some(bundle)) = conflict::load(self.repo, &name) else {
+        let Ok(Some(bundle)) = conflict::load_ours(self.repo, &name) else {
+            let _told = conflict::drop(self.repo, &name);
             return Ok(());
         };
         let id = |hex: &String| Oid::from_hex(hex.as_bytes()).ok();

@@ -1,17 +1,22 @@
 //! What was decided about a hunk before, if it landed.
 //!
-//! A hunk is known by the lines of both sides and of the base. What stood in its place in a commit that landed is
+//! A hunk is known by its file and the lines of both sides and of the base: what is decided in one file is nobody's
+//! leave to put it into another. What stood in its place in a commit that landed is
 //! a blob under `refs/orch/resolution/<aa>/<key>`; so a merge in which every hunk was decided before needs nobody
-//! to decide again. What comes out is tested like any other merge.
+//! to decide again. What comes out is tested like any other merge. Each is sealed, so that only what did land counts.
 
 use anyhow::Result;
 
 use super::conflict::{Part, Sides, parts, resolvable, with_files};
 use crate::git::objects::blob_id;
 use crate::git::{Conflicted, Oid, Repo};
+use crate::seal::Seal;
 
 /// Lines around a hunk by which its place in another file is found.
 const CONTEXT: usize = 3;
+
+/// What the seal says that it is.
+const SEALED: &str = "resolution";
 
 /// Size of what is remembered in place of one hunk.
 const MOST_BYTES: usize = 64 * 1024;
@@ -26,6 +31,10 @@ pub fn learn(repo: &Repo, sides: &Sides<'_>, landed: Oid) -> Result<usize> {
     let Some(conflicted) = repo.conflicted(sides.tip, sides.head)? else {
         return Ok(0);
     };
+    // Without a key it would say nothing to anybody.
+    let Ok(seal) = Seal::of(repo) else {
+        return Ok(0);
+    };
     let landed = repo.read_commit(landed)?.tree;
     let mut learnt: Vec<(String, Oid)> = Vec::new();
     for file in resolvable(&conflicted).unwrap_or_default() {
@@ -37,8 +46,12 @@ pub fn learn(repo: &Repo, sides: &Sides<'_>, landed: Oid) -> Result<usize> {
         let (Some(marked), Some(after)) = (read(conflicted.tree)?, read(landed)?) else {
             continue;
         };
-        for (key, text) in decided(&marked, &after) {
-            learnt.push((ref_name(key), repo.write_blob(text)?));
+        for (hunk, text) in decided(&marked, &after) {
+            let blob = seal.close(
+                SEALED,
+                [name_of(path, hunk).as_bytes(), b"\n", text].concat(),
+            );
+            learnt.push((name_of(path, hunk), repo.write_blob(&blob)?));
         }
     }
     let mut moves = Vec::new();
@@ -87,7 +100,7 @@ pub(super) fn propose_for(repo: &Repo, conflicted: &Conflicted) -> Result<Option
         for part in parts {
             match part {
                 Part::Merged(lines) => text.extend_from_slice(lines),
-                hunk @ Part::Hunk { .. } => match known(repo, hunk) {
+                hunk @ Part::Hunk { .. } => match known(repo, file.path.as_bytes(), hunk) {
                     Some(lines) => text.extend(lines),
                     None => return Ok(None),
                 },
@@ -99,13 +112,16 @@ pub(super) fn propose_for(repo: &Repo, conflicted: &Conflicted) -> Result<Option
 }
 
 /// Returns what was decided about a hunk, whichever side came first.
-fn known(repo: &Repo, hunk: Part<'_>) -> Option<Vec<u8>> {
-    for key in [key(hunk), key(turned(hunk))] {
-        // What cannot be read says nothing.
-        if let Ok(Some(blob)) = repo.read_ref(&ref_name(key))
-            && let Ok(lines) = repo.read_blob_within(blob, MOST_BYTES)
+fn known(repo: &Repo, path: &[u8], hunk: Part<'_>) -> Option<Vec<u8>> {
+    let seal = Seal::of(repo).ok()?;
+    for name in [name_of(path, hunk), name_of(path, turned(hunk))] {
+        // What cannot be read, or is not ours, says nothing.
+        if let Ok(Some(blob)) = repo.read_ref(&name)
+            && let Ok(bytes) = repo.read_blob_within(blob, 2 * MOST_BYTES)
+            && let Some(mut bytes) = seal.open(SEALED, bytes)
+            && bytes.starts_with(format!("{name}\n").as_bytes())
         {
-            return Some(lines);
+            return Some(bytes.split_off(name.len() + 1));
         }
     }
     None
@@ -122,13 +138,13 @@ fn turned(part: Part<'_>) -> Part<'_> {
     }
 }
 
-fn key(part: Part<'_>) -> Oid {
-    let sides: [&[u8]; 3] = match part {
-        Part::Hunk { ours, base, theirs } => [ours, base, theirs],
-        Part::Merged(lines) => [lines, b"", b""],
+fn key(path: &[u8], part: Part<'_>) -> Oid {
+    let sides: [&[u8]; 4] = match part {
+        Part::Hunk { ours, base, theirs } => [path, ours, base, theirs],
+        Part::Merged(lines) => [path, lines, b"", b""],
     };
     // With their lengths, so that lines cannot pass from one side to another.
-    let mut bytes = b"resolution 1\n".to_vec();
+    let mut bytes = b"resolution 2\n".to_vec();
     for side in sides {
         bytes.extend(format!("{}\n", side.len()).bytes());
         bytes.extend_from_slice(side);
@@ -136,13 +152,14 @@ fn key(part: Part<'_>) -> Oid {
     blob_id(&bytes)
 }
 
-fn ref_name(key: Oid) -> String {
-    let hex = key.to_string();
+/// Returns the ref of what was decided about a hunk of a file.
+fn name_of(path: &[u8], part: Part<'_>) -> String {
+    let hex = key(path, part).to_string();
     format!("refs/orch/resolution/{}/{hex}", &hex[..2])
 }
 
 /// Returns what stands in place of each hunk in another file, as far as its surroundings tell where that is.
-fn decided<'a>(marked: &[u8], after: &'a [u8]) -> Vec<(Oid, &'a [u8])> {
+fn decided<'a, 'm>(marked: &'m [u8], after: &'a [u8]) -> Vec<(Part<'m>, &'a [u8])> {
     let Some(parts) = parts(marked) else {
         return Vec::new();
     };
@@ -174,7 +191,7 @@ fn decided<'a>(marked: &[u8], after: &'a [u8]) -> Vec<(Oid, &'a [u8])> {
         };
         let is_line = text.is_empty() || text.ends_with(b"\n") || behind.is_empty();
         if is_line && text.len() <= MOST_BYTES && self::parts(text).is_none() {
-            found.push((key(*hunk), text));
+            found.push((*hunk, text));
         }
     }
     found
@@ -230,7 +247,7 @@ mod tests {
 
     #[test]
     fn keys_tell_sides_apart() {
-        let hunk = |ours, base, theirs| key(Part::Hunk { ours, base, theirs });
+        let hunk = |ours, base, theirs| key(b"f", Part::Hunk { ours, base, theirs });
         assert_ne!(hunk(b"a\n", b"", b"b\n"), hunk(b"a\n", b"b\n", b""));
         assert_ne!(hunk(b"a\n", b"", b"b\n"), hunk(b"b\n", b"", b"a\n"));
         let one = Part::Hunk {

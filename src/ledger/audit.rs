@@ -15,10 +15,11 @@ use super::files::{LocksFile, parse, parse_status};
 use super::layout::Place;
 use super::snapshot::{Changed, compare};
 use crate::error::user_error;
-use crate::git::{Oid, files};
+use crate::git::Oid;
 use crate::model::event::{EDIT, Told};
 use crate::model::powers::told;
 use crate::model::{Actor, EventKind, Lock, Trust};
+use crate::seal;
 
 /// File of the common directory with the newest commit up to which nothing was found.
 const CHECKED: &str = "audited";
@@ -45,7 +46,7 @@ impl Ledger {
     /// A commit cannot be read.
     pub fn audit(&self) -> Result<Vec<Doubt>> {
         let dir = self.repo().orch_dir();
-        let checked = read_oids(&dir.join(CHECKED))?.first().copied();
+        let checked = self.read_oids(CHECKED)?.first().copied();
         let accepted = self.accepted()?;
         let mut way = Vec::new();
         let mut next = self.tip();
@@ -63,15 +64,15 @@ impl Ledger {
         }
         if let Some(clean) = clean {
             // Looked at again where it cannot be noted.
-            let _ = files::replace(&dir.join(CHECKED), format!("{clean}\n").as_bytes());
+            let text = format!("{clean}\n").into_bytes();
+            let _ = seal::replace(self.repo(), &dir.join(CHECKED), CHECKED, text);
         }
         Ok(doubts)
     }
 
     /// Returns the commits that a person lets stand.
     pub(super) fn accepted(&self) -> Result<BTreeSet<Oid>> {
-        let path = self.repo().orch_dir().join(ACCEPTED);
-        Ok(read_oids(&path)?.into_iter().collect())
+        Ok(self.read_oids(ACCEPTED)?.into_iter().collect())
     }
 
     /// Lets a commit stand that a person has looked at; returns whether there was a doubt.
@@ -90,11 +91,22 @@ impl Ledger {
             return Ok(false);
         }
         let path = self.repo().orch_dir().join(ACCEPTED);
-        let mut all = read_oids(&path)?;
+        let mut all = self.read_oids(ACCEPTED)?;
         all.push(commit);
         let lines: String = all.iter().map(|commit| format!("{commit}\n")).collect();
-        files::replace(&path, lines.as_bytes())?;
+        seal::replace(self.repo(), &path, ACCEPTED, lines.into_bytes())?;
         Ok(true)
+    }
+
+    /// Reads a file of commits, a line each; of one that is not ours nothing counts, and all is looked at again.
+    fn read_oids(&self, name: &str) -> Result<Vec<Oid>> {
+        let path = self.repo().orch_dir().join(name);
+        let bytes = seal::read(self.repo(), &path, name)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let lines = text.lines();
+        Ok(lines
+            .filter_map(|line| Oid::from_hex(line.as_bytes()).ok())
+            .collect())
     }
 
     fn doubt(&self, commit: Oid) -> Result<Option<Doubt>> {
@@ -192,14 +204,4 @@ impl Ledger {
 /// Returns the agent whose address this is, as its worktree's configuration has it.
 fn by_agent(address: &str) -> Option<&str> {
     address.strip_prefix("agent-")?.split('@').next()
-}
-
-fn read_oids(path: &std::path::Path) -> Result<Vec<Oid>> {
-    let bytes = files::read_if_exists(path)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    // A damaged line is as good as none: what it named is looked at again.
-    let oids = text
-        .lines()
-        .filter_map(|line| Oid::from_hex(line.as_bytes()).ok());
-    Ok(oids.collect())
 }

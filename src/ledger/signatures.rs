@@ -17,13 +17,14 @@ use anyhow::{Context as _, Result};
 use super::Ledger;
 use super::files;
 use super::layout::Place;
+use crate::config;
 use crate::error::UserError;
-use crate::git::files::{read_if_exists, replace};
-use crate::git::objects::NewCommit;
+use crate::git::objects::{NewCommit, blob_id};
 use crate::git::{Git, Oid, Repo};
 use crate::model::{AgentId, Signer, Signing, signing};
+use crate::seal;
 
-/// File of the common directory with the newest commit whose signature was checked.
+/// What the seal says of the file with the newest commit whose signature was checked.
 const VERIFIED: &str = "verified";
 
 /// Most commits that one process checks: each costs two runs of `ssh-keygen`.
@@ -32,6 +33,16 @@ const BATCH: usize = 500;
 /// Returns where the keys of this machine lie.
 fn keys_dir(repo: &Repo) -> PathBuf {
     repo.orch_dir().join("keys")
+}
+
+/// Returns where it is noted up to where signatures were checked: outside of the repository, so that taking the note
+/// away does not make an unsigned ledger of a signed one.
+pub fn verified_path(repo: &Repo) -> PathBuf {
+    let place = repo.common_dir().as_os_str().as_encoded_bytes();
+    match config::state_dir() {
+        Some(dir) => dir.join(VERIFIED).join(blob_id(place).to_string()),
+        None => repo.orch_dir().join(VERIFIED),
+    }
 }
 
 /// Returns where the key is with which this machine signs transitions.
@@ -172,10 +183,9 @@ impl Ledger {
 
     /// Notes that the ledger is at a commit that this process has written upon what it had checked.
     pub(super) fn note_verified(&self, tip: Oid) {
-        let path = self.repo().orch_dir().join(VERIFIED);
         if self.board().is_signed() {
             // What cannot be noted is checked again.
-            let _ = replace(&path, format!("{tip}\n").as_bytes());
+            let _ = self.note_checked(tip);
         }
     }
 
@@ -185,15 +195,17 @@ impl Ledger {
     ///
     /// One is not signed by somebody who may; it is named.
     pub fn verify(&self) -> Result<()> {
-        let path = self.repo().orch_dir().join(VERIFIED);
+        let path = verified_path(self.repo());
         let Some(tip) = self.tip() else {
             return Ok(());
         };
         if !self.board().is_signed() && !path.exists() {
             return Ok(());
         }
-        let noted = read_if_exists(&path)?.unwrap_or_default();
+        let noted = seal::read(self.repo(), &path, VERIFIED)?.unwrap_or_default();
         let noted = Oid::from_hex(noted.trim_ascii()).ok();
+        // A commit that is not there is of another repository, which was at this place before.
+        let noted = noted.filter(|noted| self.repo().read_commit(*noted).is_ok());
         if noted == Some(tip) {
             return Ok(());
         }
@@ -214,7 +226,12 @@ impl Ledger {
             // A signed transition has switched it off.
             return Ok(std::fs::remove_file(&path)?);
         }
-        replace(&path, format!("{tip}\n").as_bytes())
+        self.note_checked(tip)
+    }
+
+    fn note_checked(&self, tip: Oid) -> Result<()> {
+        let text = format!("{tip}\n").into_bytes();
+        seal::replace(self.repo(), &verified_path(self.repo()), VERIFIED, text)
     }
 
     /// Returns the commits from a tip down to one that was checked, oldest first, and whether that was reached.

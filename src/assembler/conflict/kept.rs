@@ -8,12 +8,16 @@ use crate::git::objects::{find_entry, splice};
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::model::branch;
+use crate::seal::Seal;
 
 /// Where bundles are kept.
 const PREFIX: &str = "refs/orch/conflict/";
 
 /// Most bytes of a bundle: fifty files with all that is rendered of them are less.
 const MOST_BYTES: usize = 64 << 20;
+
+/// What the seal says that it is.
+const SEALED: &str = "conflict";
 
 /// Name of the bundle in its tree.
 const FILE: &[u8] = b"bundle.json";
@@ -48,6 +52,12 @@ pub fn keep(repo: &Repo, bundle: &Bundle) -> Result<()> {
     tree = splice(&tree, b"conflicted", Some((id(&bundle.conflicted)?, true)));
     if let Some(proposal) = &bundle.proposal {
         tree = splice(&tree, b"proposal", Some((id(&proposal.tree)?, true)));
+    }
+    // Without a seal it is shown, and nothing is learnt by it.
+    if let Ok(seal) = Seal::of(repo) {
+        let seal = format!("{}\n", seal.over(SEALED, &text).to_hex());
+        let blob = repo.write_blob(seal.as_bytes())?;
+        tree = splice(&tree, b"seal", Some((blob, false)));
     }
     tree = splice(&tree, b"sides", Some((repo.write_tree(&sides)?, true)));
     let tree = repo.write_tree(&tree)?;
@@ -90,6 +100,31 @@ pub fn load(repo: &Repo, name: &str) -> Result<Option<Bundle>> {
         Some(tree) => read(repo, tree, name).map(Some),
         None => Ok(None),
     }
+}
+
+/// Returns what is kept of a task or branch, where this user's git-orch has kept it here.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_ours(repo: &Repo, name: &str) -> Result<Option<Bundle>> {
+    let Some(tree) = repo.read_ref(&ref_name(name))? else {
+        return Ok(None);
+    };
+    let entries = repo.read_tree(tree)?;
+    let blob = |name: &[u8], most| {
+        let entry = find_entry(&entries, name)?;
+        repo.read_blob_within(entry.id, most).ok()
+    };
+    let (Some(text), Some(seal)) = (blob(FILE, MOST_BYTES), blob(b"seal", 100)) else {
+        return Ok(None);
+    };
+    let said = blake3::Hash::from_hex(seal.trim_ascii()).ok();
+    let ours = Seal::of(repo)?.over(SEALED, &text);
+    if said != Some(ours) {
+        return Ok(None);
+    }
+    read(repo, tree, name).map(Some)
 }
 
 /// Returns all bundles that are kept, ordered by name; in place of one that cannot be read, its ref and why.

@@ -14,6 +14,7 @@ use crate::git::recovery::RECOVERY;
 use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
+use crate::ledger::signatures::verified_path;
 use crate::{assembler, config, hooks, workspace};
 
 /// How many branches a refusal names.
@@ -56,6 +57,8 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     hooks::uninstall(repo)?;
     join::forget_remote(repo)?;
     workspace::exclude_remove(repo)?;
+    // Gone with the ledger that it is about.
+    let _ = fs::remove_file(verified_path(repo));
     fs::remove_dir_all(repo.orch_dir())
         .with_context(|| format!("cannot remove {}", repo.orch_dir().display()))?;
     drop((running, assembling, alone));
