@@ -87,10 +87,9 @@ fn prepare(path: &Path, tasks: usize) {
         let title = format!("Do what task {number} asks for");
         plan.tasks.push(TaskSpec::new(id, team, title));
     }
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
     let mut ledger = Ledger::open(Repo::discover(path).unwrap(), Actor::Human).unwrap();
     ledger
-        .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
+        .transact(Op::ApplyPlan(Box::new(PlanChange::new(plan))))
         .unwrap();
     ledger.transact(Op::Dispatch(Gate::default())).unwrap();
 }

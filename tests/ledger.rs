@@ -39,9 +39,8 @@ pub fn open(path: &Path) -> Ledger {
 
 /// Applies a plan and makes ready what may start.
 pub fn apply(ledger: &mut Ledger, plan: Plan) {
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
     ledger
-        .transact(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
+        .transact(Op::ApplyPlan(Box::new(PlanChange::new(plan))))
         .unwrap();
     ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
 }
@@ -338,13 +337,7 @@ fn the_ledger_does_not_move_under_a_worktree_that_has_it_checked_out() {
     );
     let mut ledger = open(repo.path());
     let plan = plan(1, 1, 1);
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-    let op = || {
-        Op::ApplyPlan(Box::new(PlanChange {
-            plan: plan.clone(),
-            digests: Vec::clone(&digests),
-        }))
-    };
+    let op = || Op::ApplyPlan(Box::new(PlanChange::new(plan.clone())));
     let error = ledger.transact(op()).unwrap_err().to_string();
     assert!(
         error.contains("is checked out at") && error.contains("by hand"),

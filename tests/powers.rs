@@ -191,7 +191,7 @@ fn forge(repo: &TestRepo, address: &str, message: &str, files: &[(&str, &str)]) 
     for (path, text) in files {
         write_file(&dir.join(".orchestration").join(path), text);
     }
-    repo.git_in(&dir, ["add", "-A"]);
+    repo.git_in(&dir, ["add", "-A", "--force"]);
     let mut commit = repo.command("git", &dir);
     commit.env("GIT_COMMITTER_EMAIL", address);
     let done = commit
@@ -211,14 +211,14 @@ fn told(subject: &str, event: &str, task: &str, actor: &str) -> String {
     )
 }
 
-#[test]
-fn what_an_agent_wrote_on_the_ledger_by_itself_is_found() {
-    let site = site();
-    let repo = &site.repo;
-    repo.orch(["doctor"]).ok();
+/// What an agent writes by itself: the message, the files, and what speaks against it.
+type Forged = (String, Vec<(&'static str, String)>, &'static str);
+
+/// `orch` is the text of `orch.toml`, changed a little.
+fn forgeries(orch: &str) -> Vec<Forged> {
     let merged = "state = \"merged\"\nagent = \"1.1\"\nattempt = 1\n";
+    let record = "open = []\n[summary]\ndone = []\nnext = []\nblockers = []\n";
     let status = "teams/1/status/a.toml";
-    let orch = repo.git(["show", "orchestration:.orchestration/orch.toml"]) + "\n";
     let cases = [
         (
             told("approve: x", "approve", "a", "1.1"),
@@ -232,8 +232,23 @@ fn what_an_agent_wrote_on_the_ledger_by_itself_is_found() {
         ),
         (
             told("start a", "start", "a", "1.1"),
-            vec![("orch.toml", orch.as_str())],
+            vec![("orch.toml", orch)],
             "it says `start` and changes .orchestration/orch.toml",
+        ),
+        (
+            told("start a", "start", "a", "1.1"),
+            vec![("syncs/wrapup-1.toml", record)],
+            "it says `start` and changes .orchestration/syncs/wrapup-1.toml",
+        ),
+        (
+            told("start a", "start", "a", "1.1"),
+            vec![("archive/first/teams/1/status/a.toml", merged)],
+            "it says `start` and changes .orchestration/archive/first/teams/1/status/a.toml",
+        ),
+        (
+            told("wrapup: all is well", "wrapup", "a", "1.1"),
+            vec![("syncs/wrapup-1.toml", record)],
+            "agent 1.1 may not wrap the run up",
         ),
         (
             told("merge a", "merge", "a", "2.0"),
@@ -251,22 +266,28 @@ fn what_an_agent_wrote_on_the_ledger_by_itself_is_found() {
             "agent 1.1 edited the ledger by hand",
         ),
     ];
+    let owned = |files: Vec<(&'static str, &str)>| {
+        let own = |(path, text): (&'static str, &str)| (path, text.to_owned());
+        files.into_iter().map(own).collect()
+    };
+    cases
+        .into_iter()
+        .map(|(message, files, why)| (message, owned(files), why))
+        .collect()
+}
+
+#[test]
+fn what_an_agent_wrote_on_the_ledger_by_itself_is_found() {
+    let site = site();
+    let repo = &site.repo;
+    repo.orch(["doctor"]).ok();
+    let orch = repo.git(["show", "orchestration:.orchestration/orch.toml"]);
     let before = repo.git(["rev-parse", "orchestration"]);
-    for (message, files, why) in cases {
+    for (message, files, why) in forgeries(&format!("{orch}\n# touched\n")) {
         repo.git(["update-ref", "refs/heads/orchestration", &before]);
-        let orch_toml = format!("{orch}# touched\n");
         let files: Vec<(&str, &str)> = files
-            .into_iter()
-            .map(|(path, text)| {
-                (
-                    path,
-                    if path == "orch.toml" {
-                        &orch_toml
-                    } else {
-                        text
-                    },
-                )
-            })
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
             .collect();
         let commit = forge(repo, "agent-1.1@m.invalid", &message, &files);
         let found = Outcome(repo.orch(["doctor", "--json"]).0);

@@ -123,13 +123,12 @@ fn intent(id: String, op: Op) -> Intent {
 fn start() -> Shared {
     let mut plan = super::ledger::plan(TEAMS, CODERS, TASKS);
     plan.run.limits.0.insert(String::from("sonnet"), 4);
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
     let mut shared = Shared {
         log: Vec::new(),
         board: Board::default(),
     };
     let mut planner = Writer::of(&shared);
-    let apply = Op::ApplyPlan(Box::new(PlanChange { plan, digests }));
+    let apply = Op::ApplyPlan(Box::new(PlanChange::new(plan)));
     planner.wants = vec![
         intent(String::from("plan"), apply),
         intent(String::from("dispatch"), Op::Dispatch(Gate::Submitted)),

@@ -269,14 +269,13 @@ fn whatever_is_asked_in_whatever_order_the_rules_hold() {
         let result = std::panic::catch_unwind(|| {
             let mut random = fastrand::Rng::with_seed(seed);
             let plan = plan(&mut random);
-            let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
             let mut board = Board::default();
             let apply = Intent {
                 id: OpId(String::from("0")),
                 time: Timestamp(0),
                 actor: Actor::Human,
                 machine: MachineId(String::from("m")),
-                op: Op::ApplyPlan(Box::new(PlanChange { plan, digests })),
+                op: Op::ApplyPlan(Box::new(PlanChange::new(plan))),
             };
             assert_eq!(through_the_spool(&apply), apply);
             for edit in board.decide(&apply).unwrap().unwrap().edits {

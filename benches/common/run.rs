@@ -9,8 +9,8 @@ use git_orch::git::objects::blob_id;
 use git_orch::ledger::Ledger;
 use git_orch::model::board::Gate;
 use git_orch::model::{
-    Actor, AgentId, Ask, Attempt, Claim, CommitId, Handoff, HandoffStatus, Op, Plan, PlanChange,
-    TaskId, TaskSpec, TeamId,
+    Actor, AgentId, Ask, Attempt, Claim, CommitId, Earlier, Handoff, HandoffStatus, Op, Plan,
+    PlanChange, TaskId, TaskSpec, TeamId,
 };
 
 use super::{command, git, orch};
@@ -66,8 +66,7 @@ pub fn begin_with(dir: &Path, teams: u32, coders: u32, tasks: u32) -> Ledger {
     orch(dir, ["init"]);
     let mut ledger = Ledger::open(Repo::discover(dir).unwrap(), Actor::Executor).unwrap();
     let plan = plan(teams, coders, tasks);
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-    let change = PlanChange { plan, digests };
+    let change = PlanChange::new(plan);
     ledger
         .transact_as(Actor::Human, Op::ApplyPlan(Box::new(change)))
         .unwrap();
@@ -156,7 +155,9 @@ pub fn extra_task(ledger: &mut Ledger) -> TaskId {
     let id: TaskId = String::from("extra").parse().unwrap();
     if !ledger.board().tasks.contains_key(&id) {
         let spec = TaskSpec::new(id.clone(), TeamId(1), String::from("One more"));
-        ledger.transact(Op::AddTask(Box::new(spec))).unwrap();
+        ledger
+            .transact(Op::AddTask(Box::new(spec), Earlier::default()))
+            .unwrap();
         ledger.transact(Op::Dispatch(Gate::Submitted)).unwrap();
     }
     id

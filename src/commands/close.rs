@@ -12,8 +12,9 @@ use crate::model::{Op, WrapUpAt};
 /// End the run
 ///
 /// Every task must have come to its end, and what is integrated must be approved. Where the plan says `wrapup = "close"`,
-/// nothing that `git orch wrapup` looks for may be open. No task can be added to a closed run; the next `git orch plan
-/// apply` opens the ledger again.
+/// nothing that `git orch wrapup` looks for may be open. Its tasks go to `.orchestration/archive/<run>/` on the ledger, in
+/// one commit, and the board is empty; branches stay. The next `git orch plan apply` begins a run of its own: a task whose id
+/// was used before is a new task, on a branch that begins anew.
 #[derive(Debug, clap::Args)]
 pub struct CloseArgs {
     /// What to remember of it, in a line
@@ -49,6 +50,7 @@ pub fn run(ctx: &Ctx, args: CloseArgs) -> Result<()> {
         ctx.ui.json(&serde_json::json!({
             "run": board.run_name(),
             "closed": board.settings.closed,
+            "archive": board.settings.archive,
             "commit": done.commit.map(|commit| commit.to_string()),
         }));
     } else {

@@ -151,8 +151,8 @@ fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<()> {
     let mut ledger = ctx.ledger()?;
     require_base(&ledger, &plan)?;
     let change = PlanChange {
-        digests: plan.tasks.iter().map(|task| task.digest()).collect(),
-        plan,
+        earlier: ledger.earlier(plan.tasks.iter().map(|task| &task.id))?,
+        ..PlanChange::new(plan)
     };
     let comparison = Comparison::new(&ledger, &change)?;
     let before = ledger.tip();

@@ -114,6 +114,14 @@ fn require_teams(board: &Board, teams: &[TeamId]) -> Result<()> {
             .hint("git orch plan apply plan.toml")
             .into());
     }
+    if board.settings.closed.is_some() {
+        return Err(
+            UserError::new(format!("run {} is closed", board.run_name()))
+                .hint("git orch plan apply plan.toml")
+                .exit(Exit::NothingToDo)
+                .into(),
+        );
+    }
     match teams.iter().find(|team| !board.teams.contains_key(team)) {
         None => Ok(()),
         Some(team) => {

@@ -5,6 +5,7 @@
 //! nothing all the same (another build has written them, or somebody by hand) are read from the ledger instead, and the
 //! cache is taken away.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,7 @@ use crate::model::{
 };
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
-const MAGIC: &[u8] = concat!("git-orch snapshot 7 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("git-orch snapshot 8 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// What it begins with in every version.
 const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
@@ -85,7 +86,7 @@ struct Table<R> {
     tip: [u8; 20],
     tree: [u8; 20],
     time: i64,
-    /// Settings, phases, teams, agents, locks and signers as JSON, since their formats allow more than one kind of value.
+    /// Settings, phases, teams, agents, locks, signers and archives as JSON, since their formats allow more than one kind of value.
     head: String,
     tested: Option<Tested>,
     assemblies: u32,
@@ -99,6 +100,7 @@ type Head = (
     Vec<(AgentId, AgentRecord)>,
     Vec<Lock>,
     Vec<Signer>,
+    BTreeSet<String>,
 );
 
 fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> {
@@ -121,6 +123,7 @@ fn encode((tip, tree, time): (Oid, Oid, i64), board: &Board) -> Option<Vec<u8>> 
         agents,
         locks,
         signers,
+        &board.archives,
     );
     let table = Table {
         tip: tip.as_slice().try_into().ok()?,
@@ -147,7 +150,7 @@ fn decode(bytes: Vec<u8>, reader: impl FnOnce(Oid) -> ReadRow) -> Option<Cached>
     }
     let (table, rows): (Table<Row>, _) = postcard::take_from_bytes(rest).ok()?;
     let from = bytes.len() - rows.len();
-    let (settings, phases, teams, agents, locks, signers): Head =
+    let (settings, phases, teams, agents, locks, signers, archives): Head =
         serde_json::from_str(&table.head).ok()?;
     let tip = Oid::from_bytes_or_panic(&table.tip);
     Some(Cached {
@@ -164,6 +167,7 @@ fn decode(bytes: Vec<u8>, reader: impl FnOnce(Oid) -> ReadRow) -> Option<Cached>
             assemblies: table.assemblies,
             locks,
             signers,
+            archives,
         },
     })
 }

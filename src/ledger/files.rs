@@ -174,6 +174,8 @@ struct StatusFile {
     agent: Option<AgentId>,
     #[serde(default, skip_serializing_if = "is_zero")]
     attempt: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    earlier_attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<MachineId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,6 +242,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         state: file.state,
         agent: file.agent,
         attempt: Attempt(file.attempt),
+        earlier_attempts: Attempt(file.earlier_attempts),
         machine: file.machine,
         lease_until: time("lease_until", file.lease_until)?,
         since: time("since", file.since)?.unwrap_or_default(),
@@ -266,6 +269,7 @@ pub fn render_status(status: &Status) -> String {
         state: status.state,
         agent: status.agent,
         attempt: status.attempt.0,
+        earlier_attempts: status.earlier_attempts.0,
         machine: status.machine,
         lease_until: status.lease_until.map(clock::rfc3339),
         since: (status.since.0 != 0).then(|| clock::rfc3339(status.since)),

@@ -30,6 +30,10 @@ pub enum Place {
     Handoff(TaskPlace),
     /// `assemblies/<number>.toml`
     Assembly(u32),
+    /// `syncs/wrapup-<operation>.toml`
+    WrapUp(OpId),
+    /// `archive/<name>/…`: what was the place of a closed run.
+    Archived(String, Box<Place>),
 }
 
 /// Where the files of a task lie.
@@ -67,6 +71,12 @@ impl Place {
             Self::Status(place) => below(place, "status"),
             Self::Handoff(place) => below(place, "handoffs"),
             Self::Assembly(number) => format!("{ROOT}/assemblies/{number:04}.toml"),
+            Self::WrapUp(id) => format!("{ROOT}/syncs/wrapup-{id}.toml"),
+            Self::Archived(name, place) => {
+                let path = place.path();
+                let rest = path.strip_prefix(ROOT).unwrap_or(&path);
+                format!("{}{rest}", archive(name))
+            }
         }
     }
 
@@ -93,6 +103,21 @@ impl Place {
                 Some(Ok(number)) => Self::Assembly(number),
                 _ => return Ok(None),
             },
+            ["syncs", name] => {
+                let id = name.strip_prefix("wrapup-");
+                match id.and_then(|id| id.strip_suffix(".toml")) {
+                    Some(id) if !id.is_empty() => Self::WrapUp(OpId(id.to_owned())),
+                    _ => return Ok(None),
+                }
+            }
+            ["archive", name, below @ ..] if below.first() != Some(&"archive") => {
+                // What is archived binds nobody: a name that cannot be one of ours is as good as a foreign file's.
+                let was = Self::parse(&format!("{ROOT}/{}", below.join("/")));
+                match was {
+                    Ok(Some(place)) => Self::Archived((*name).to_owned(), Box::new(place)),
+                    Ok(None) | Err(_) => return Ok(None),
+                }
+            }
             ["teams", team, "team.toml"] => Self::Team(team.parse()?),
             ["teams", team, "agents", name] => {
                 let Some(id) = name.strip_suffix(".toml") else {
@@ -134,10 +159,9 @@ impl Place {
     }
 }
 
-/// Returns the path of the record that an operation makes of a wrap-up. It is written and shown, and not read into the
-/// board, so that [`Place::parse`] leaves it alone.
-pub fn wrapup_path(id: &OpId) -> String {
-    format!("{ROOT}/syncs/wrapup-{id}.toml")
+/// Returns the directory of a closed run.
+pub fn archive(name: &str) -> String {
+    format!("{ROOT}/archive/{name}")
 }
 
 /// Directories of a second level. With ten thousand tasks in one team each holds about 150 entries, with
@@ -176,6 +200,9 @@ mod tests {
             Place::Status(task(true)),
             Place::Handoff(task(false)),
             Place::Assembly(12),
+            Place::WrapUp(OpId(String::from("1f-2"))),
+            Place::Archived(String::from("first"), Box::new(Place::Settings)),
+            Place::Archived(String::from("a-2"), Box::new(Place::Task(task(true)))),
         ] {
             assert_eq!(Place::parse(&place.path()), Ok(Some(place)));
         }
@@ -187,6 +214,10 @@ mod tests {
             "README.md",
             ".orchestration/ideas/x.toml",
             ".orchestration/teams/1/notes.md",
+            ".orchestration/syncs/notes.toml",
+            ".orchestration/archive/first/notes.md",
+            ".orchestration/archive/first/teams/x/team.toml",
+            ".orchestration/archive/first/archive/second/orch.toml",
         ] {
             assert_eq!(Place::parse(path), Ok(None), "{path}");
         }

@@ -13,10 +13,12 @@
 //! * `tree` writes what a decision changes; `lease` keeps a machine's claims alive.
 //! * [`history`] reads the event log back from the commits; [`events`] indexes it.
 //! * [`signatures`] signs transitions and checks who has signed them.
+//! * [`archive`] reads what closed runs have left.
 //! * [`audit`] finds commits that claim a power which their actor lacks.
 //! * [`damage`] finds what is broken and puts good versions back; [`choice`] is between two ledgers where only a
 //!   person can choose.
 
+pub mod archive;
 pub mod audit;
 mod cache;
 pub mod choice;

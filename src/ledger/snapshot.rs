@@ -13,7 +13,7 @@ use crate::git::{Oid, Repo, objects};
 use crate::model::bounds::{MOST_LEDGER_FILE, told};
 use crate::model::{
     AgentId, AgentRecord, Board, Handoff, Lock, PhaseSpec, Settings, Signer, Status, Task,
-    TeamSpec, Tested,
+    TeamSpec, Tested, WrapUp,
 };
 
 /// Files that one is behind before the cache is worth writing, and how many more for each so many tasks: writing it
@@ -218,6 +218,7 @@ enum Fact {
     Agent(AgentId, AgentRecord),
     Task(Box<Task>),
     Assembly(u32),
+    Archive(String),
     Status(TaskPlace, Box<Status>),
 }
 
@@ -234,10 +235,16 @@ fn read_changes(repo: &Repo, tip: Oid, changes: &[Changed]) -> Result<News> {
             (None, _) => {}
             (Some(place), None) => news.gone.push(place),
             (Some(place), Some(blob)) => {
-                if let Place::Handoff(_) = place {
-                    // Read from the ledger when asked for; the board does not hold contracts.
-                    continue;
-                }
+                // Read from the ledger when asked for; the board does not hold them.
+                let place = match place {
+                    Place::Handoff(_) | Place::WrapUp(_) => continue,
+                    Place::Archived(name, was) if *was == Place::Settings => {
+                        news.facts.push(Fact::Archive(name));
+                        continue;
+                    }
+                    Place::Archived(..) => continue,
+                    place => place,
+                };
                 let bytes = repo
                     .read_blob(*blob)
                     .with_context(|| format!("cannot read {path}"))?;
@@ -279,10 +286,18 @@ pub(super) fn check_file(repo: &Repo, path: &str, blob: Oid) -> Result<Option<Br
     let bytes = repo
         .read_blob(blob)
         .with_context(|| format!("cannot read {path}"))?;
-    Ok(match place {
-        Place::Handoff(_) => files::parse::<Handoff>(&bytes).err(),
-        place => read_fact(place, &bytes).err(),
-    })
+    Ok(check_bytes(place, &bytes).err())
+}
+
+/// Reads a file as what lies in its place, whether the board holds that or not.
+fn check_bytes(place: Place, bytes: &[u8]) -> Result<(), Broken> {
+    match place {
+        Place::Handoff(_) => files::parse::<Handoff>(bytes).map(drop),
+        Place::WrapUp(_) => files::parse::<WrapUp>(bytes).map(drop),
+        Place::Assembly(_) => files::parse::<toml::Table>(bytes).map(drop),
+        Place::Archived(_, was) => check_bytes(*was, bytes),
+        place => read_fact(place, bytes).map(drop),
+    }
 }
 
 fn forget(board: &mut Board, place: &Place) {
@@ -312,8 +327,11 @@ fn forget(board: &mut Board, place: &Place) {
                 task.status = Status::default();
             }
         }
+        Place::Archived(name, was) if **was == Place::Settings => {
+            board.archives.remove(name);
+        }
         // Not on the board.
-        Place::Handoff(_) | Place::Assembly(_) => {}
+        Place::Handoff(_) | Place::Assembly(_) | Place::WrapUp(_) | Place::Archived(..) => {}
     }
 }
 
@@ -354,7 +372,9 @@ fn read_fact(place: Place, bytes: &[u8]) -> Result<Fact, Broken> {
         }
         Place::Status(place) => Fact::Status(place, Box::new(files::parse_status(bytes)?)),
         Place::Assembly(number) => Fact::Assembly(number),
-        Place::Handoff(_) => unreachable!("contracts are not read into the board"),
+        Place::Handoff(_) | Place::WrapUp(_) | Place::Archived(..) => {
+            unreachable!("contracts, wrap-ups and archives are not read into the board")
+        }
     })
 }
 
@@ -406,6 +426,9 @@ fn learn(board: &mut Board, fact: Fact) {
                 task.status = old.status.clone();
             }
             board.tasks.insert(*task);
+        }
+        Fact::Archive(name) => {
+            board.archives.insert(name);
         }
         Fact::Assembly(number) => board.assemblies = board.assemblies.max(number),
         Fact::Status(place, status) => {

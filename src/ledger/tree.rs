@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::Ledger;
 use super::files;
-use super::layout::{Place, TaskPlace, wrapup_path};
+use super::layout::{Place, ROOT, TaskPlace, archive};
 use crate::git::{Oid, Repo, objects};
 use crate::model::{AgentRecord, Edit, Settings, TaskId, TeamSpec};
 
@@ -18,8 +18,9 @@ impl Ledger {
     /// The object store cannot be read or written.
     pub(super) fn write_files(&self, edits: &[Edit]) -> Result<Oid> {
         let mut root = Node::default();
+        let context = Context::of(edits);
         for edit in edits {
-            self.plan_edit(edit, &mut root)?;
+            self.plan_edit(edit, &context, &mut root)?;
         }
         match (root.write(self.repo(), self.tree())?, self.tree()) {
             (Some(tree), _) | (None, Some(tree)) => Ok(tree),
@@ -31,8 +32,11 @@ impl Ledger {
         clippy::too_many_lines,
         reason = "a flat match, an arm per kind of file"
     )]
-    fn plan_edit(&self, edit: &Edit, root: &mut Node) -> Result<()> {
+    fn plan_edit(&self, edit: &Edit, context: &Context<'_>, root: &mut Node) -> Result<()> {
         let task_place = |id: &TaskId| {
+            if let Some(place) = context.new_tasks.get(id) {
+                return Ok(place.clone());
+            }
             let row = self
                 .board()
                 .tasks
@@ -44,9 +48,18 @@ impl Ledger {
                 sharded: row.sharded,
             })
         };
-        let over = |place: &Place| self.read(&place.path());
-        let mut put = |place: &Place, text: String| root.put(&place.path(), Some(text));
+        let over = |place: &Place| match place {
+            // What a closed run's files said is no older version of the next one's.
+            Place::Phases | Place::Team(_) | Place::Agent(_) | Place::Task(_)
+                if context.is_emptied =>
+            {
+                Ok(None)
+            }
+            place => self.read(&place.path()),
+        };
+        let mut put = |place: &Place, text: String| root.put(&place.path(), Some(Put::Text(text)));
         match edit {
+            Edit::Archive(name) => self.plan_archive(name, root)?,
             Edit::PutSettings(settings) => {
                 let old = over(&Place::Settings)?;
                 let text = files::render(settings);
@@ -142,7 +155,7 @@ impl Ledger {
                 put(&Place::Locks, text);
             }
             Edit::PutWrapUp(id, done) => {
-                root.put(&wrapup_path(id), Some(files::render(&**done)));
+                put(&Place::WrapUp(id.clone()), files::render(&**done));
             }
             Edit::PutTested(tested) => {
                 let file = files::TestedFile {
@@ -155,17 +168,79 @@ impl Ledger {
     }
 }
 
+/// What the edits of one change say of each other.
+struct Context<'a> {
+    /// Places of tasks that come in.
+    new_tasks: BTreeMap<&'a TaskId, TaskPlace>,
+    /// Whether the board is emptied first.
+    is_emptied: bool,
+}
+
+impl<'a> Context<'a> {
+    fn of(edits: &'a [Edit]) -> Self {
+        let new = edits.iter().filter_map(|edit| match edit {
+            Edit::PutTask { spec, sharded, .. } => Some((
+                &spec.id,
+                TaskPlace {
+                    team: spec.team,
+                    id: spec.id.clone(),
+                    sharded: *sharded,
+                },
+            )),
+            _ => None,
+        });
+        Self {
+            new_tasks: new.collect(),
+            is_emptied: edits.iter().any(|edit| matches!(edit, Edit::Archive(_))),
+        }
+    }
+}
+
+impl Ledger {
+    /// Moves what a run consists of into its archive: whole directories, so that it costs the same with any number of
+    /// tasks.
+    fn plan_archive(&self, name: &str, root: &mut Node) -> Result<()> {
+        let Some(tree) = self.tree() else {
+            return Ok(());
+        };
+        let repo = self.repo();
+        let tree = repo.read_tree(tree)?;
+        let ours = objects::find_entry(&tree, ROOT.as_bytes()).filter(|entry| entry.is_tree);
+        let below = ours.map_or(Ok(Vec::new()), |entry| repo.read_tree(entry.id))?;
+        for (item, goes) in [("teams", true), ("phases.toml", true), ("orch.toml", false)] {
+            let Some(entry) = objects::find_entry(&below, item.as_bytes()) else {
+                continue;
+            };
+            let put = Put::Entry(entry.id, entry.is_tree);
+            root.put(&format!("{}/{item}", archive(name)), Some(put));
+            if goes {
+                root.put(&format!("{ROOT}/{item}"), None);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a name is to stand for.
+enum Put {
+    /// A file with a text.
+    Text(String),
+    /// What is in the store already, and whether it is a directory.
+    Entry(Oid, bool),
+}
+
 /// Files to write below one directory.
 #[derive(Default)]
 struct Node {
-    /// Files by name: their text, or `None` to remove whatever has the name.
-    files: BTreeMap<String, Option<String>>,
+    /// Files by name: what they become, or `None` to remove whatever has the name. Directories of the name are written
+    /// afterwards.
+    files: BTreeMap<String, Option<Put>>,
     /// Directories by name.
     dirs: BTreeMap<String, Node>,
 }
 
 impl Node {
-    fn put(&mut self, path: &str, text: Option<String>) {
+    fn put(&mut self, path: &str, text: Option<Put>) {
         match path.split_once('/') {
             Some((dir, rest)) => self.dirs.entry(dir.to_owned()).or_default().put(rest, text),
             None => {
@@ -179,7 +254,8 @@ impl Node {
         let mut tree = old.map_or(Ok(Vec::new()), |old| repo.read_tree(old))?;
         for (name, text) in &self.files {
             let new = match text {
-                Some(text) => Some((repo.write_blob(text.as_bytes())?, false)),
+                Some(Put::Text(text)) => Some((repo.write_blob(text.as_bytes())?, false)),
+                Some(Put::Entry(id, is_tree)) => Some((*id, *is_tree)),
                 None => None,
             };
             tree = objects::splice(&tree, name.as_bytes(), new);

@@ -21,6 +21,7 @@ use super::event::{Event, EventKind};
 use super::ids::TaskId;
 use super::levels::Level;
 use super::op::{AssemblyRecord, Change, Edit, Intent, Op};
+use super::tasks::Tasks;
 
 /// Why an operation is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ impl Board {
                 event: Event::new(EventKind::Init, format!("ledger on base {}", settings.base)),
             })),
             Op::ApplyPlan(change) => self.apply_plan(intent, change),
-            Op::AddTask(spec) => self.add_task(spec),
+            Op::AddTask(spec, earlier) => self.add_task(intent, spec, earlier),
             Op::Dispatch(gate) => self.dispatch(intent, *gate),
             Op::Gate(gate) => self.set_gate(*gate),
             Op::Authority(name) => self.set_authority(name),
@@ -177,6 +178,13 @@ impl Board {
     pub fn absorb(&mut self, edit: &Edit) {
         match edit {
             Edit::PutSettings(settings) => self.settings = (**settings).clone(),
+            Edit::Archive(name) => {
+                self.tasks = Tasks::default();
+                self.teams.clear();
+                self.agents.clear();
+                self.phases.clear();
+                self.archives.insert(name.clone());
+            }
             Edit::PutPhases(phases) => self.phases.clone_from(phases),
             Edit::PutTeam(team) => {
                 self.teams.insert(team.id, team.clone());

@@ -1,7 +1,7 @@
 //! The state of everything at one tip of the ledger, and questions about it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub struct Board {
     pub locks: Vec<Lock>,
     /// `allowed_signers`: whose signatures count.
     pub signers: Vec<Signer>,
+    /// `archive/`: the closed runs, by the names of their directories.
+    pub archives: BTreeSet<String>,
 }
 
 /// `orch.toml`: what holds for the whole ledger.
@@ -54,6 +56,9 @@ pub struct Settings {
     /// When the run was closed; absent while it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Timestamp>,
+    /// Name of the archive that the closed run is in; absent where a version closed it that kept it on the board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
     /// How transitions and commits are signed.
     #[serde(default, skip_serializing_if = "Signing::is_off")]
     pub signing: Signing,
@@ -82,6 +87,7 @@ impl Default for Settings {
             authority: LOCAL.to_owned(),
             run: None,
             closed: None,
+            archive: None,
             signing: Signing::default(),
             gate: Gate::default(),
             agents: BTreeMap::new(),

@@ -42,7 +42,9 @@ pub use ids::{
 };
 pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use locks::{Lock, Trust};
-pub use op::{Actor, AssemblyRecord, Change, Claim, Edit, Intent, Op, PlanChange, Retry, Undone};
+pub use op::{
+    Actor, AssemblyRecord, Change, Claim, Earlier, Edit, Intent, Op, PlanChange, Retry, Undone,
+};
 pub use powers::{Over, Power, Reach, Role};
 pub use sandbox::{Confined, Sandbox};
 pub use signing::{Signer, Signing};

@@ -1,5 +1,6 @@
 //! Operations: what may be asked of the ledger, and what it changes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,8 @@ pub enum Op {
     Authority(String),
     /// Make the ledger say what a plan says.
     ApplyPlan(Box<PlanChange>),
-    /// Add one task.
-    AddTask(Box<TaskSpec>),
+    /// Add one task; what earlier runs did with its id.
+    AddTask(Box<TaskSpec>, Earlier),
     /// Make ready what may start; give failed tasks their retry or record the gap. Phases open by this gate or
     /// by the ledger's, whichever asks for more.
     Dispatch(Gate),
@@ -153,6 +154,29 @@ pub struct PlanChange {
     pub plan: Plan,
     /// Digest of each task's specification, in the plan's order.
     pub digests: Vec<u64>,
+    /// What earlier runs did with its tasks' ids.
+    pub earlier: Earlier,
+}
+
+impl PlanChange {
+    /// Returns the change to a plan none of whose ids an earlier run has used.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            digests: plan.tasks.iter().map(TaskSpec::digest).collect(),
+            plan,
+            earlier: Earlier::default(),
+        }
+    }
+}
+
+/// What the archive says of ids that are used again, so that their attempts go on rising: no word of an earlier run
+/// counts in this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// The archives that this was read from.
+    pub archives: BTreeSet<String>,
+    /// The number of the latest claim of each id, where it was ever claimed.
+    pub attempts: BTreeMap<TaskId, Attempt>,
 }
 
 /// Which tasks are brought back, and how they begin.
@@ -212,6 +236,8 @@ pub struct Change {
 pub enum Edit {
     /// Write `orch.toml`.
     PutSettings(Box<Settings>),
+    /// Move the run's tasks, teams and phases under `archive/<name>/`, so that nothing of them is on the board.
+    Archive(String),
     /// Write `phases.toml`.
     PutPhases(Vec<PhaseSpec>),
     /// Write `teams/<n>/team.toml`.

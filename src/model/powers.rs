@@ -376,7 +376,7 @@ impl Board {
             Op::Init(_) => (Power::SetUp, Over::All),
             Op::Authority(_) => (Power::Authority, Over::All),
             Op::ApplyPlan(_) => (Power::Plan, Over::All),
-            Op::AddTask(spec) => (Power::AddTask, Over::Team(spec.team)),
+            Op::AddTask(spec, _) => (Power::AddTask, Over::Team(spec.team)),
             Op::Dispatch(_) => (Power::Dispatch, Over::All),
             Op::Gate(_) => (Power::Gate, Over::All),
             Op::Claim(ask) => (Power::Claim, ask.wish.agent.map_or(Over::All, Over::Agent)),

@@ -127,6 +127,8 @@ pub struct Status {
     pub agent: Option<AgentId>,
     /// Number of the latest claim; 0 before the first.
     pub attempt: Attempt,
+    /// Number of the latest claim of an earlier run's task of the same id, from which this one's go on.
+    pub earlier_attempts: Attempt,
     /// Machine of the holder.
     pub machine: Option<MachineId>,
     /// Until when the claim holds, for people to read; the lease decides.

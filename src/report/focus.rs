@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::swarm::{Row, Team, team_numbers, teams};
-use super::target::{require_task, require_team};
+use super::target::{no_task, require_team};
 use super::text::{ago, clean, clean_lines, short, span, style};
 use crate::agents::AttemptFiles;
 use crate::clock;
@@ -324,7 +324,7 @@ impl<'a> TaskView<'a> {
     /// There is no such task, or the ledger cannot be read.
     pub fn new(ledger: &'a Ledger, id: &TaskId) -> Result<Self> {
         let (board, repo) = (ledger.board(), ledger.repo());
-        let task = require_task(board, id)?;
+        let task = board.tasks.get(id).ok_or_else(|| no_task(ledger, id))?;
         let status = &task.status;
         let held = status.agent.filter(|_| status.state.is_held());
         Ok(Self {

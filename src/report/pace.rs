@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::ledger::Ledger;
-use crate::model::{Board, State, TaskId, Timestamp};
+use crate::model::{Board, EventKind, State, TaskId, Timestamp};
 
 /// Commits that are looked at, at most.
 const MOST_COMMITS: usize = 2000;
@@ -56,7 +56,8 @@ impl Recent {
         for entry in ledger.history().take(MOST_COMMITS) {
             let entry = entry?;
             let told = &entry.told;
-            if told.get("Run").is_some_and(|run| run != board.run_name()) {
+            let is_earlier = told.get("Run").is_some_and(|run| run != board.run_name());
+            if is_earlier || told.kind() == EventKind::Close.as_str() {
                 break;
             }
             let task = || told.get("Task")?.parse::<TaskId>().ok();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::levels::{self, Step};
 use super::pace::Recent;
 use super::text::{ago, bar, clean, count, span, style};
+use crate::ledger::layout;
 use crate::model::{
     AgentId, Board, CommitId, PhaseName, PhaseState, State, Task, TaskId, TeamId, Timestamp,
 };
@@ -23,6 +24,8 @@ pub struct Swarm<'a> {
     pub run: Option<&'a str>,
     /// When the run was closed; none while it goes on.
     pub closed: Option<Timestamp>,
+    /// Name of the archive that the closed run is in.
+    pub archive: Option<&'a str>,
     /// Branch that the work returns to.
     pub base: &'a str,
     /// Phases in declared order.
@@ -138,6 +141,7 @@ impl<'a> Swarm<'a> {
         Self {
             run: board.settings.run.as_ref().map(|run| run.name.as_str()),
             closed: board.settings.closed,
+            archive: board.settings.archive.as_deref(),
             base: &board.settings.base,
             phases: board
                 .phases
@@ -165,7 +169,8 @@ impl<'a> Swarm<'a> {
 
     /// Returns whether nothing more will happen to any task.
     pub fn is_over(&self) -> bool {
-        !self.tasks.is_empty() && self.tasks.iter().all(|task| task.status.is_final())
+        self.closed.is_some()
+            || !self.tasks.is_empty() && self.tasks.iter().all(|task| task.status.is_final())
     }
 
     /// Renders the view for people.
@@ -188,6 +193,15 @@ impl<'a> Swarm<'a> {
                 ""
             }
         )];
+        if let (Some(at), Some(archive)) = (self.closed, self.archive) {
+            let since = ago(at, now);
+            let next = next_line(ui, "git orch plan apply plan.toml");
+            return format!(
+                "{} {since}\nits tasks are in {}\n\n{next}\n",
+                out.concat(),
+                clean(&layout::archive(archive))
+            );
+        }
         self.render_phases(&mut out, ui);
         self.render_teams(&mut out, ui);
         out.push(format!("\n{}", self.sum()));
@@ -263,7 +277,7 @@ impl<'a> Swarm<'a> {
     /// Returns the command that brings the run forward; none where it has come to its end.
     fn next(&self, recent: &Recent) -> Option<String> {
         let any = |what: &dyn Fn(State) -> bool| self.tasks.iter().any(|task| what(task.status));
-        if self.tasks.is_empty() {
+        if self.tasks.is_empty() || self.closed.is_some() {
             return Some(String::from("git orch plan apply plan.toml"));
         }
         let to_do = |state: State| !state.is_done() && !state.is_final();

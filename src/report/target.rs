@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::error::UserError;
+use crate::ledger::Ledger;
 use crate::model::{AgentId, Board, Task, TaskId, TeamId, TeamSpec};
 
 /// A team (`1`, `TEAM-1`), an agent (`1.2`, `AGENT-1.2`) or a task (anything else).
@@ -56,6 +57,24 @@ pub fn require_task<'a>(board: &'a Board, id: &TaskId) -> Result<&'a Task, UserE
         None => error.hint("git orch status"),
     };
     Err(error)
+}
+
+/// Returns the error for a task that is not on the board: a closed run may have had it, or the nearest name is meant.
+pub fn no_task(ledger: &Ledger, id: &TaskId) -> UserError {
+    // What cannot be read says nothing of it.
+    let archived = ledger.archived(id).unwrap_or_default();
+    let Some(last) = archived.last() else {
+        return match require_task(ledger.board(), id) {
+            Ok(_) => UserError::new(format!("task {id} has come in at this moment")),
+            Err(error) => error,
+        };
+    };
+    UserError::new(format!(
+        "there is no task {id} in this run; closed run {} had one, which is {}",
+        last.archive, last.status.state
+    ))
+    .hint(format!("git orch log {id}"))
+    .hint(format!("git show {}:{}", ledger.branch(), last.path))
 }
 
 /// Returns a team.

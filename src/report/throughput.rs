@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::ledger::Ledger;
 use crate::model::event::Told;
-use crate::model::{Board, TaskId, TeamId, Timestamp};
+use crate::model::{Board, EventKind, TaskId, TeamId, Timestamp};
 
 /// Seconds of an hour.
 const HOUR: i64 = 3600;
@@ -47,7 +47,8 @@ impl Throughput {
             let entry = entry?;
             let run = entry.told.get("Run");
             // Commits by hand name no run and belong to whichever is going on.
-            if run.is_some_and(|run| run != board.run_name()) {
+            let is_earlier = run.is_some_and(|run| run != board.run_name());
+            if is_earlier || entry.told.kind() == EventKind::Close.as_str() {
                 break;
             }
             begun = entry.time;

@@ -58,8 +58,7 @@ impl Drive {
 
     /// Applies a plan.
     pub fn apply(&mut self, plan: Plan) -> &mut Self {
-        let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-        self.does(Op::ApplyPlan(Box::new(PlanChange { plan, digests })))
+        self.does(Op::ApplyPlan(Box::new(PlanChange::new(plan))))
     }
 
     /// Carries out an operation; fails the test if it is refused.

@@ -153,3 +153,43 @@ fn a_ledger_that_is_checked_out_is_named() {
     repo.git_in(&dir, ["switch", "-q", "--detach"]);
     assert_well(&repo);
 }
+
+/// Records that the board does not hold are read, told and put back like those that it does.
+#[test]
+fn a_broken_wrap_up_report_or_archived_file_is_told_and_put_back() {
+    let plan =
+        "[run]\nname = \"demo\"\n[[tasks]]\nid = \"a\"\ntitle = \"Do a\"\nrun = \"echo a >a\"\n";
+    let repo = TestRepo::new().init().plan(plan);
+    repo.orch(["run", "--assemble", "--no-progress"]).ok();
+    repo.orch(["approve"]).ok();
+    repo.orch(["wrapup"]).ok();
+    repo.orch(["close"]).ok();
+    assert_well(&repo);
+    let listed = repo.git(["ls-tree", "-r", "--name-only", "orchestration"]);
+    let of = |part: &str| {
+        let path = listed.lines().find(|path| path.contains(part));
+        path.unwrap_or_else(|| panic!("no {part} in {listed}"))
+    };
+    let paths = [
+        of("/archive/demo/teams/1/status/"),
+        of("/archive/demo/teams/1/tasks/"),
+        of("/archive/demo/teams/1/handoffs/"),
+        of("/archive/demo/orch.toml"),
+        of("/assemblies/"),
+        of("/syncs/wrapup-"),
+    ];
+    let before = repo.git(["rev-parse", "orchestration^{tree}"]);
+    let edits = paths.map(|path| (path, Some("x = \n")));
+    edit_ledger(&repo, &edits);
+    // Nothing that is asked of the run depends on them.
+    repo.orch(["status"]).ok();
+    let (code, answer) = doctor(&repo, &["--fix"]);
+    assert_eq!((code, ids(&answer)), (1, vec!["ledger-broken"; 6]));
+    for path in paths {
+        repo.orch(["doctor", "--restore", path]).ok();
+    }
+    assert_well(&repo);
+    assert_eq!(repo.git(["rev-parse", "orchestration^{tree}"]), before);
+    let log = repo.orch(["log", "--kind", "restore"]).ok();
+    assert!(log.contains("/syncs/wrapup-"), "{log}");
+}

@@ -81,7 +81,7 @@ fn caches_that_cannot_be_read_are_deleted() {
     repo.orch(["log"]).ok();
     let orch = repo.path().join(".git/orch");
     let version = env!("CARGO_PKG_VERSION");
-    let garbage = format!("git-orch snapshot 6 {version}\ngarbage");
+    let garbage = format!("git-orch snapshot 8 {version}\ngarbage");
     write_file(&orch.join("snapshot"), &garbage);
     write_file(&orch.join("watch"), "{half");
     write_file(&orch.join("events.index"), "garbage");

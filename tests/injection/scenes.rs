@@ -147,6 +147,13 @@ pub fn life() -> Vec<Scene> {
             words("claim d --agent 1.1")
         })
         .or(|| words("claim d --agent 1.1 --attempt 2")),
+        scene("retry", given_up, |_| words("retry b")).or(|| words("status b")),
+        scene(
+            "claim what begins anew",
+            || after(given_up(), &["retry b"]),
+            |_| words("claim b --agent 1.2"),
+        )
+        .or(|| words("claim b --agent 1.2 --attempt 2")),
         scene("take another task", fleet_released, |_| {
             words("claim d --agent 1.2")
         })
@@ -162,9 +169,31 @@ fn conflicting() -> TestRepo {
     site.repo
 }
 
+/// `b` was given up with its work on its branch and in its worktree.
+fn given_up() -> TestRepo {
+    let text = "retries = 0\n";
+    let repo = fleet();
+    let path = repo.outside().join("fewer.toml");
+    let plan = repo.orch(["plan", "show"]).ok();
+    std::fs::write(&path, plan.replacen("retries = 1\n", text, 1)).unwrap();
+    repo.orch(["plan", "apply", path.to_str().unwrap()]).ok();
+    after(
+        repo,
+        &["fail b --agent 1.2 --attempt 1 -m cannot", "dispatch"],
+    )
+}
+
 /// 1.2 has given `b` back, and its worktree still has the work in it.
 fn fleet_released() -> TestRepo {
     after(fleet(), &["release b --agent 1.2 --attempt 1 -m later"])
+}
+
+/// A run that has come to its end, with work of 1.2's left in its worktree and on its branch.
+fn over() -> TestRepo {
+    let cancelled = ["cancel b -m unwanted", "cancel d -m unwanted"];
+    let repo = after(fleet(), &["assemble"]);
+    let repo = after(repo, &cancelled);
+    after(repo, &["approve"])
 }
 
 fn plan_file(repo: &TestRepo) -> PathBuf {
@@ -203,6 +232,12 @@ pub fn plans() -> Vec<Scene> {
             |_| words("resume 2.1"),
         ),
         scene("pack", fleet, |_| words("pack")),
+        scene("close", over, |_| words("close")).or(|| words("status")),
+        scene(
+            "plan apply after close",
+            || after(over(), &["close"]),
+            |repo| apply(&plan_file(repo)),
+        ),
     ]
 }
 

@@ -22,7 +22,8 @@ const REMOTE: &str = "refs/orch/remote/heads/";
 
 pub(super) fn check(ledger: &Ledger) -> Result<Vec<Finding>> {
     let (repo, board) = (ledger.repo(), ledger.board());
-    let expected = expected(board);
+    let mut expected = expected(board);
+    expected.extend(ledger.archived_branches()?);
     let into = containers(ledger)?;
     let mut findings = Vec::new();
     for (branch, tip) in list(repo, "refs/heads/orch/")? {

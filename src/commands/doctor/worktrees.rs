@@ -21,6 +21,8 @@ pub(super) fn check(repo: &Repo, board: Option<&Board>) -> Result<Vec<Finding>> 
         if worktree.condition != Condition::Sound {
             findings.push(half_there(worktree, may_mend, holds));
         } else if let Some(board) = board
+            // The next run's agents will have the worktrees of a closed one's.
+            && board.settings.closed.is_none()
             && board.require_agent(worktree.agent).is_err()
             && holds.is_none()
         {

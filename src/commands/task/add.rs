@@ -86,6 +86,7 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
         }
         None => as_toml(args),
     };
+    ledger.board().require_open().map_err(UserError::from)?;
     for _ in 0..MOST_TRIES {
         let made = next_id(ledger.board());
         let only_team = match ledger.board().teams.keys().collect::<Vec<_>>().as_slice() {
@@ -95,7 +96,9 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
         let spec = plan::read_task(&text, &made, only_team)
             .map_err(|findings| refuse(ctx, args.file.as_deref(), &text, &findings))?;
         check(ctx, &ledger, &spec)?;
-        let added = ledger.try_transact(ledger.actor(), Op::AddTask(Box::new(spec.clone())))?;
+        let earlier = ledger.earlier([&spec.id])?;
+        let op = Op::AddTask(Box::new(spec.clone()), earlier);
+        let added = ledger.try_transact(ledger.actor(), op)?;
         match added {
             Ok(done) => {
                 let commit = done.commit.map(|commit| commit.to_string());

@@ -4,11 +4,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Ctx;
-use crate::error::UserError;
 use crate::ledger::files::render;
 use crate::model::{Handoff, TaskId, TaskSpec};
 use crate::plan::render_task;
 use crate::report::swarm::Row;
+use crate::report::target::no_task;
 use crate::report::text::{clean, clean_lines, style};
 use crate::ui::Style;
 
@@ -32,7 +32,7 @@ struct View<'a> {
 pub(super) fn run(ctx: &Ctx, id: &TaskId) -> Result<()> {
     let ledger = ctx.ledger()?;
     let board = ledger.board();
-    let task = board.require_task(id).map_err(UserError::from)?;
+    let task = board.tasks.get(id).ok_or_else(|| no_task(&ledger, id))?;
     let view = View {
         row: Row::new(task, board.phase_of(task).map(|phase| &phase.name)),
         waits_for: board.waits_for(task).map(|(task, _)| task),

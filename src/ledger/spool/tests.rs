@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::state::Status;
 use crate::model::{
-    Actor, Attempt, Claim, CommitId, MachineId, Op, OpId, Plan, PlanChange, TaskSpec, TeamId,
-    Timestamp,
+    Actor, Attempt, Claim, CommitId, Earlier, MachineId, Op, OpId, Plan, PlanChange, TaskSpec,
+    TeamId, Timestamp,
 };
 
 fn op() -> impl Strategy<Value = Op> {
@@ -26,14 +26,21 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(claim, why, found)| Op::Fail(claim, why, found)),
         (claim(), commit(), commit())
             .prop_map(|(claim, head, new)| Op::Merge(claim.task, head, new)),
-        (claim(), any::<String>(), any::<u64>()).prop_map(|(claim, title, digest)| {
-            let mut plan = Plan::default();
-            plan.tasks.push(TaskSpec::new(claim.task, TeamId(1), title));
-            Op::ApplyPlan(Box::new(PlanChange {
-                plan,
-                digests: vec![digest],
-            }))
-        }),
+        (claim(), any::<String>(), any::<String>(), any::<u64>()).prop_map(
+            |(claim, title, why, digest)| {
+                let mut plan = Plan::default();
+                plan.tasks
+                    .push(TaskSpec::new(claim.task.clone(), TeamId(1), title));
+                Op::ApplyPlan(Box::new(PlanChange {
+                    plan,
+                    digests: vec![digest],
+                    earlier: Earlier {
+                        archives: [why].into(),
+                        attempts: [(claim.task, claim.attempt)].into(),
+                    },
+                }))
+            }
+        ),
     ]
 }
 

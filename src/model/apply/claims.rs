@@ -26,7 +26,8 @@ impl Board {
         };
         let mut status = next_status(task, intent, State::Claimed);
         status.agent = Some(agent);
-        status.attempt = Attempt(task.status.attempt.0 + 1);
+        let last = task.status.attempt.max(task.status.earlier_attempts);
+        status.attempt = Attempt(last.0 + 1);
         status.machine = Some(intent.machine.clone());
         status.lease_until = Some(ask.lease_until);
         status.branch = Some(task.branch_name());
@@ -128,7 +129,12 @@ impl Board {
             }
             (State::Gap, _) => format!(
                 "task {id} was given up after {}{why}",
-                attempts(task.status.attempt)
+                attempts(
+                    task.status
+                        .attempt
+                        .0
+                        .saturating_sub(task.status.earlier_attempts.0)
+                )
             ),
             _ => format!("task {id} is {state}, not ready"),
         });
@@ -351,8 +357,8 @@ pub(super) fn holder(status: &Status) -> String {
     }
 }
 
-fn attempts(last: Attempt) -> String {
-    match last.0 {
+fn attempts(number: u32) -> String {
+    match number {
         1 => String::from("1 attempt"),
         number => format!("{number} attempts"),
     }

@@ -2,17 +2,25 @@
 
 use super::super::board::{Board, Settings};
 use super::super::event::{Event, EventKind};
-use super::super::op::{Change, Edit, Intent};
-use super::super::state::State;
+use super::super::ids::{Attempt, TaskId};
+use super::super::op::{Change, Earlier, Edit, Intent};
+use super::super::state::{State, Status};
 use super::super::wrapup::WrapUpAt;
 use super::{Decision, Refusal};
 
 /// Tasks and open things that a refusal names.
 const MOST_NAMED: usize = 5;
 
+/// Characters of a run's name that its archive is called by.
+const MOST_NAME: usize = 60;
+
 impl Board {
     /// Makes sure that the run still goes on.
-    pub(super) fn require_open(&self) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// It is closed.
+    pub fn require_open(&self) -> Result<(), Refusal> {
         match self.settings.closed {
             None => Ok(()),
             Some(_) => Err(
@@ -30,7 +38,7 @@ impl Board {
                 Refusal::nothing("there is no run to close").hint("git orch plan apply plan.toml")
             );
         }
-        if self.settings.closed.is_some() {
+        if self.settings.closed.is_some() && self.archive_closed().is_none() {
             return Ok(None);
         }
         let unfinished = self
@@ -69,14 +77,61 @@ impl Board {
             ),
         );
         event.body = reason.unwrap_or_default().to_owned();
+        let archive = self.archive_name();
         let settings = Settings {
-            closed: Some(intent.time),
+            closed: self.settings.closed.or(Some(intent.time)),
+            archive: Some(archive.clone()),
             ..self.settings.clone()
         };
+        event.more.push(("Archive", archive.clone()));
         Ok(Some(Change {
-            edits: vec![Edit::PutSettings(Box::new(settings))],
+            edits: vec![
+                Edit::PutSettings(Box::new(settings)),
+                Edit::Archive(archive),
+            ],
             event,
         }))
+    }
+
+    /// Returns the archive's name for the run: its own, with a number where a run before was called so.
+    fn archive_name(&self) -> String {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name = self.run_name().chars().take(MOST_NAME);
+        let name: String = name.map(|c| if fits(c) { c } else { '-' }).collect();
+        let name = match name.trim_matches('.') {
+            "" | "-" => String::from("run"),
+            name => name.to_owned(),
+        };
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        let free = names.find(|name| !self.archives.contains(name));
+        free.expect("there are more numbers than archives")
+    }
+
+    /// Returns the edit that empties the board of a closed run, where a version that kept it there has closed it.
+    pub(super) fn archive_closed(&self) -> Option<Edit> {
+        let is_there = !self.tasks.is_empty() || !self.teams.is_empty();
+        (self.settings.closed.is_some() && is_there).then(|| Edit::Archive(self.archive_name()))
+    }
+
+    /// Checks that what was read of the archives is all there is.
+    pub(super) fn require_current(&self, earlier: &Earlier) -> Result<(), Refusal> {
+        if earlier.archives == self.archives {
+            return Ok(());
+        }
+        Err(Refusal::lost("a run was closed in this moment").hint("git orch status"))
+    }
+
+    /// Returns the record of a task whose id an earlier run has used: its attempts go on from that one's, and its branch
+    /// begins anew.
+    pub(super) fn reused(intent: &Intent, id: &TaskId, before: Attempt) -> Edit {
+        let status = Status {
+            earlier_attempts: before,
+            fresh_since: Some(intent.id.clone()),
+            op: Some(intent.id.clone()),
+            ..Status::default()
+        };
+        Edit::PutStatus(id.clone(), Box::new(status))
     }
 }
 
@@ -87,3 +142,6 @@ fn listed(things: &[String]) -> String {
         more => format!("{named}, and {more} more"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::board::{Gate, Settings};
 use crate::model::ids::{PhaseName, TaskId, TeamId};
-use crate::model::op::{Intent, PlanChange};
+use crate::model::op::{Earlier, Intent, PlanChange};
 use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 use crate::model::tasks::Glance;
@@ -33,6 +33,11 @@ pub struct PlanDifference {
 impl Board {
     /// Returns what a plan changes among the tasks.
     pub fn compare_plan(&self, change: &PlanChange) -> PlanDifference {
+        if let Some(archive) = self.archive_closed() {
+            let mut emptied = self.clone();
+            emptied.absorb(&archive);
+            return emptied.compare_plan(change);
+        }
         let planned: BTreeSet<&TaskId> = change.plan.tasks.iter().map(|task| &task.id).collect();
         let mut found = PlanDifference::default();
         for (spec, digest) in change.plan.tasks.iter().zip(&change.digests) {
@@ -66,11 +71,12 @@ impl Board {
 
     /// Returns the board as it will be with a plan applied.
     pub fn preview_plan(&self, change: &PlanChange) -> Self {
-        let difference = self.compare_plan(change);
         let mut next = self.clone();
-        for edit in self.plan_edits(change, &difference) {
-            next.absorb(&edit);
+        if let Some(archive) = self.archive_closed() {
+            next.absorb(&archive);
+            return next.preview_plan(change);
         }
+        next.absorb_all(&self.plan_edits(change, &self.compare_plan(change)));
         next
     }
 
@@ -87,8 +93,17 @@ impl Board {
     }
 
     pub(super) fn apply_plan(&self, intent: &Intent, change: &PlanChange) -> Decision {
+        self.require_current(&change.earlier)?;
+        if let Some(archive) = self.archive_closed() {
+            return self.apply_after(archive, intent, change);
+        }
         let difference = self.compare_plan(change);
         let mut edits = self.plan_edits(change, &difference);
+        let reused = difference.added.iter().filter_map(|id| {
+            let before = change.earlier.attempts.get(id)?;
+            Some(Self::reused(intent, id, *before))
+        });
+        edits.extend(reused);
         let back = &difference.brought_back;
         edits.extend(self.bring_back(intent, &edits, back));
         edits.extend(self.fall_back(intent, &edits));
@@ -123,6 +138,23 @@ impl Board {
         ];
         event.body = told.into_iter().flatten().collect::<Vec<_>>().join("\n");
         Ok(Some(Change { edits, event }))
+    }
+
+    /// Applies a plan to a board on which a closed run still stands, whose ids are used up by what is archived with it.
+    fn apply_after(&self, archive: Edit, intent: &Intent, change: &PlanChange) -> Decision {
+        let mut emptied = self.clone();
+        emptied.absorb(&archive);
+        let mut change = change.clone();
+        change.earlier.archives.clone_from(&emptied.archives);
+        for task in self.tasks.values().filter(|task| task.status.attempt.0 > 0) {
+            let last = change.earlier.attempts.entry(task.id.clone()).or_default();
+            *last = task.status.attempt.max(*last);
+        }
+        let decided = emptied.apply_plan(intent, &change)?;
+        Ok(decided.map(|mut change| {
+            change.edits.insert(0, archive);
+            change
+        }))
     }
 
     /// Returns the edits of tasks that the plan has, and the places of those that stay without it: behind
@@ -269,6 +301,7 @@ impl Board {
             wrapup: plan.wrapup.clone(),
             // A plan is applied to be worked on.
             closed: None,
+            archive: None,
             ..self.settings.clone()
         };
         if settings != self.settings {
@@ -289,13 +322,14 @@ impl Board {
         edits
     }
 
-    pub(super) fn add_task(&self, spec: &TaskSpec) -> Decision {
+    pub(super) fn add_task(&self, intent: &Intent, spec: &TaskSpec, earlier: &Earlier) -> Decision {
         let id = &spec.id;
         if self.settings.run.is_none() {
             return Err(Refusal::denied("there is no run to add a task to")
                 .hint("git orch plan apply plan.toml"));
         }
         self.require_open()?;
+        self.require_current(earlier)?;
         if self.tasks.contains_key(id) {
             return Err(Refusal::denied(format!("task {id} exists already"))
                 .hint(format!("git orch task show {id}")));
@@ -336,10 +370,10 @@ impl Board {
             digest: spec.digest(),
             sharded: in_team >= SHARD_BEYOND,
         };
-        Ok(Some(Change {
-            edits: vec![put],
-            event,
-        }))
+        let mut edits = vec![put];
+        let before = earlier.attempts.get(id);
+        edits.extend(before.map(|before| Self::reused(intent, id, *before)));
+        Ok(Some(Change { edits, event }))
     }
 
     pub(super) fn set_gate(&self, gate: Gate) -> Decision {

@@ -53,12 +53,11 @@ fn board() -> Board {
         tasks: vec![task("a", 1), b, task("c", 2)],
         ..Plan::default()
     };
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
     let mut board = Board::default();
     run(
         &mut board,
         Actor::Human,
-        Op::ApplyPlan(Box::new(PlanChange { plan, digests })),
+        Op::ApplyPlan(Box::new(PlanChange::new(plan))),
     )
     .unwrap();
     board

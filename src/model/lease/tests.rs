@@ -31,12 +31,8 @@ fn board() -> Board {
     let team = crate::model::TeamId(1);
     plan.tasks
         .push(TaskSpec::new("a".parse().unwrap(), team, "a"));
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
     let mut board = Board::default();
-    decide(
-        &mut board,
-        Op::ApplyPlan(Box::new(PlanChange { plan, digests })),
-    );
+    decide(&mut board, Op::ApplyPlan(Box::new(PlanChange::new(plan))));
     decide(&mut board, Op::Dispatch(Gate::default()));
     let agent: AgentId = "1.1".parse().unwrap();
     let ask = Ask {

@@ -5,7 +5,7 @@ use crate::model::board::Gate;
 use crate::model::choose::Ask;
 use crate::model::ids::{Attempt, CommitId, MachineId, OpId, Timestamp};
 use crate::model::locks::{Lock, Trust};
-use crate::model::op::{AssemblyRecord, Claim, PlanChange, Undone};
+use crate::model::op::{AssemblyRecord, Claim, Earlier, PlanChange, Undone};
 use crate::model::signing::Signing;
 use crate::model::spec::{CoderSpec, Handoff, HandoffStatus, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
@@ -134,10 +134,7 @@ fn operations() -> Vec<Op> {
         reason: text(),
         tested: None,
     };
-    let plan = PlanChange {
-        plan: Plan::default(),
-        digests: Vec::new(),
-    };
+    let plan = PlanChange::new(Plan::default());
     let record = AssemblyRecord {
         report: text(),
         summary: text(),
@@ -148,7 +145,10 @@ fn operations() -> Vec<Op> {
         Op::Init(Box::default()),
         Op::Authority(text()),
         Op::ApplyPlan(Box::new(plan)),
-        Op::AddTask(Box::new(TaskSpec::new(id("new"), TeamId(1), "new"))),
+        Op::AddTask(
+            Box::new(TaskSpec::new(id("new"), TeamId(1), "new")),
+            Earlier::default(),
+        ),
         Op::Dispatch(Gate::default()),
         Op::Gate(Gate::Merged),
         Op::Claim(Box::new(ask)),

@@ -80,9 +80,10 @@ pub fn outcomes(kind: EventKind) -> &'static [State] {
         EventKind::Accept => &[State::Accepted],
         EventKind::Merge => &[State::Merged],
         EventKind::Dispatch => &[State::Ready, State::Gap],
+        // Where an earlier run has used the id.
+        EventKind::Add => &[State::Pending],
         EventKind::Init
         | EventKind::Plan
-        | EventKind::Add
         | EventKind::Pause
         | EventKind::Resume
         | EventKind::Remote

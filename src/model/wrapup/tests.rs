@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::Actor;
 use crate::model::ids::{CommitId, MachineId, OpId, TeamId, Timestamp};
-use crate::model::op::Op;
+use crate::model::op::{Earlier, Op};
 use crate::model::spec::{RunSpec, TaskSpec};
 use crate::model::{RefusalKind, Task};
 
@@ -131,7 +131,7 @@ fn a_run_is_closed_once_when_every_task_has_come_to_its_end() {
     assert_eq!(board.decide(&closing(Vec::new())), Ok(None));
     let spec = TaskSpec::new("new".parse().unwrap(), TeamId(1), String::from("Do more"));
     let mut asked = closing(Vec::new());
-    asked.op = Op::AddTask(Box::new(spec));
+    asked.op = Op::AddTask(Box::new(spec), Earlier::default());
     let refusal = board.decide(&asked).unwrap_err();
     assert!(refusal.message.ends_with("is closed"), "{refusal:?}");
 }

@@ -64,10 +64,7 @@ fn intent(op: Op) -> Intent {
 }
 
 fn change(plan: Plan) -> PlanChange {
-    PlanChange {
-        digests: plan.tasks.iter().map(TaskSpec::digest).collect(),
-        plan,
-    }
+    PlanChange::new(plan)
 }
 
 /// Carries out an operation; returns how it is told, or `None` where nothing changes.
@@ -226,7 +223,7 @@ fn an_added_task_needs_a_run_a_team_and_its_dependencies() {
     let mut board = Board::default();
     let refused = |board: &Board, spec: TaskSpec| {
         let refusal = board
-            .decide(&intent(Op::AddTask(Box::new(spec))))
+            .decide(&intent(Op::AddTask(Box::new(spec), Earlier::default())))
             .unwrap_err();
         refusal.message
     };
@@ -235,6 +232,10 @@ fn an_added_task_needs_a_run_a_team_and_its_dependencies() {
     assert!(refused(&board, spec("a", 1)).contains("exists already"));
     assert!(refused(&board, spec("x", 9)).contains("no team 9"));
     assert!(refused(&board, after(spec("x", 1), "y")).contains("comes after y"));
-    act(&mut board, Op::AddTask(Box::new(after(spec("x", 1), "a")))).unwrap();
+    act(
+        &mut board,
+        Op::AddTask(Box::new(after(spec("x", 1), "a")), Earlier::default()),
+    )
+    .unwrap();
     assert_eq!(order(&board), ["a", "x"]);
 }

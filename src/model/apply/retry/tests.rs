@@ -72,8 +72,7 @@ fn decide(board: &mut Board, actor: Actor, op: Op) -> Decision {
 }
 
 fn apply(board: &mut Board, plan: Plan) -> Option<Change> {
-    let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-    let op = Op::ApplyPlan(Box::new(PlanChange { plan, digests }));
+    let op = Op::ApplyPlan(Box::new(PlanChange::new(plan)));
     decide(board, Actor::Human, op).unwrap()
 }
 
@@ -331,11 +330,7 @@ fn a_plan_that_says_otherwise_of_a_gap_brings_it_back() {
         let mut board = board();
         let mut plan = plan();
         otherwise(&mut plan);
-        let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
-        let asked = PlanChange {
-            plan: plan.clone(),
-            digests,
-        };
+        let asked = PlanChange::new(plan.clone());
         let expected: Vec<TaskId> = expected.iter().map(|task| id(task)).collect();
         let told = board.compare_plan(&asked);
         assert_eq!(told.brought_back, expected, "{what}");

@@ -57,13 +57,12 @@ impl Fleet {
             }
             plan.tasks.push(task);
         }
-        let digests = plan.tasks.iter().map(TaskSpec::digest).collect();
         let mut fleet = Self {
             board: Board::default(),
             random,
             time: 0,
         };
-        fleet.carry_out(Op::ApplyPlan(Box::new(PlanChange { plan, digests })));
+        fleet.carry_out(Op::ApplyPlan(Box::new(PlanChange::new(plan))));
         fleet
     }
 
