@@ -145,6 +145,7 @@ pub fn main() -> ExitCode {
         speaker: cli.speaker,
         line: CommandLine { grammar, type_in },
     };
+    let _listening = crate::waits::listen(move |text| ui.note(text));
     let place = config::require_directory(&ctx.dir).map_err(anyhow::Error::from);
     end(&ui, place.and_then(|()| run(&ctx, cli.command)))
 }

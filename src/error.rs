@@ -21,6 +21,17 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// Returns what a command exits with that a signal has stopped.
+    pub fn of_signal(signal: i32) -> Self {
+        match signal {
+            1 => Self::HungUp,
+            2 => Self::Interrupted,
+            _ => Self::Terminated,
+        }
+    }
+}
+
 /// An error that a person can mend: what is wrong and which commands help.
 ///
 /// The message is lower case without a full stop and names the object; a hint is a command that can be

@@ -22,6 +22,7 @@
 //! * [`executor`] claims tasks and runs agents; [`assembler`] brings their branches together.
 //! * [`report`] renders status and log for people and machines.
 //! * [`seal`] marks records that decide something as written by this user's git-orch.
+//! * [`waits`] tells of waits that take long.
 //! * [`config`], [`ui`] and [`clock`] are the only readers of the environment, writers to the
 //!   terminal, and sources of time and fresh ids.
 //!
@@ -48,4 +49,5 @@ pub mod report;
 pub mod seal;
 pub mod tasks;
 pub mod ui;
+pub mod waits;
 pub mod workspace;

@@ -77,6 +77,7 @@ mod trials;
 mod uncommitted;
 mod undo;
 mod verbs;
+mod waiting;
 mod work;
 mod worktrees;
 mod wrapup;

@@ -138,7 +138,8 @@ fn what_was_committed_under_nobodys_name_is_its_agents() {
     work.claim("a", "1.1");
     work.nameless(
         "1.1",
-        "add src/one 1; off -c user.name=robot -c user.email=robot@example.org commit -qm one",
+        "add src/one 1; export GIT_AUTHOR_NAME=robot GIT_AUTHOR_EMAIL=robot@example.org\n\
+         export GIT_COMMITTER_NAME=robot GIT_COMMITTER_EMAIL=robot@example.org; off commit -qm one",
     );
     work.submit("a", "1.1").ok();
     let who = work.log("a", "%an %cn %s");
@@ -180,8 +181,9 @@ fn what_a_person_or_another_agent_committed_is_left_alone() {
     work.repo.git(["config", "user.name", "Ann"]);
     work.repo.git(["config", "user.email", "ann@example.org"]);
     work.claim("a", "1.1");
-    let ann = "-c user.name=Ann -c user.email=ann@example.org";
-    work.nameless("1.1", &format!("add src/y y; off {ann} commit -qm mine"));
+    let ann = "export GIT_AUTHOR_NAME=Ann GIT_AUTHOR_EMAIL=ann@example.org\n\
+               export GIT_COMMITTER_NAME=Ann GIT_COMMITTER_EMAIL=ann@example.org";
+    work.nameless("1.1", &format!("add src/y y\n{ann}\noff commit -qm mine"));
     let before = work.log("a", "%H");
     assert!(work.submit("a", "1.1").fails(1).contains("Ann"));
     assert_eq!(work.log("a", "%H"), before);

@@ -23,7 +23,9 @@ const MAY_DO_WHAT_LINTS_FORBID: &[&str] = &[
 /// Modules from the bottom up; a module may use those of its own rank and below.
 const LAYERS: &[&[&str]] = &[
     &["model"],
-    &["git", "process", "config", "clock", "error", "seal", "ui"],
+    &[
+        "git", "process", "config", "clock", "error", "seal", "ui", "waits",
+    ],
     &["ledger"],
     &["workspace", "plan", "agents"],
     &["hooks", "report"],

@@ -167,16 +167,13 @@ pub(super) fn verdict(report: &Report, again: &str) -> Result<()> {
 ///
 /// It was stopped.
 pub(super) fn stopped(report: &Report, again: &str) -> Result<()> {
-    let exit = match report.signal {
-        None => return Ok(()),
-        Some(1) => Exit::HungUp,
-        Some(2) => Exit::Interrupted,
-        Some(_) => Exit::Terminated,
-    };
-    Err(UserError::new("the run was stopped")
-        .hint(again)
-        .exit(exit)
-        .into())
+    match report.signal {
+        None => Ok(()),
+        Some(signal) => Err(UserError::new("the run was stopped")
+            .hint(again)
+            .exit(Exit::of_signal(signal))
+            .into()),
+    }
 }
 
 /// Returns the error of an executor that had nothing to do.

@@ -27,8 +27,14 @@ use crate::ledger::{Ledger, Unreachable};
 use crate::model::duration::format_duration;
 use crate::model::{Actor, Claim, Gate, Op, Refusal, TaskId, Wish};
 
-/// How often the ledger is tried when something other than a remote is in its way.
-const MOST_TRIES: u32 = 5;
+/// How long the ledger is tried when something other than a remote is in its way.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// How soon it is tried again, at first and at most.
+const TROUBLE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// How long trouble lasts before it is told.
+const QUIETLY: Duration = Duration::from_secs(1);
 
 /// How soon others' moves are looked for at the remote while work is waited for, at first and at most.
 const LOOK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -48,7 +54,7 @@ pub(super) enum Request {
     Settle(Slot, Box<Op>),
     /// Forget the claims that were not made yet.
     Withdraw,
-    /// Keep nothing that cannot be delivered.
+    /// Keep nothing that cannot be delivered, however soon it might.
     GiveUp,
 }
 
@@ -74,7 +80,7 @@ pub(super) enum Reply {
     PackDue,
     /// Something to tell.
     Tell(News),
-    /// The clerk cannot go on.
+    /// The ledger can no longer be read or written: from now on nothing is claimed or told any more.
     Broken(anyhow::Error),
 }
 
@@ -129,7 +135,8 @@ pub(super) fn start(
         is_ready: false,
         gives_up: false,
         away: None,
-        tries: 0,
+        trouble: None,
+        is_broken: false,
         rounds: Rounds {
             look: Pauses::new(LOOK.0, LOOK.1),
             next_look: now,
@@ -165,6 +172,14 @@ struct Away {
     again: Instant,
 }
 
+/// The ledger itself cannot be read or written.
+struct Trouble {
+    begun: Instant,
+    pauses: Pauses,
+    again: Instant,
+    is_told: bool,
+}
+
 struct Clerk {
     ledger: Ledger,
     duties: Duties,
@@ -176,8 +191,9 @@ struct Clerk {
     is_ready: bool,
     gives_up: bool,
     away: Option<Away>,
-    /// Failures in a row that are not the remote's.
-    tries: u32,
+    trouble: Option<Trouble>,
+    /// Whether it has given up on the ledger, and only answers so that nobody waits for it.
+    is_broken: bool,
     rounds: Rounds,
 }
 
@@ -197,26 +213,47 @@ impl Clerk {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            let is_away = self.away.as_ref();
-            if is_away.is_some_and(|away| clock::monotonic() < away.again) {
+            let next = self.next_try();
+            if self.is_broken || next.is_some_and(|next| clock::monotonic() < next) {
                 self.let_go();
                 continue;
             }
             match self.serve() {
                 Ok(()) => self.reached(),
-                Err(error) if error.is::<Unreachable>() => {
-                    self.not_reached();
-                    self.let_go();
-                }
-                Err(error) => {
-                    self.tries += 1;
-                    if self.tries >= MOST_TRIES {
-                        self.reply(Reply::Broken(error));
-                        return;
-                    }
-                    std::thread::sleep(Duration::from_millis(20) * 2_u32.pow(self.tries));
-                }
+                Err(error) if error.is::<Unreachable>() => self.not_reached(),
+                Err(error) => self.failed(error),
             }
+            self.let_go();
+        }
+    }
+
+    /// Returns when the ledger may be tried again, where it was tried in vain.
+    fn next_try(&self) -> Option<Instant> {
+        let away = self.away.as_ref().map(|away| away.again);
+        let trouble = self.trouble.as_ref().map(|trouble| trouble.again);
+        away.max(trouble)
+    }
+
+    /// Tries again what failed for another reason than the remote; what lasts is told, and ends the run.
+    fn failed(&mut self, error: anyhow::Error) {
+        let now = clock::monotonic();
+        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+            begun: now,
+            pauses: Pauses::new(TROUBLE.0, TROUBLE.1),
+            again: now,
+            is_told: false,
+        });
+        let lasts = now.duration_since(trouble.begun);
+        if lasts >= LASTING {
+            self.is_broken = true;
+            self.reply(Reply::Broken(error));
+            return;
+        }
+        trouble.again = now + trouble.pauses.next();
+        if lasts >= QUIETLY && !std::mem::replace(&mut trouble.is_told, true) {
+            let text =
+                format!("the ledger cannot be read or written, and is tried again: {error:#}");
+            self.reply(Reply::Tell(News::Warning(text)));
         }
     }
 
@@ -246,8 +283,12 @@ impl Clerk {
 
     /// Tries a remote that could not be reached once more, now.
     fn hurry(&mut self) {
+        let now = clock::monotonic();
         if let Some(away) = &mut self.away {
-            away.again = clock::monotonic();
+            away.again = now;
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.again = now;
         }
     }
 
@@ -326,10 +367,13 @@ impl Clerk {
     }
 
     fn next_wake(&self) -> Instant {
-        if let Some(away) = &self.away {
-            return away.again;
+        if self.is_broken {
+            return clock::monotonic() + LOOK.1;
         }
-        if !self.is_ready || self.tries > 0 {
+        if let Some(next) = self.next_try() {
+            return next;
+        }
+        if !self.is_ready {
             return clock::monotonic();
         }
         let mut next = self.rounds.next_work;
@@ -343,7 +387,10 @@ impl Clerk {
     }
 
     fn reached(&mut self) {
-        self.tries = 0;
+        if self.trouble.take().is_some_and(|trouble| trouble.is_told) {
+            let text = String::from("the ledger can be read and written again");
+            self.reply(Reply::Tell(News::Note(text)));
+        }
         if self.away.take().is_some() {
             let remote = self.ledger.remote().unwrap_or_default();
             let text = format!("remote {remote} can be reached again");
@@ -369,7 +416,9 @@ impl Clerk {
 
     /// Lets go of what cannot be delivered, where that is wanted.
     fn let_go(&mut self) {
-        if !self.gives_up {
+        let is_in_vain = self.away.is_some() || self.trouble.is_some();
+        let lets_go = self.is_broken || self.gives_up && is_in_vain;
+        if !lets_go {
             return;
         }
         for slot in self.delivery.give_up() {

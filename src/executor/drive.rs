@@ -22,11 +22,13 @@ use super::step::{Action, Event, Fleet, Grace, Manner, Outcome, Slot, Until};
 use super::warn::Warning;
 use super::{News, Options, Report, Watch};
 use crate::clock;
+use crate::error::{Exit, UserError, user_error};
 use crate::git::Oid;
 use crate::ledger::{Ledger, Unreachable, pack};
 use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
 use crate::process::{self, Ended};
 use crate::tasks::submit::Judged;
+use crate::waits;
 use crate::workspace::sandbox;
 
 use warnings::Lookout;
@@ -34,8 +36,12 @@ use warnings::Lookout;
 /// How often is looked whether others here have moved the ledger.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long agents that were asked to stop, and checks, may take when an executor drains.
-const END_GRACE: Duration = Duration::from_secs(10);
+/// How long agents that were asked to stop, and checks, may take before they are ended: when an executor has drained,
+/// and otherwise.
+const END_GRACE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+
+/// How long clearing up may take once everything was ended, and telling the ledger of it.
+const LAST_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs agents until nothing is left to do.
 ///
@@ -59,14 +65,32 @@ pub fn run(ledger: Ledger, options: &Options, watch: &mut dyn Watch) -> Result<R
     let own = Ledger::open(ledger.repo().reopen()?, Actor::Executor)?;
     let clerk = clerk::start(own, duties, replies)?;
     let mut drive = Drive::new(ledger, options, watch, clerk);
+    let news = drive.news.clone();
+    let listening = waits::listen(move |text| {
+        // Nobody listens to a run that is over.
+        let _ = news.send(News::Note(text.to_owned()));
+    });
     let driven = runtime.block_on(drive.drive(answers));
+    drop(listening);
     // An assembly that was broken off goes on when it is begun again; nobody waits for it.
     process::close();
     runtime.shutdown_background();
     let report = drive.report();
+    let signal = drive.signal;
     drive.clerk.hang_up();
-    driven?;
-    let mut report = report?;
+    let mut report = match (driven.and(report), signal) {
+        (Err(error), Some(signal)) => {
+            let told = format!("the run was stopped: {error:#}");
+            let hints = user_error(&error).map(|user| user.hints.clone());
+            return Err(UserError {
+                message: told,
+                hints: hints.unwrap_or_default(),
+                exit: Exit::of_signal(signal),
+            }
+            .into());
+        }
+        (ended, _) => ended?,
+    };
     report.seconds = clock::monotonic().duration_since(begun).as_secs_f64();
     Ok(report)
 }
@@ -96,7 +120,7 @@ enum Done {
     /// The worktree is saved and parked, and the ledger can be told.
     Saved(Slot, Outcome, Result<Option<String>>),
     Assembled(Result<bool>),
-    GraceOver,
+    GraceOver(Grace),
     Packed,
     LookedOut(Result<Vec<Warning>>),
 }
@@ -176,6 +200,8 @@ impl<'a> Drive<'a> {
             while let Some(event) = self.queue.pop_front() {
                 for action in self.fleet.step(event) {
                     if action == Action::Finish {
+                        let left: Vec<Slot> = self.live.keys().copied().collect();
+                        left.into_iter().for_each(|slot| self.undelivered(slot));
                         return self.fatal.take().map_or(Ok(()), Err);
                     }
                     self.act(action);
@@ -203,7 +229,7 @@ impl<'a> Drive<'a> {
     fn signalled(&mut self, signal: i32) {
         self.signal.get_or_insert(signal);
         let text = match (self.fleet.stops(), self.options.grace) {
-            (true, _) => String::from("ending everything at once"),
+            (true, _) => String::from("ending everything at once; once more leaves it as it is"),
             (false, None) => {
                 String::from("stopping: agents are asked to end; once more ends them at once")
             }
@@ -214,6 +240,29 @@ impl<'a> Drive<'a> {
         };
         self.watch.tell(&News::Warning(text));
         self.queue.push_back(Event::Signalled);
+    }
+
+    /// Tells what is still not at its end when the time for that is over.
+    fn tell_what_is_waited_for(&mut self, grace: Grace) {
+        let told: Vec<String> = self
+            .fleet
+            .waits()
+            .into_iter()
+            .filter_map(|(slot, what)| {
+                let task = &self.live.get(&slot)?.held.assignment.task;
+                Some(format!("{task} ({what})"))
+            })
+            .collect();
+        let how = match grace {
+            // Agents that may finish no longer are asked to end first.
+            Grace::Finish => return,
+            Grace::End => "ending at once what has not ended",
+            Grace::Last => "not waiting any longer for",
+        };
+        if !told.is_empty() {
+            let text = format!("{how}: {}", told.join(", "));
+            self.watch.tell(&News::Warning(text));
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -241,13 +290,15 @@ impl<'a> Drive<'a> {
             Action::Assemble => self.assemble(),
             Action::Wait => self.wait(),
             Action::Grace(grace) => {
-                let time = match grace {
-                    Grace::Finish => self.options.grace.unwrap_or_default(),
-                    Grace::End => END_GRACE,
+                let time = match (grace, self.options.grace) {
+                    (Grace::Finish, grace) => grace.unwrap_or_default(),
+                    (Grace::End, Some(_)) => END_GRACE.0,
+                    (Grace::End, None) => END_GRACE.1,
+                    (Grace::Last, _) => LAST_GRACE,
                 };
                 self.beside.spawn(async move {
                     tokio::time::sleep(time).await;
-                    Done::GraceOver
+                    Done::GraceOver(grace)
                 });
             }
             // The loop ends instead.
@@ -341,7 +392,10 @@ impl<'a> Drive<'a> {
                 self.look();
                 self.queue.push_back(Event::Assembled(changed));
             }
-            Done::GraceOver => self.queue.push_back(Event::GraceOver),
+            Done::GraceOver(grace) => {
+                self.tell_what_is_waited_for(grace);
+                self.queue.push_back(Event::GraceOver(grace));
+            }
             Done::Packed => {}
             Done::LookedOut(found) => self.looked_out(found),
         }
@@ -427,8 +481,12 @@ impl<'a> Drive<'a> {
     /// Stops the run because of an error that no single task is to blame for.
     fn fail(&mut self, error: anyhow::Error) {
         if self.fatal.is_none() {
+            if !self.live.is_empty() {
+                let text = format!("agents are asked to end, and what they did is kept: {error:#}");
+                self.watch.tell(&News::Warning(text));
+            }
             self.fatal = Some(error);
-            self.queue.push_back(Event::Signalled);
+            self.queue.push_back(Event::Broken);
         }
     }
 

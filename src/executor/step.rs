@@ -41,8 +41,10 @@ pub(super) enum Event {
     Assembled(bool),
     /// A person, or whoever runs the machine, wants it to stop.
     Signalled,
+    /// Something is wrong that no attempt is to blame for, and nothing can be done about here.
+    Broken,
     /// The time that [`Action::Grace`] began is over.
-    GraceOver,
+    GraceOver(Grace),
 }
 
 /// Something to do.
@@ -85,6 +87,8 @@ pub(super) enum Grace {
     Finish,
     /// In which agents that were asked to stop, and checks, may end.
     End,
+    /// In which what was ended at once may be cleared up and told.
+    Last,
 }
 
 /// How an attempt ended.
@@ -242,8 +246,15 @@ impl Fleet {
                     false => self.fill(),
                 }
             }
-            Event::Signalled => self.stop(),
-            Event::GraceOver => self.hurry(),
+            Event::Signalled => self.stop(match (self.stopping, self.manner.drains) {
+                (Stopping::No, true) => Stopping::Draining,
+                (Stopping::No, false) => Stopping::Politely,
+                (_, _) => Stopping::Firmly,
+            }),
+            Event::Broken if self.stopping < Stopping::Politely => self.stop(Stopping::Politely),
+            // It stops anyhow.
+            Event::Broken => Vec::new(),
+            Event::GraceOver(grace) => self.hurry(grace),
             Event::Prepared(..)
             | Event::Exited(_)
             | Event::Stopped(_)
@@ -370,33 +381,32 @@ impl Fleet {
         }
     }
 
-    fn stop(&mut self) -> Vec<Action> {
-        let first = !self.stops();
-        self.stopping = match (first, self.manner.drains) {
-            (true, true) => Stopping::Draining,
-            (true, false) => Stopping::Politely,
-            (false, _) => Stopping::Firmly,
-        };
-        if self.busy.is_empty() {
-            // An assembly resumes by itself when it is begun again, so nothing is waited for.
+    fn stop(&mut self, how: Stopping) -> Vec<Action> {
+        let (first, was) = (!self.stops(), self.stopping);
+        self.stopping = how;
+        // An assembly resumes by itself when it is begun again, so nothing is waited for; nor is what does not even
+        // end firmly.
+        if self.busy.is_empty() || was == Stopping::Firmly {
             return vec![Action::Finish];
         }
         let mut actions = match first {
             true => vec![Action::Withdraw],
             false => Vec::new(),
         };
-        actions.extend(self.press());
+        if how > was {
+            actions.extend(self.press());
+        }
         actions
     }
 
-    /// Goes on to the next urgency once the time of one is over.
-    fn hurry(&mut self) -> Vec<Action> {
-        self.stopping = match self.stopping {
-            Stopping::Draining => Stopping::Politely,
-            Stopping::Politely => Stopping::Firmly,
-            // A time that was begun before something more urgent came.
-            Stopping::No | Stopping::Firmly => return Vec::new(),
-        };
+    /// Goes on to the next urgency once the time of one is over; not where something more urgent came meanwhile.
+    fn hurry(&mut self, grace: Grace) -> Vec<Action> {
+        match (grace, self.stopping) {
+            (Grace::Finish, Stopping::Draining) => self.stopping = Stopping::Politely,
+            (Grace::End, Stopping::Politely) => self.stopping = Stopping::Firmly,
+            (Grace::Last, Stopping::Firmly) => return vec![Action::Finish],
+            _ => return Vec::new(),
+        }
         self.press()
     }
 
@@ -414,12 +424,24 @@ impl Fleet {
         match self.stopping {
             Stopping::No => Vec::new(),
             Stopping::Draining => vec![Action::Grace(Grace::Finish)],
-            Stopping::Politely if self.manner.drains => {
-                told.chain([Action::Grace(Grace::End)]).collect()
-            }
-            Stopping::Politely => told.collect(),
-            Stopping::Firmly => told.chain([Action::GiveUp]).collect(),
+            Stopping::Politely => told.chain([Action::Grace(Grace::End)]).collect(),
+            Stopping::Firmly => told
+                .chain([Action::GiveUp, Action::Grace(Grace::Last)])
+                .collect(),
         }
+    }
+
+    /// Returns what each slot that is busy waits for.
+    pub(super) fn waits(&self) -> Vec<(Slot, &'static str)> {
+        let told = |work: &Work| match work.stage {
+            Stage::Claiming => "the ledger",
+            Stage::Preparing => "its worktree",
+            Stage::Running => "its agent",
+            Stage::Judging => "its checks",
+            Stage::Settling => "its end to be told",
+        };
+        let busy = self.busy.iter();
+        busy.map(|(slot, work)| (*slot, told(work))).collect()
     }
 }
 

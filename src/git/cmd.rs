@@ -24,6 +24,7 @@ use rustix::process::{Pid, Signal};
 
 use super::complaint::complaint;
 use super::environment;
+use crate::waits;
 
 /// A `git` command line in the making.
 #[derive(Debug)]
@@ -113,7 +114,23 @@ impl Git {
     /// # Errors
     ///
     /// `git` cannot be started.
-    pub fn output(mut self) -> Result<Output> {
+    pub fn output(self) -> Result<Output> {
+        match self.limit {
+            // What talks to another machine may be long in coming.
+            Some(_) => {
+                let verbs = ["push", "fetch", "ls-remote"];
+                let verb = self
+                    .shown
+                    .iter()
+                    .find(|word| verbs.contains(&word.as_str()));
+                let verb = verb.cloned().unwrap_or_default();
+                waits::told(format!("`git {verb}` to be answered"), || self.answered())
+            }
+            None => self.answered(),
+        }
+    }
+
+    fn answered(mut self) -> Result<Output> {
         let wants_stdin = self.stdin.is_some();
         let mut child = self
             .command

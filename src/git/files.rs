@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::error::UserError;
 use crate::model::bounds;
+use crate::waits;
 
 /// Writes a file whole: readers see the old content or the new, never a part.
 ///
@@ -216,13 +217,16 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits for a lock.
+    /// Waits for a lock, and tells so where it takes long.
     ///
     /// # Errors
     ///
     /// The lock file cannot be created.
     pub fn wait(path: &Path) -> Result<Self> {
-        Self::wait_by(path, fs::File::lock)
+        match Self::take(path)? {
+            Some(lock) => Ok(lock),
+            None => Self::wait_by(path, fs::File::lock),
+        }
     }
 
     /// Waits for a lock that any number may hold beside each other, and nobody beside one who holds it alone.
@@ -231,13 +235,18 @@ impl Lock {
     ///
     /// The lock file cannot be created.
     pub fn wait_shared(path: &Path) -> Result<Self> {
-        Self::wait_by(path, fs::File::lock_shared)
+        match Self::take_shared(path)? {
+            Some(lock) => Ok(lock),
+            None => Self::wait_by(path, fs::File::lock_shared),
+        }
     }
 
     fn wait_by(path: &Path, wait: fn(&fs::File) -> std::io::Result<()>) -> Result<Self> {
         loop {
             let file = Self::open(path)?;
-            wait(&file).with_context(|| format!("cannot lock {}", path.display()))?;
+            let what = || format!("another git-orch process, which holds {}", path.display());
+            let waited = waits::told(what(), || wait(&file));
+            waited.with_context(|| format!("cannot lock {}", path.display()))?;
             let lock = Self { file };
             // A file that was removed meanwhile locks nobody out.
             if lock.is_at(path) {

@@ -12,6 +12,7 @@ use crate::executor::News;
 use crate::executor::attempt::{self, Held};
 use crate::executor::clerk::Request;
 use crate::executor::step::{Event, Outcome, Slot};
+use crate::git::Repo;
 use crate::ledger::Ledger;
 use crate::model::{CommitId, Op, Refusal, State, Status};
 use crate::process::{self, Ended, Ending};
@@ -193,23 +194,30 @@ impl Drive<'_> {
             Outcome::Release => Some("left by an attempt that was stopped"),
             Outcome::Abandon => Some("left by an attempt that lost its claim"),
         };
-        self.beside(
-            slot,
-            move |ledger, held| {
-                let repo = ledger.repo();
-                let keep = |why| match attempt::keep_work(repo, Some(ledger), held, why) {
-                    // Ctrl-C at a terminal may have ended the `git` that kept it.
-                    Err(error) if !error.is::<UserError>() => {
-                        attempt::keep_work(repo, Some(ledger), held, why)
-                    }
-                    kept => kept,
+        let Some(held) = self.live.get(&slot).map(|live| live.held.clone()) else {
+            return;
+        };
+        // Work is kept also where the ledger cannot be read.
+        let (ledger, repo) = (self.reopen().ok(), self.ledger.repo().reopen());
+        self.beside.spawn_blocking(move || {
+            let keep = |repo: &Repo| {
+                let kept = match why {
+                    None => Ok(None),
+                    Some(why) => attempt::keep_work(repo, ledger.as_ref(), &held, why),
                 };
-                let kept = why.map_or(Ok(None), keep);
+                // Without the ledger nobody can say what may be committed: all of it is saved as it is. Or Ctrl-C at a
+                // terminal has ended the `git` that kept it.
+                let kept = match (kept, why) {
+                    (Err(error), Some(why)) if !error.is::<UserError>() => {
+                        attempt::keep_work(repo, None, &held, why)
+                    }
+                    (kept, _) => kept,
+                };
                 workspace::park(repo, held.assignment.agent)?;
                 kept
-            },
-            move |slot, kept| Done::Saved(slot, outcome, kept),
-        );
+            };
+            Done::Saved(slot, outcome, repo.and_then(|repo| keep(&repo)))
+        });
     }
 
     pub(super) fn settle(&mut self, slot: Slot, outcome: Outcome, kept: Result<Option<String>>) {

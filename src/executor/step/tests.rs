@@ -25,6 +25,9 @@ fn running(manner: Manner) -> Fleet {
     fleet
 }
 
+/// What ends a fleet of one agent at once.
+const AT_ONCE: [Action; 3] = [Action::Kill(0), Action::GiveUp, Action::Grace(Grace::Last)];
+
 #[test]
 fn a_task_goes_from_claim_to_submit() {
     let mut fleet = fleet(1);
@@ -151,16 +154,13 @@ fn the_first_signal_asks_and_the_second_kills() {
     fleet.step(Event::Prepared(0, true));
     assert_eq!(
         fleet.step(Event::Signalled),
-        [Action::Withdraw, Action::Stop(0)]
+        [Action::Withdraw, Action::Stop(0), Action::Grace(Grace::End)]
     );
     assert_eq!(
         fleet.step(Event::Claimed(1)),
         [Action::Settle(1, Outcome::Release)]
     );
-    assert_eq!(
-        fleet.step(Event::Signalled),
-        [Action::Kill(0), Action::GiveUp]
-    );
+    assert_eq!(fleet.step(Event::Signalled), AT_ONCE);
     assert_eq!(fleet.step(Event::Settled(1)), []);
     assert_eq!(
         fleet.step(Event::Stopped(0)),
@@ -188,13 +188,10 @@ fn who_drains_lets_agents_finish_within_the_grace() {
     let mut fleet = running(drains);
     fleet.step(Event::Signalled);
     assert_eq!(
-        fleet.step(Event::GraceOver),
+        fleet.step(Event::GraceOver(Grace::Finish)),
         [Action::Stop(0), Action::Grace(Grace::End)]
     );
-    assert_eq!(
-        fleet.step(Event::GraceOver),
-        [Action::Kill(0), Action::GiveUp]
-    );
+    assert_eq!(fleet.step(Event::GraceOver(Grace::End)), AT_ONCE);
     assert_eq!(
         fleet.step(Event::Stopped(0)),
         [Action::Settle(0, Outcome::Release)]
@@ -203,22 +200,59 @@ fn who_drains_lets_agents_finish_within_the_grace() {
     // The second signal does not wait for the grace to be over.
     let mut fleet = running(drains);
     fleet.step(Event::Signalled);
-    assert_eq!(
-        fleet.step(Event::Signalled),
-        [Action::Kill(0), Action::GiveUp]
-    );
-    assert_eq!(fleet.step(Event::GraceOver), []);
+    assert_eq!(fleet.step(Event::Signalled), AT_ONCE);
+    assert_eq!(fleet.step(Event::GraceOver(Grace::Finish)), []);
 }
 
 #[test]
 fn checks_that_a_signal_has_broken_off_are_no_failure() {
     let mut fleet = running(manner(1));
     assert_eq!(fleet.step(Event::Exited(0)), [Action::Judge(0)]);
-    assert_eq!(fleet.step(Event::Signalled), [Action::Withdraw]);
+    assert_eq!(
+        fleet.step(Event::Signalled),
+        [Action::Withdraw, Action::Grace(Grace::End)]
+    );
     assert_eq!(
         fleet.step(Event::Stopped(0)),
         [Action::Settle(0, Outcome::Release)]
     );
+}
+
+#[test]
+fn what_does_not_even_end_firmly_is_not_waited_for() {
+    // Its end cannot be told: neither after the time for that, nor after a third signal.
+    for last in [Event::GraceOver(Grace::Last), Event::Signalled] {
+        let mut fleet = running(manner(1));
+        fleet.step(Event::Exited(0));
+        fleet.step(Event::Judged(0, true));
+        assert_eq!(
+            fleet.step(Event::Signalled),
+            [Action::Withdraw, Action::Grace(Grace::End)]
+        );
+        assert_eq!(
+            fleet.step(Event::GraceOver(Grace::End)),
+            [Action::GiveUp, Action::Grace(Grace::Last)]
+        );
+        assert_eq!(fleet.waits(), [(0, "its end to be told")]);
+        assert_eq!(fleet.step(last), [Action::Finish]);
+    }
+}
+
+#[test]
+fn what_nobody_here_can_mend_ends_agents_at_once_even_where_they_might_finish() {
+    let drains = Manner {
+        drains: true,
+        ..manner(1)
+    };
+    let politely = [Action::Withdraw, Action::Stop(0), Action::Grace(Grace::End)];
+    assert_eq!(running(drains).step(Event::Broken), politely);
+    let mut fleet = running(drains);
+    fleet.step(Event::Signalled);
+    assert_eq!(fleet.step(Event::Broken), politely[1..]);
+    // Told again, it presses no harder.
+    assert_eq!(fleet.step(Event::Broken), []);
+    assert_eq!(fleet.step(Event::Signalled), AT_ONCE);
+    assert_eq!(fleet.step(Event::Broken), []);
 }
 
 #[test]
@@ -252,6 +286,7 @@ struct World {
     waiting: Vec<Event>,
     held: BTreeMap<Slot, Action>,
     signals: u32,
+    is_pressed: bool,
     manner: Manner,
     settled: u32,
     claimed: u32,
@@ -313,9 +348,12 @@ impl World {
                 self.submitted = 0;
                 self.waiting.push(Event::Assembled(changed));
             }
-            Action::Grace(_) => self.waiting.push(Event::GraceOver),
+            // Everything else in this world happens sooner.
+            Action::Grace(Grace::Last) => {}
+            Action::Grace(grace) => self.waiting.push(Event::GraceOver(grace)),
             Action::Wait => assert_eq!(self.manner.until, Until::Over, "waits for nobody"),
-            Action::Withdraw | Action::GiveUp | Action::Finish => {}
+            Action::GiveUp => self.is_pressed = true,
+            Action::Withdraw | Action::Finish => {}
         }
     }
 
@@ -342,7 +380,8 @@ impl World {
             self.ready += self.random.u32(0..2);
             return Some(Event::Moved);
         }
-        if signals && self.random.u8(0..60) == 0 {
+        // Once everything is ended at once, one more would not even wait for that.
+        if signals && !self.is_pressed && self.random.u8(0..60) == 0 {
             self.signals += 1;
             return Some(Event::Signalled);
         }
@@ -390,6 +429,7 @@ fn whatever_happens_all_that_was_claimed_is_settled_once() {
             waiting: vec![Event::Begun],
             held: BTreeMap::new(),
             signals: 0,
+            is_pressed: false,
             manner,
             settled: 0,
             claimed: 0,
