@@ -822,6 +822,40 @@ fn way_34_the_same_by_agents_of_a_run() {
 }
 
 #[test]
+fn way_35_conflict_markers() {
+    // In a file that both sides changed, and in one that both sides added.
+    for path in ["src/a", "src/new"] {
+        let way = Way::new();
+        write_file(&way.repo.path().join(path), "a person's\n");
+        way.repo.git(["add", "-A"]);
+        way.repo.git(["commit", "-qm", "a person's"]);
+        let way = Way {
+            main: way.rev("main"),
+            ..way
+        };
+        way.agent(&format!(
+            "add {path} mine; say x; git merge -q main || true; git add -A; say merged"
+        ));
+        way.refused("markers");
+        // Decided at last, it comes in.
+        claim(&way.repo, "mine", "1.1");
+        way.agent(&format!("add {path} both; say decided"));
+        way.repo.orch_in(&way.dir, ["submit", "mine"]).ok();
+        way.repo.orch(["assemble"]).ok();
+    }
+    // Without a merge commit they are known by the name of what was merged.
+    let way = Way::new();
+    way.agent("printf '<<<<<<< HEAD\na\n=======\nb\n>>>>>>> orch/integration\n' > src/a; git add -A; say x");
+    way.refused("markers");
+    // What tells of markers is none.
+    let way = Way::new();
+    way.agent(
+        "printf '<<<<<<< HEAD\na\n=======\nb\n>>>>>>> branch\n' > src/guide; git add -A; say x",
+    );
+    way.repo.orch_in(&way.dir, ["submit", "mine"]).ok();
+}
+
+#[test]
 fn what_was_meant_is_taken_by_a_person_only() {
     let way = with_work_waiting();
     way.repo.orch(["assemble"]).ok();

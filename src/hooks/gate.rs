@@ -10,6 +10,7 @@
 //! * The rules themselves are pure: [`crate::model::gate`].
 
 mod judge;
+mod markers;
 mod message;
 pub mod task;
 
@@ -158,6 +159,7 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     }
     judge.judge_neighbours(&mut findings);
     judge.judge_links_together(&mut findings);
+    findings.extend(markers::check(repo, branch, &history.merges())?);
     if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch) {
         findings.push(Finding {
             commit: branch.head,
@@ -308,6 +310,15 @@ impl History {
             );
         }
         Ok(())
+    }
+
+    /// Returns the branch's merges, as many as are merged again, each with its parents.
+    fn merges(&self) -> Vec<(Oid, Vec<Oid>)> {
+        let shapes = self.commits.iter().filter_map(|commit| {
+            let (_, parents) = self.shape.get(commit)?;
+            (parents.len() > 1).then(|| (*commit, parents.clone()))
+        });
+        shapes.take(MOST_MERGES).collect()
     }
 
     /// Merges again what the branch merged.

@@ -40,6 +40,8 @@ pub enum Rule {
     Submodules,
     /// Files that make programs run change where the plan names them.
     Guarded,
+    /// No merge has left conflict markers.
+    Markers,
     /// The branch is within the limits of size.
     Sizes,
     /// Every object can be read and is well formed.
@@ -76,6 +78,7 @@ impl Rule {
             Self::Links => "links",
             Self::Submodules => "submodules",
             Self::Guarded => "guarded",
+            Self::Markers => "markers",
             Self::Sizes => "sizes",
             Self::Objects => "objects",
             Self::Lock => "lock",
