@@ -122,3 +122,34 @@ fn what_another_clone_has_landed_meanwhile_is_built_upon() {
     assert_eq!(tip(&one), tip(machines.hub()));
     machines.home.orch_in(&one, ["doctor"]).ok();
 }
+
+#[test]
+fn work_that_was_rewritten_gets_past_a_remote_that_denies_it() {
+    let task =
+        "[[tasks]]\nid = \"a\"\nteam = 1\ntitle = \"a\"\nscope = [\"a/**\"]\nrun = \"true\"\n";
+    let plan = format!(
+        "[run]\nname = \"r\"\ntest = \"! grep -qs bad a/f\"\ntest_retries = 0\n[[teams]]\nid = 1\n{task}"
+    );
+    let machines = Machines::new(&plan);
+    let home = &machines.home;
+    for key in ["receive.denyNonFastForwards", "receive.denyDeletes"] {
+        home.git_in(machines.hub(), ["config", key, "true"]);
+    }
+    home.orch(["dispatch"]).ok();
+    let (one, two) = (machines.machine("one"), machines.machine("two"));
+    let dir = one.with_file_name("repo.orch").join("1.1");
+    for (text, code) in [("bad", 1), ("good", 0)] {
+        home.orch_in(&one, ["claim", "a", "--agent", "1.1"]).ok();
+        home.git_in(&dir, ["reset", "-q", "--hard", "main"]);
+        write_file(&dir.join("a/f"), text);
+        home.git_in(&dir, ["add", "-A"]);
+        home.git_in(&dir, ["commit", "-q", "-m", text]);
+        home.orch_in(&dir, ["submit"]).ok();
+        let outcome = assemble(&machines, &two);
+        assert_eq!(outcome.code(), code, "{}", outcome.stderr());
+    }
+    assert_eq!(machines.state("a"), "merged");
+    assert_eq!(machines.file("orch/integration", "a/f"), "good");
+    let beside = home.git_in(machines.hub(), ["for-each-ref", "refs/orch/handed"]);
+    assert!(beside.ends_with("refs/orch/handed/a/2"), "{beside}");
+}
