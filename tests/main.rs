@@ -61,6 +61,7 @@ mod retry;
 mod run;
 mod sandbox;
 mod serial;
+mod shared;
 mod signing;
 mod sim;
 mod slurm;

@@ -155,9 +155,8 @@ fn an_edit_outside_a_sparse_checkout_is_saved() {
 #[test]
 fn an_edit_after_git_was_told_to_ignore_stat_data_is_saved() {
     let site = Site::new();
-    site.git(["config", "core.ignoreStat", "true"]);
-    site.git(["rm", "-q", "-r", "--cached", "."]);
-    site.git(["reset", "-q", "--hard"]);
+    site.git(["rm", "-q", "-r", "."]);
+    site.git(["-c", "core.ignoreStat=true", "reset", "-q", "--hard"]);
     site.write("README.md", PRECIOUS);
     assert_eq!(site.git(["status", "--porcelain"]), "");
     site.assert_never_lost();

@@ -24,7 +24,7 @@ pub struct ApproveArgs {}
 ///
 /// The integration commit is not tested, something is in the way, or there is nothing to approve.
 pub fn run(ctx: &Ctx, _args: ApproveArgs) -> Result<()> {
-    let mut ledger = ctx.ledger()?;
+    let mut ledger = ctx.ledger_to_build_on()?;
     let mut watch = Lines { ui: ctx.ui };
     let approved = assembler::approve(&mut ledger, &mut watch)?;
     let base = short(&approved.branch);

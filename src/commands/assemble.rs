@@ -179,7 +179,7 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
 
 /// Brings in what a plan's coders, or one team's, handed in; returns as well what waits at each step then.
 fn plan(ctx: &Ctx, team: Option<TeamId>, options: &Options) -> Result<(Report, Vec<Step>)> {
-    let mut ledger = ctx.ledger()?;
+    let mut ledger = ctx.ledger_to_build_on()?;
     let (board, actor) = (ledger.board(), ledger.actor());
     let may = match team {
         Some(team) => board.may_assemble_team(actor, team),

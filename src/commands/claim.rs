@@ -5,10 +5,11 @@ use anyhow::Result;
 use super::Ctx;
 use crate::clock;
 use crate::error::{Exit, UserError};
+use crate::hooks;
 use crate::ledger::Ledger;
 use crate::model::{Actor, AgentId, Attempt, Choice, Claim, Other, TaskId, Wish};
 use crate::report::text::clean;
-use crate::workspace;
+use crate::workspace::{self, Assigned};
 
 /// Claim a task for an agent
 ///
@@ -44,7 +45,7 @@ pub struct ClaimArgs {
 ///
 /// The task cannot be claimed, or its worktree cannot be made.
 pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
-    let mut ledger = ctx.ledger()?;
+    let mut ledger = ctx.ledger_to_build_on()?;
     let agent = args
         .agent
         .or(match ledger.actor() {
@@ -56,7 +57,6 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
                 .hint("git orch claim --agent 1.1")
                 .exit(Exit::Usage)
         })?;
-    let actor = ledger.actor();
     let wish = Wish {
         task: args.task,
         ..Wish::of(agent)
@@ -64,20 +64,7 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     if args.explain {
         return explain(ctx, &ledger, &wish, args.number);
     }
-    let with_worktree = !args.no_worktree;
-    let assigned = match (args.attempt, &wish.task) {
-        (Some(attempt), Some(task)) => {
-            let task = task.clone();
-            let claim = Claim {
-                task,
-                agent,
-                attempt,
-            };
-            workspace::take_up(&mut ledger, &claim, with_worktree)?
-        }
-        _ => workspace::assign(&mut ledger, actor, &wish, with_worktree)?,
-    };
-    let assigned = assigned.map_err(UserError::from)?;
+    let assigned = take(&mut ledger, &wish, args.attempt, !args.no_worktree)?;
     let a = &assigned.assignment;
     if ctx.ui.is_json() {
         ctx.ui.json(&serde_json::json!({
@@ -113,6 +100,30 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
         a.task, a.attempt
     ));
     Ok(())
+}
+
+/// Claims a task, or goes on with an attempt at it that holds already.
+fn take(
+    ledger: &mut Ledger,
+    wish: &Wish,
+    attempt: Option<Attempt>,
+    with_worktree: bool,
+) -> Result<Assigned> {
+    if with_worktree {
+        hooks::install(ledger.repo())?;
+    }
+    let taken = match (attempt, &wish.task, wish.agent) {
+        (Some(attempt), Some(task), Some(agent)) => {
+            let claim = Claim {
+                task: task.clone(),
+                agent,
+                attempt,
+            };
+            workspace::take_up(ledger, &claim, with_worktree)?
+        }
+        _ => workspace::assign(ledger, ledger.actor(), wish, with_worktree)?,
+    };
+    Ok(taken.map_err(UserError::from)?)
 }
 
 /// Says which task a claim would get, and why no other.

@@ -11,6 +11,7 @@ use crate::git::{Repo, bound};
 use crate::ledger::Ledger;
 use crate::model::{Actor, AgentId, Board, Over, Power};
 use crate::ui::Ui;
+use crate::workspace::shared::require_untouched;
 
 /// The directory that a command runs in unless it is told another.
 pub(super) const HERE: &str = ".";
@@ -138,6 +139,21 @@ impl Ctx {
         let actor = self.actor()?;
         let mut ledger = Ledger::open(self.repo()?, actor)?;
         ledger.when_due(super::pack::begin);
+        if actor == Actor::Human {
+            super::shared::tell(self, &ledger)?;
+        }
+        Ok(ledger)
+    }
+
+    /// Opens the ledger for what builds on settings that agents share with people: what they set there must not
+    /// decide what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ctx::ledger`], or such a setting was changed while agents worked.
+    pub fn ledger_to_build_on(&self) -> Result<Ledger> {
+        let ledger = self.ledger()?;
+        require_untouched(ledger.repo())?;
         Ok(ledger)
     }
 }

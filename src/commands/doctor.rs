@@ -12,6 +12,7 @@ mod locks;
 mod queue;
 mod repository;
 mod sandbox;
+mod shared;
 mod submitted;
 mod unfinished;
 mod worktrees;
@@ -39,6 +40,9 @@ pub struct DoctorArgs {
     /// Choose between two ledgers; the other is kept under refs/orch/recovery/ledger/
     #[arg(long, value_enum, value_name = "WHICH")]
     keep: Option<Keep>,
+    /// What to do with settings, hooks and stash entries that changed while agents worked
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["restore", "keep", "fix", "accept"])]
+    shared: Option<Shared>,
     /// Let a commit of the ledger stand that claims a power which its actor lacks
     #[arg(long, value_name = "COMMIT", conflicts_with_all = ["restore", "keep"])]
     accept: Option<String>,
@@ -57,6 +61,15 @@ pub enum Keep {
     Ours,
 }
 
+/// What becomes of changes to what agents share with people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shared {
+    /// They stand
+    Accept,
+    /// They are undone; what is replaced goes to the trash
+    Restore,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -67,8 +80,12 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
         Ok(repo) => repo,
         Err(error) => return Checkup::failed(ctx, &error),
     };
-    if args.fix || args.restore.is_some() || args.keep.is_some() || args.accept.is_some() {
+    let chooses = args.restore.is_some() || args.keep.is_some() || args.accept.is_some();
+    if args.fix || chooses || args.shared.is_some() {
         ctx.require(Power::Mend)?;
+    }
+    if let Some(shared) = args.shared {
+        return shared::run(ctx, &repo, shared);
     }
     if let Some(path) = args.restore {
         let subject = Ledger::restore(&repo, &path)?;

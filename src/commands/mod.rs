@@ -34,6 +34,7 @@ pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod sandboxed;
+mod shared;
 pub mod signers;
 pub mod start;
 pub mod status;

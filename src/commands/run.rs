@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::{Ctx, recover};
+use super::{Ctx, recover, shared};
 use crate::error::{Exit, UserError};
 use crate::executor::{self, News, Options, Preview, Report, Watch};
 use crate::ledger::Ledger;
 use crate::model::{Actor, Board, Command, Gate, Power, State, TeamId};
 use crate::ui::Style;
 use crate::ui::progress::{Gauge, Progress};
+use crate::workspace::shared::require_untouched;
 
 /// Run the plan's agents on this machine
 ///
@@ -77,6 +78,7 @@ pub fn run(ctx: &Ctx, args: RunArgs) -> Result<()> {
 pub(super) fn open(ctx: &Ctx, teams: &[TeamId]) -> Result<Ledger> {
     let repo = ctx.repo()?;
     ctx.require(Power::Run)?;
+    require_untouched(&repo)?;
     let ledger = Ledger::open(repo, Actor::Executor)?;
     require_teams(ledger.board(), teams)?;
     Ok(ledger)
@@ -97,8 +99,10 @@ pub(super) fn execute(
         progress: Progress::new(ctx.ui, progress),
         teams: options.teams.clone(),
     };
-    let report = executor::run(ledger, options, &mut screen)?;
+    let report = executor::run(ledger, options, &mut screen);
     screen.progress.clear();
+    shared::tell(ctx, &Ledger::open(ctx.repo()?, Actor::Human)?)?;
+    let report = report?;
     recover::expire(ctx);
     if ctx.ui.is_json() {
         ctx.ui.json(&report);

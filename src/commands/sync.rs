@@ -23,7 +23,7 @@ pub struct SyncArgs {}
 /// The remote cannot be reached, or its ledger does not build on what was seen of it.
 pub fn run(ctx: &Ctx, SyncArgs {}: SyncArgs) -> Result<()> {
     ctx.require(Power::Sync)?;
-    let mut ledger = ctx.ledger()?;
+    let mut ledger = ctx.ledger_to_build_on()?;
     let synced = ledger.sync()?;
     if ctx.ui.is_json() {
         let expired: Vec<_> = synced

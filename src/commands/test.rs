@@ -32,7 +32,7 @@ pub struct TestArgs {
     reason = "commands own their arguments"
 )]
 pub fn run(ctx: &Ctx, args: TestArgs) -> Result<()> {
-    let ledger = ctx.ledger()?;
+    let ledger = ctx.ledger_to_build_on()?;
     let mut run = ledger.board().run();
     // What the plan's steps ask for besides is asked of a merge too.
     let checks = ledger.board().merge_checks();

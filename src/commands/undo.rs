@@ -51,7 +51,7 @@ pub fn run(ctx: &Ctx, args: UndoArgs) -> Result<()> {
     let mut watch = Lines { ui: ctx.ui };
     let outcome = match &args.onto {
         Some(onto) => undo::undo_branch(&ctx.repo()?, onto, &asked, &mut watch)?,
-        None => undo::undo(&mut ctx.ledger()?, &asked, &mut watch)?,
+        None => undo::undo(&mut ctx.ledger_to_build_on()?, &asked, &mut watch)?,
     };
     answer(ctx, &outcome, asked.dry_run);
     Ok(())

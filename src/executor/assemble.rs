@@ -11,9 +11,11 @@ use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
 use crate::model::event::shorten;
 use crate::model::{State, TaskId};
+use crate::workspace::shared::require_untouched;
 
 /// Assembles what waits, and returns whether the state of any task has changed.
 pub(super) fn assemble(mut ledger: Ledger, news: UnboundedSender<News>) -> Result<bool> {
+    require_untouched(ledger.repo())?;
     let before = states(&ledger);
     let mut teller = Teller(news);
     let options = assembler::Options::default();

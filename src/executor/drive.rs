@@ -30,6 +30,7 @@ use crate::process::{self, Ended};
 use crate::tasks::submit::Judged;
 use crate::waits;
 use crate::workspace::sandbox;
+use crate::workspace::shared::require_untouched;
 
 use warnings::Lookout;
 
@@ -363,6 +364,11 @@ impl<'a> Drive<'a> {
             }
             // Earlier work that is out of reach says nothing about this attempt.
             Done::Ready(slot, Err(error)) if error.is::<Unreachable>() => {
+                self.queue.push_back(Event::Stopped(slot));
+            }
+            // Nor does what other agents have done to the settings that all share: a person comes first.
+            Done::Ready(slot, Err(error)) if require_untouched(self.ledger.repo()).is_err() => {
+                self.fail(error);
                 self.queue.push_back(Event::Stopped(slot));
             }
             Done::Ready(slot, Err(error)) => {

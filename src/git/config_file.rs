@@ -1,5 +1,6 @@
 //! One configuration file by itself: read without its includes, edited under Git's own lock.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result};
 use super::files::{self, Lock};
 use super::refs::remove_dead_lock;
 use crate::error::UserError;
+use crate::model::shared::Settings;
 
 /// How often a lock held by someone else is tried; `git config` holds one for a few milliseconds.
 const MOST_TRIES: u64 = 60;
@@ -31,6 +33,29 @@ impl ConfigFile {
     /// Returns the last value of a key.
     pub fn value(&self, key: &str) -> Option<String> {
         self.0.string(key).map(|value| value.to_string())
+    }
+
+    /// Returns all values by their keys, in the order in which they stand there. A key without a value says `true`.
+    pub fn settings(&self) -> Settings {
+        let mut found = Settings::new();
+        for section in self.0.sections() {
+            let header = section.header();
+            let mut start = header.name().to_string().to_ascii_lowercase();
+            if let Some(subsection) = header.subsection_name() {
+                start = format!("{start}.{subsection}");
+            }
+            let names = section.value_names().map(|name| name.to_ascii_lowercase());
+            for name in names.collect::<BTreeSet<String>>() {
+                let values = section.values(&name).into_iter();
+                let values: Vec<String> = values.map(|value| value.to_string()).collect();
+                let all = found.entry(format!("{start}.{name}")).or_default();
+                match values.is_empty() {
+                    true => all.push(String::from("true")),
+                    false => all.extend(values),
+                }
+            }
+        }
+        found
     }
 }
 

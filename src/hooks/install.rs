@@ -56,12 +56,13 @@ const MARK_UNENDED: &str =
 const BLOCK: &str =
     "[includeIf \"gitdir:**/worktrees/orch-*\"]\n\tpath = orch/worktree.gitconfig\n";
 
-/// Puts the hooks in place, or in order again; harmless where they are.
+/// Puts the hooks in place, or in order again; harmless where they are. Returns whether the configuration did not
+/// name them.
 ///
 /// # Errors
 ///
 /// The common Git directory cannot be written.
-pub fn install(repo: &Repo) -> Result<()> {
+pub fn install(repo: &Repo) -> Result<bool> {
     let hooks = repo.orch_dir().join("hooks");
     let program = shell_quote(config::program().as_os_str());
     for (name, script) in scripts() {
@@ -76,8 +77,7 @@ pub fn install(repo: &Repo) -> Result<()> {
     edit(&config_path(repo), &scratch, |old| {
         let new = with_block(old);
         (new != old).then_some(new)
-    })?;
-    Ok(())
+    })
 }
 
 /// Takes the hooks away: the configuration's bytes are then as they were.

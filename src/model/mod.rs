@@ -22,6 +22,7 @@ mod prospect;
 pub mod radar;
 pub mod sandbox;
 pub mod scope;
+pub mod shared;
 pub mod signing;
 pub mod spec;
 pub mod state;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::attempts::note_start;
-use super::{Assignment, Start, keys, merging, prepare_from, show_task};
+use super::{Assignment, Start, keys, merging, prepare_from, shared, show_task};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
@@ -284,13 +284,15 @@ pub fn claimed(ledger: &Ledger, done: &Done) -> Result<Assignment> {
 ///
 /// # Errors
 ///
-/// As [`super::prepare`], or the task is gone from the ledger.
+/// As [`super::prepare`], the task is gone from the ledger, or agents have changed settings that all worktrees share.
 pub fn ready(ledger: &Ledger, assignment: &Assignment) -> Result<PathBuf> {
+    shared::require_untouched(ledger.repo())?;
     let start = start_of(ledger, assignment)?;
     let dir = prepare_from(ledger.repo(), assignment, &start, &[])?;
     note_start(ledger.repo(), assignment)?;
     merging::begin(ledger, assignment)?;
     show(ledger, assignment, &dir)?;
+    shared::keep(ledger.repo(), assignment.agent)?;
     Ok(dir)
 }
 

@@ -13,6 +13,7 @@
 //! * [`sandbox`] says what an agent is kept in, and what of it works here.
 //! * [`inspect`] looks at all of them without changing anything.
 //! * [`view`] shows a coder its task, and keeps that out of the repository.
+//! * [`shared`] watches over what agents share with people: settings, hooks, the stash.
 //! * [`saved`] and [`trash`] hold what would have been lost.
 //! * [`wrapup`] tells what would stay behind on this machine.
 //!
@@ -63,6 +64,8 @@ mod removal;
 pub mod sandbox;
 pub mod saved;
 pub mod settings;
+pub mod shared;
+mod stash;
 pub mod trash;
 mod uncommitted;
 pub mod view;

@@ -172,7 +172,7 @@ fn block(begin: &str) -> String {
 }
 
 /// Cuts everything between our marks out; a first mark without a last one is left to people.
-fn without_block(text: &[u8]) -> Vec<u8> {
+pub(super) fn without_block(text: &[u8]) -> Vec<u8> {
     let mut kept = text.to_vec();
     let end = format!("{END}\n");
     for begin in [format!("\n{BEGIN_UNENDED}\n"), format!("{BEGIN}\n")] {

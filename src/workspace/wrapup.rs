@@ -11,11 +11,11 @@ use super::inspect::{Condition, Found, inspect};
 use super::leftovers::saved_as;
 use super::place::seen_from;
 use super::recovery::is_reachable;
-use super::{Assignment, commit_leftovers, save_leftovers, uncommitted};
+use super::{Assignment, commit_leftovers, save_leftovers, stash, uncommitted};
 use crate::clock;
 use crate::config;
 use crate::error::UserError;
-use crate::git::recovery::Saving;
+use crate::git::recovery::{RECOVERY, Saving};
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Checkout, Git, Oid, Repo};
 use crate::ledger::Ledger;
@@ -180,47 +180,29 @@ impl Stash {
 }
 
 fn stashes(repo: &Repo, board: &Board) -> Result<Vec<Stash>> {
-    if repo.read_ref("refs/stash")?.is_none() {
-        return Ok(Vec::new());
-    }
-    let text = repo
-        .git()
-        .args(["-c", "log.showSignature=false", "log", "-g", "refs/stash"])
-        .arg("--format=%H%x00%cn%x00%gs")
-        .read()?;
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let mut fields = line.splitn(3, '\0');
-        let (Some(id), Some(name), Some(subject)) = (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let on = subject
-            .strip_prefix("WIP on ")
-            .or(subject.strip_prefix("On "));
-        let branch = on.and_then(|on| on.split(": ").next()).unwrap_or_default();
-        let by_name = name
-            .strip_prefix("AGENT-")
-            .and_then(|name| name.parse().ok());
-        let by_branch = || task_on(board, branch).and_then(|task| task.status.agent);
-        let ours = branch.starts_with("orch/");
-        found.push(Stash {
-            commit: Oid::from_hex(id.as_bytes()).context("git listed no object id")?,
-            agent: by_name.or_else(|| ours.then(by_branch).flatten()),
-            what: format!("a stash that only this machine has: {subject}"),
-        });
-    }
-    Ok(found)
+    let told = |entry: stash::Entry| {
+        let by_branch = || task_on(board, &entry.branch).and_then(|task| task.status.agent);
+        let is_ours = entry.branch.starts_with("orch/");
+        Stash {
+            commit: entry.commit,
+            agent: entry.agent.or_else(|| is_ours.then(by_branch).flatten()),
+            what: format!("a stash that only this machine has: {}", entry.subject),
+        }
+    };
+    Ok(stash::entries(repo)?.into_iter().map(told).collect())
 }
 
-/// Returns whether a ref other than the stash names a commit.
+/// Returns whether a ref names a commit for good: neither the stash, nor a copy of it for fear of other agents.
 fn is_kept(repo: &Repo, commit: Oid) -> Result<bool> {
     let names = repo
         .git()
         .args(["for-each-ref", "--format=%(refname)", "--points-at"])
         .arg(commit.to_string())
         .read()?;
-    Ok(names.lines().any(|name| name != "refs/stash"))
+    let of_stash = format!("{RECOVERY}/{}/", stash::OWNER);
+    Ok(names
+        .lines()
+        .any(|name| name != "refs/stash" && !name.starts_with(&of_stash)))
 }
 
 /// Returns branches of ours with commits that their upstream, or the remote with the ledger's truth, does not have.

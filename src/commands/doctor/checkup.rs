@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::finding::{FIX, Finding};
 use super::{
-    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, submitted,
+    audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, shared, submitted,
     unfinished, worktrees,
 };
 use crate::commands::Ctx;
@@ -49,6 +49,7 @@ impl<'a> Checkup<'a> {
     pub(super) fn run(mut self) -> Result<()> {
         self.take("repository", repository::check(&self.repo));
         self.take("hooks", hooks::check(&self.repo));
+        self.take("shared", shared::check(&self.repo));
         self.take("locks", locks::check(&self.repo));
         self.take("files", Ok(files::check(&self.repo)));
         self.take("ledger", ledger::branch(&self.repo));

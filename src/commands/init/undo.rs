@@ -146,8 +146,17 @@ fn refuse_unmerged(repo: &Repo, base: Option<&str>, refs: &[Ours]) -> Result<()>
     let ledger = config::ledger_ref(repo);
     let is_work =
         |ours: &&Ours| ours.name.starts_with("refs/heads/orch/") || ours.name.starts_with(RECOVERY);
+    // A copy of what is in a person's stash is nobody's work.
+    let stashed = workspace::shared::stashed(repo)?;
+    let is_copy = |ours: &Ours| {
+        let commit = repo.resolve_commit(&ours.name);
+        commit.is_ok_and(|commit| stashed.contains(&commit))
+    };
     let mut left = Vec::new();
     for ours in refs.iter().filter(is_work) {
+        if is_copy(ours) {
+            continue;
+        }
         let count = repo
             .git()
             .args(["rev-list", "--count", "-1", &ours.id.to_string(), "--not"])

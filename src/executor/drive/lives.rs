@@ -13,6 +13,7 @@ use crate::executor::attempt::{self, Held};
 use crate::executor::clerk::Request;
 use crate::executor::step::{Event, Outcome, Slot};
 use crate::git::Repo;
+use crate::hooks;
 use crate::ledger::Ledger;
 use crate::model::{CommitId, Op, Refusal, State, Status};
 use crate::process::{self, Ended, Ending};
@@ -67,9 +68,17 @@ impl Drive<'_> {
     }
 
     pub(super) fn prepare(&mut self, slot: Slot) {
+        let news = self.news.clone();
         self.beside(
             slot,
-            |ledger, held| workspace::ready(ledger, &held.assignment),
+            move |ledger, held| {
+                if hooks::install(ledger.repo())? {
+                    let text = "the hooks of coders' worktrees had been taken out of the configuration; they are back";
+                    // Nobody listens where the run is over.
+                    let _ = news.send(News::Warning(String::from(text)));
+                }
+                workspace::ready(ledger, &held.assignment)
+            },
             Done::Ready,
         );
     }
