@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::git::Repo;
-use crate::git::files::replace;
 use crate::model::OpId;
+use crate::seal;
+
+/// What a mark's seal says that it is.
+const SEALED: &str = "claim";
 
 /// Leaves the mark of a claim that is about to be made.
 ///
@@ -18,7 +21,7 @@ use crate::model::OpId;
 ///
 /// It cannot be written.
 pub(super) fn announce(repo: &Repo, id: &OpId) -> Result<()> {
-    replace(&path(repo, id), b"")
+    seal::replace(repo, &path(repo, id), SEALED, id.0.clone().into_bytes())
 }
 
 /// Removes the mark of a claim that was not made, or whose attempt has a mark of its own.
@@ -29,7 +32,8 @@ pub(super) fn forget(repo: &Repo, id: &OpId) {
 
 /// Returns whether an executor here has announced a claim.
 pub(super) fn is_announced(repo: &Repo, id: &OpId) -> bool {
-    path(repo, id).exists()
+    let said = seal::read(repo, &path(repo, id), SEALED).ok().flatten();
+    said.is_some_and(|said| said == id.0.as_bytes())
 }
 
 /// Removes all marks, once what they told of is taken up.

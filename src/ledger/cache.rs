@@ -19,9 +19,13 @@ use crate::model::{
     AgentId, AgentRecord, Board, Glance, Lock, PhaseSpec, Settings, Signer, Task, TaskId, TaskSpec,
     Tasks, TeamId, TeamSpec, Tested,
 };
+use crate::seal;
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
 const MAGIC: &[u8] = concat!("git-orch snapshot 8 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+
+/// What its seal says that it is: whoever could forge it could say anything of the ledger.
+const SEALED: &str = "snapshot";
 
 /// What it begins with in every version.
 const MAGIC_STEM: &[u8] = b"git-orch snapshot ";
@@ -56,14 +60,14 @@ pub(super) struct Cached {
 impl Cached {
     /// Reads the cache; `None` where there is none that can be used.
     pub(super) fn load(repo: &Repo) -> Option<Self> {
-        let bytes = files::read_if_exists(&path(repo)).ok()??;
+        let bytes = seal::read(repo, &path(repo), SEALED).ok()??;
         decode(bytes, |tip| reader(repo, tip))
     }
 
     /// Writes the cache; returns whether it could be written.
     pub(super) fn save(repo: &Repo, (tip, tree, time): (Oid, Oid, i64), board: &Board) -> bool {
         let bytes = encode((tip, tree, time), board);
-        bytes.is_some_and(|bytes| files::replace(&path(repo), &bytes).is_ok())
+        bytes.is_some_and(|bytes| seal::replace(repo, &path(repo), SEALED, bytes).is_ok())
     }
 }
 
@@ -73,7 +77,8 @@ pub(super) fn is_broken(repo: &Repo) -> bool {
         Ok(Some(bytes)) => {
             // One of another version is read by nobody and written over in time.
             let of_another = bytes.starts_with(MAGIC_STEM) && !bytes.starts_with(MAGIC);
-            !of_another && !is_whole(bytes)
+            let ours = || seal::read(repo, &path(repo), SEALED).ok().flatten();
+            !of_another && !ours().is_some_and(is_whole)
         }
         Ok(None) => false,
         Err(_) => true,

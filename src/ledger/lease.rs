@@ -11,17 +11,20 @@ use super::Ledger;
 use super::transport::LEASES;
 use crate::error::UserError;
 use crate::git::Oid;
-use crate::git::files::{self, Lock};
+use crate::git::files::Lock;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
 use crate::model::duration::format_duration;
 use crate::model::identity::of_machine;
 use crate::model::lease::{Expired, Sightings};
 use crate::model::{Actor, Claim, MachineId, Op, Refusal, Timestamp};
-use crate::{clock, config};
+use crate::{clock, config, seal};
 
 /// How often a lock of somebody else's on the lease is tried.
 const MOST_TRIES: usize = 100;
+
+/// What the seal says of the file with what an observer remembers.
+const WATCHED: &str = "watch";
 
 /// The machines' leases in this repository.
 const OWN: &str = "refs/orch/lease/";
@@ -123,7 +126,7 @@ impl Ledger {
     pub fn look_at_leases(&self) -> Result<(Sightings, Vec<Expired>)> {
         let path = self.repo().orch_dir().join("watch");
         let boot = config::boot_id();
-        let mut watched: Watched = files::read_if_exists(&path)?
+        let mut watched: Watched = seal::read(self.repo(), &path, WATCHED)?
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .filter(|watched: &Watched| watched.boot.is_some() && watched.boot == boot)
             .unwrap_or_default();
@@ -137,7 +140,7 @@ impl Ledger {
             && let Ok(bytes) = serde_json::to_vec(&watched)
         {
             // Failing to write makes the watch longer and nothing worse.
-            let _ = files::replace(&path, &bytes);
+            let _ = seal::replace(self.repo(), &path, WATCHED, bytes);
         }
         Ok((watched.sightings, expired))
     }
