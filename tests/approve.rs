@@ -289,6 +289,8 @@ fn a_checked_out_integration_branch_follows_or_is_refused() {
 fn a_bare_repository_has_no_files_to_follow() {
     let site = assembled(&[("a", "a\n")]);
     site.repo.git(["config", "core.bare", "true"]);
+    // With its files still there it would be a checkout that somebody has declared bare.
+    std::fs::remove_file(site.repo.path().join("README.md")).unwrap();
     site.repo.orch(["approve"]).ok();
     site.work("b", "2.1", &[("b", "b\n")]);
 }

@@ -41,6 +41,7 @@ mod levels;
 mod locks;
 mod log;
 mod machines;
+mod mains;
 mod merge;
 mod merging;
 mod order;

@@ -5,6 +5,8 @@
 //! found out by the note, and [`finish_interrupted`] does the rest; refs are never ahead of a commit that
 //! passed, and files never ahead of refs.
 
+mod back;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -88,7 +90,13 @@ pub fn land(repo: &Repo, alone: &Alone, moves: &[Move], kind: Kind, message: &st
     moved::note(repo, &moves)?;
     for (checkout, old, new) in followers(&concerned, &moves) {
         let followed = checkout.follow(old, new);
-        followed.map_err(|error| left_behind(checkout, old, new, error))?;
+        if let Err(error) = followed.or_else(|_| checkout.resume(repo, old, new)) {
+            return match back::go(repo, alone, &concerned, &moves)? {
+                Swap::Won => Err(stays(checkout, error)),
+                // Whoever was quicker has the branch as it is; the note stays, and the next command goes on.
+                Swap::Lost => Err(left_behind(checkout, old, new, error)),
+            };
+        }
     }
     // An approval's note stays until the ledger has it.
     if kind == Kind::Assembly {
@@ -129,7 +137,10 @@ fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
         let now = repo.read_ref(&planned.branch)?;
         let moved = match now {
             // A branch that goes back has had the new commit all the time.
-            Some(now) if Some(now) == planned.old => false,
+            Some(now) if Some(now) == planned.old => {
+                back::tidy(repo, &planned)?;
+                false
+            }
             Some(now) => repo.is_ancestor(planned.new, now)?,
             None => false,
         };
@@ -139,9 +150,8 @@ fn finish(repo: &Repo, path: &Path) -> Result<Option<Move>> {
         // Where somebody has moved it on since, that is looked at from here.
         super::moved::note(repo, &[&planned])?;
         let Some(old) = planned.old else { continue };
-        for checkout in repo.checkouts()? {
-            let concerned = checkout.branch.as_ref() == Some(&planned.branch);
-            if concerned && checkout.is_at(old)? && !checkout.is_at(planned.new)? {
+        for checkout in repo.checkouts_of(&planned.branch)? {
+            if checkout.is_at(old)? && !checkout.is_at(planned.new)? {
                 let resumed = checkout.resume(repo, old, planned.new);
                 resumed.map_err(|error| left_behind(&checkout, old, planned.new, error))?;
             }
@@ -180,6 +190,15 @@ pub fn is_unfinished(repo: &Repo) -> bool {
         let name = name.to_string_lossy();
         name.starts_with(NOTE) && name.ends_with(".json")
     })
+}
+
+/// Tells that a branch is where it was, because files could not follow it.
+fn stays(checkout: &Checkout, error: anyhow::Error) -> anyhow::Error {
+    let (dir, branch) = (checkout.dir.display(), checkout.branch.as_deref());
+    let branch = short(branch.unwrap_or("HEAD"));
+    error.context(UserError::new(format!(
+        "{branch} stays where it was, since the files at {dir} could not follow it"
+    )))
 }
 
 /// Tells what to do about files that could not follow their branch.

@@ -67,7 +67,9 @@ impl Ctx {
         if self.dir == Path::new(HERE) {
             bound::require_here(found.as_ref().ok(), &self.dir)?;
         }
-        found
+        let found = found?;
+        found.note_main_worktree();
+        Ok(found)
     }
 
     /// Returns whom this command speaks for (A2): an agent in its worktree or with `ORCH_AGENT` in its environment,

@@ -42,20 +42,29 @@ pub struct InitArgs {
 ///
 /// # Errors
 ///
-/// There is no repository, no commit on the base branch, or something in the way of the ledger.
+/// There is no repository, no commit on the base branch, or something in the way of the ledger; or nobody knows
+/// where the main worktree is.
 pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     let repo = ctx.repo()?;
     ctx.require(Power::SetUp)?;
     if args.undo {
         return undo::run(ctx, &repo);
     }
-    if let Some(ledger) = existing(&repo)? {
+    repo.require_main_worktree()?;
+    set_up(ctx, &repo, args)?;
+    // There was no place for it before.
+    repo.note_main_worktree();
+    Ok(())
+}
+
+fn set_up(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {
+    if let Some(ledger) = existing(repo)? {
         return renew(ctx, join::finish(ctx, ledger)?, &args);
     }
-    if let Some(remote) = join::candidate(ctx, &repo, args.remote.as_deref())? {
-        return join::run(ctx, &repo, &remote, args);
+    if let Some(remote) = join::candidate(ctx, repo, args.remote.as_deref())? {
+        return join::run(ctx, repo, &remote, args);
     }
-    begin(ctx, &repo, &args)
+    begin(ctx, repo, &args)
 }
 
 /// Opens the ledger if there is one, and refuses if its name belongs to something else.

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
-use super::files::{read_if_exists, read_whole};
+use super::files::read_whole;
+use super::main_worktree::MainWorktree;
 use super::objects::blob_id;
+use super::worktree::{Head, read_head, registered_dir};
 use super::{ChangedPath, Oid, Repo};
 use crate::error::UserError;
 
@@ -50,6 +52,13 @@ impl Repo {
     ///
     /// The common Git directory cannot be read.
     pub fn checkouts(&self) -> Result<Vec<Checkout>> {
+        let mut found = self.registered()?;
+        found.retain(|checkout| checkout.dir.is_dir());
+        Ok(found)
+    }
+
+    /// Returns the same with those whose directory is not there, on a disk that is taken out for example.
+    fn registered(&self) -> Result<Vec<Checkout>> {
         let common = self.common_dir();
         let mut found = Vec::new();
         if let Some(dir) = self.main_work_dir() {
@@ -63,52 +72,68 @@ impl Repo {
                 .collect(),
             Err(_) => Vec::new(),
         };
-        for git_dir in admin {
-            // A worktree may be taken away by someone else while we look.
-            let Some(text) = read_if_exists(&git_dir.join("gitdir"))? else {
-                continue;
-            };
-            let link = PathBuf::from(String::from_utf8_lossy(&text).trim_end());
-            if let Some(dir) = git_dir.join(link).parent().filter(|dir| dir.is_dir()) {
-                found.push((dir.to_path_buf(), git_dir));
-            }
-        }
-        let branch = |git_dir: &Path| -> Result<Option<String>> {
-            let head = read_if_exists(&git_dir.join("HEAD"))?.unwrap_or_default();
-            let head = String::from_utf8_lossy(&head).into_owned();
-            let name = head.strip_prefix("ref:").map(str::trim);
-            Ok(name.map(ToOwned::to_owned))
-        };
-        found
+        // A worktree may be taken away by someone else while we look.
+        let dirs = admin
             .into_iter()
-            .map(|(dir, git_dir)| {
-                Ok(Checkout {
-                    branch: branch(&git_dir)?,
-                    dir,
-                    git_dir,
-                })
-            })
-            .collect()
+            .filter_map(|admin| Some((registered_dir(&admin)?, admin)));
+        found.extend(dirs);
+        let checkout = |(dir, git_dir): (PathBuf, PathBuf)| Checkout {
+            branch: match read_head(&git_dir) {
+                Head::Branch(name) => Some(format!("refs/heads/{name}")),
+                Head::Detached(_) | Head::Broken => None,
+            },
+            dir,
+            git_dir,
+        };
+        Ok(found.into_iter().map(checkout).collect())
     }
 
-    /// Returns the worktrees that have one of some branches (full names) checked out, all of them ready for
-    /// the branch to move.
+    /// Returns the worktrees whose files follow a branch (full name), by whatever symbolic name they have it.
     ///
     /// # Errors
     ///
-    /// One of them has changes, or an operation under way: what to do is told.
+    /// The common Git directory cannot be read.
+    pub fn checkouts_of(&self, branch: &str) -> Result<Vec<Checkout>> {
+        let end = self.end_of_ref(branch);
+        let mut found = self.checkouts()?;
+        found.retain(|checkout| {
+            let name = checkout.branch.as_ref();
+            name.is_some_and(|name| self.end_of_ref(name) == end)
+        });
+        Ok(found)
+    }
+
+    /// Returns the worktrees that have one of some branches (full names) checked out, all of them ready for
+    /// the branch to move; each has that name of its branch that was asked about.
+    ///
+    /// # Errors
+    ///
+    /// One of them has changes, an operation under way, or is not there; or nobody knows where the main worktree
+    /// is, which has one of them. What to do is told.
     pub fn require_movable(&self, branches: &[String]) -> Result<Vec<Checkout>> {
+        let ends: Vec<String> = branches.iter().map(|name| self.end_of_ref(name)).collect();
+        let asked = |name: &str| {
+            let end = self.end_of_ref(name);
+            let position = ends.iter().position(|other| *other == end);
+            position.map(|position| branches[position].clone())
+        };
+        // A checkout that was declared bare is nobody's intent: nothing moves until that is settled.
+        let is_disputed = matches!(self.main_worktree(), MainWorktree::Disputed(_));
+        if let Head::Branch(name) = read_head(self.common_dir())
+            && (is_disputed || asked(&format!("refs/heads/{name}")).is_some())
+        {
+            self.require_main_worktree()?;
+        }
         let mut concerned = Vec::new();
-        for checkout in self.checkouts()? {
-            let rebased = checkout.rebased_branch();
-            if let Some(branch) = rebased.filter(|name| branches.contains(name)) {
+        for mut checkout in self.registered()? {
+            if let Some(branch) = checkout.rebased().iter().find_map(|name| asked(name)) {
                 return Err(checkout.busy(&branch, "rebase"));
             }
-            if checkout
-                .branch
-                .as_ref()
-                .is_some_and(|name| branches.contains(name))
-            {
+            if let Some(branch) = checkout.branch.as_deref().and_then(asked) {
+                if !checkout.dir.is_dir() {
+                    return Err(checkout.missing(&branch));
+                }
+                checkout.branch = Some(branch);
                 checkout.require_clean()?;
                 concerned.push(checkout);
             }
@@ -154,18 +179,48 @@ impl Checkout {
         .into()
     }
 
-    /// Returns the branch that a rebase under way here will move.
-    fn rebased_branch(&self) -> Option<String> {
-        let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
-        let texts = names.map(|name| read_whole(&self.git_dir.join(name)).ok());
-        let text = texts.into_iter().flatten().next()?;
-        Some(std::str::from_utf8(&text).ok()?.trim().to_owned())
+    fn missing(&self, branch: &str) -> anyhow::Error {
+        let dir = self.dir.display();
+        UserError::new(format!(
+            "{} is checked out at {dir}, which is not there, so its files could not follow",
+            short(branch)
+        ))
+        .hint("bring it back, or `git worktree prune` if it is gone for good")
+        .into()
+    }
+
+    /// Returns the branches (full names) that a rebase under way here will move.
+    fn rebased(&self) -> Vec<String> {
+        let lines = |name: &str| {
+            let text = read_whole(&self.git_dir.join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            text.lines().map(|line| line.trim().to_owned()).collect()
+        };
+        let names: [Vec<String>; 3] = [
+            "rebase-merge/head-name",
+            "rebase-apply/head-name",
+            // With `--update-refs`: names, each before its old and new commit.
+            "rebase-merge/update-refs",
+        ]
+        .map(lines);
+        let mut names = names.concat();
+        names.retain(|name| name.starts_with("refs/"));
+        names
+    }
+
+    /// Returns a `git` that sees this worktree, whatever its `.git` and the repository's configuration have been
+    /// made to say.
+    pub(super) fn git(&self) -> Git {
+        Git::new(&self.dir)
+            .env("GIT_DIR", &self.git_dir)
+            .env("GIT_WORK_TREE", &self.dir)
     }
 
     /// Returns tracked files with changes. A submodule that is at another commit than recorded is left out:
     /// its own directory is never touched.
     fn changed(&self) -> Result<Vec<String>> {
-        let bytes = Git::new(&self.dir)
+        let bytes = self
+            .git()
             .args(["status", "--porcelain=v1", "-z", "--no-renames"])
             .args(["--untracked-files=no", "--ignore-submodules=all"])
             .read_bytes()?;
@@ -227,7 +282,8 @@ impl Checkout {
     /// `git status` tells nothing of what `update-index` was asked to skip or to assume unchanged, and `git
     /// read-tree` would stop at it when the branch has moved already.
     fn require_no_hidden_edits(&self, changes: &[ChangedPath]) -> Result<()> {
-        let listed = Git::new(&self.dir)
+        let listed = self
+            .git()
             .args(["ls-files", "-v", "-z", "--full-name"])
             .read_bytes()?;
         let entries = listed.split(|byte| *byte == 0);
@@ -265,7 +321,7 @@ impl Checkout {
     ///
     /// The index cannot be read.
     pub fn is_at(&self, commit: Oid) -> Result<bool> {
-        Git::new(&self.dir)
+        self.git()
             .args(["diff-index", "--cached", "--quiet", &commit.to_string()])
             .test()
     }
@@ -276,12 +332,13 @@ impl Checkout {
     ///
     /// Something is in the way; nothing of the user's is overwritten.
     pub fn follow(&self, old: Oid, new: Oid) -> Result<()> {
-        let refresh = Git::new(&self.dir)
+        let refresh = self
+            .git()
             .args(["update-index", "-q", "--refresh"])
             .output()?;
         // Files that need an update are told by the exit code and found again by the next command.
         drop(refresh);
-        Git::new(&self.dir)
+        self.git()
             .args(["read-tree", "-m", "-u"])
             .args([&old.to_string(), &new.to_string()])
             .run()
@@ -308,20 +365,71 @@ impl Checkout {
         let Err(error) = self.follow(old, new) else {
             return Ok(());
         };
+        if !self.is_between(repo, old, new)? {
+            return Err(error);
+        }
+        self.reset(new)
+    }
+
+    /// Takes back what a [`Checkout::follow`] that failed or was killed has done, after the branch went back.
+    ///
+    /// # Errors
+    ///
+    /// A file is neither the old nor the new one, so it is somebody's work, or cannot be written.
+    pub fn go_back(&self, repo: &Repo, old: Oid, new: Oid) -> Result<()> {
+        if self.is_at(new)? {
+            return self.follow(new, old);
+        }
+        if !self.is_between(repo, old, new)? {
+            let dir = self.dir.display();
+            return Err(UserError::new(format!("files at {dir} have other changes")).into());
+        }
+        self.reset(old)?;
+        // What was added is in neither index nor tree, so it is nothing to git.
+        for change in repo.changed_paths(old, new)? {
+            let path = bytes_to_path(&change.path);
+            let is_added = change.old.0 == 0 && self.content(&path)? == Some(change.new.1);
+            if is_added {
+                self.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file and the directories that it leaves empty.
+    fn remove(&self, path: &Path) -> Result<()> {
+        let place = self.dir.join(path);
+        fs::remove_file(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+        let dirs = place.ancestors().skip(1);
+        for dir in dirs.take_while(|dir| *dir != self.dir) {
+            if fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether every file is as one of two commits has it, and those that did not change between them are
+    /// as the index has them.
+    fn is_between(&self, repo: &Repo, old: Oid, new: Oid) -> Result<bool> {
         let changes = repo.changed_paths(old, new)?;
         let is_known = |path: &String| changes.iter().any(|c| c.path == path.as_bytes());
         if !self.changed()?.iter().all(is_known) {
-            return Err(error);
+            return Ok(false);
         }
         for change in &changes {
             if let Some(id) = self.content(&bytes_to_path(&change.path))?
                 && ![change.old.1, change.new.1].contains(&id)
             {
-                return Err(error);
+                return Ok(false);
             }
         }
-        Git::new(&self.dir)
-            .args(["read-tree", "--reset", "-u", &new.to_string()])
+        Ok(true)
+    }
+
+    fn reset(&self, commit: Oid) -> Result<()> {
+        self.git()
+            .args(["read-tree", "--reset", "-u", &commit.to_string()])
             .run()
     }
 
@@ -339,11 +447,7 @@ impl Checkout {
             // A directory that makes room for a file, or a submodule: its files are looked at by name.
             return Ok(None);
         }
-        let id = Git::new(&self.dir)
-            .arg("hash-object")
-            .arg("--")
-            .arg(path)
-            .read()?;
+        let id = self.git().arg("hash-object").arg("--").arg(path).read()?;
         Oid::from_hex(id.as_bytes())
             .map(Some)
             .context("git printed no object id")

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod files;
 mod history;
 pub mod locks;
+pub mod main_worktree;
 pub mod merge;
 pub mod objects;
 mod opening;

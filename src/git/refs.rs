@@ -65,6 +65,20 @@ impl Repo {
         Ok(found.and_then(|mut found| found.peel_to_id().ok().map(gix::Id::detach)))
     }
 
+    /// Returns the name of the ref that a ref stands for in the end, which is its own unless it is symbolic.
+    pub fn end_of_ref(&self, name: &str) -> String {
+        const MOST_STEPS: usize = 5;
+        let mut name = name.to_owned();
+        for _ in 0..MOST_STEPS {
+            let text = files::read_pointer(&self.common_dir().join(&name)).unwrap_or_default();
+            match text.strip_prefix(b"ref:") {
+                Some(next) => name = String::from_utf8_lossy(next.trim_ascii()).into_owned(),
+                None => break,
+            }
+        }
+        name
+    }
+
     /// Looks a full name up in `packed-refs`; gix's own search goes on to six places where no such ref can be.
     fn read_packed_ref(&self, name: &str) -> Result<Option<Oid>> {
         let cannot = || format!("cannot read ref {name}");

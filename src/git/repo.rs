@@ -1,12 +1,13 @@
 //! A repository: where it is, and what its configuration says.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::cmd::Git;
+use super::main_worktree::MainWorktree;
 use super::registered::coders_admin;
 use super::{Oid, config_file, opening};
 use crate::config;
@@ -26,6 +27,8 @@ pub struct Repo {
     git_dir: PathBuf,
     common_dir: PathBuf,
     work_dir: Option<PathBuf>,
+    /// Where the main worktree is, once that was asked.
+    pub(super) main: OnceCell<MainWorktree>,
 }
 
 impl std::fmt::Debug for Repo {
@@ -93,6 +96,7 @@ impl Repo {
             common_dir,
             work_dir: gix.workdir().map(absolute).transpose()?,
             gix,
+            main: OnceCell::new(),
             trees: RefCell::default(),
             bases: RefCell::default(),
             failed_read: RefCell::default(),
@@ -150,40 +154,6 @@ impl Repo {
     /// Returns the directory for files of ours: locks, caches, logs, hooks.
     pub fn orch_dir(&self) -> PathBuf {
         self.common_dir.join("orch")
-    }
-
-    /// Returns the top of the main worktree; `None` in a bare repository.
-    pub fn main_work_dir(&self) -> Option<PathBuf> {
-        if self.is_bare() {
-            return None;
-        }
-        if !self.is_linked() {
-            return self.work_dir.clone();
-        }
-        let is_dot_git = self
-            .common_dir
-            .file_name()
-            .is_some_and(|name| name == ".git");
-        is_dot_git
-            .then(|| self.common_dir.parent().map(Path::to_path_buf))
-            .flatten()
-    }
-
-    /// Returns the directory beside the repository that holds the coders' worktrees (docs/decisions/worktrees.md).
-    pub fn worktrees_dir(&self) -> PathBuf {
-        let top = self
-            .main_work_dir()
-            .unwrap_or_else(|| self.common_dir.clone());
-        let name = top
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let name = name
-            .strip_suffix(".git")
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(&name);
-        top.parent().unwrap_or(&top).join(format!("{name}.orch"))
     }
 
     /// Returns a `git` command that sees the repository itself, whatever worktree was opened.

@@ -123,10 +123,8 @@ fn look(checkout: &Checkout) -> Result<Uncommitted> {
 }
 
 fn in_worktree(checkout: &Checkout) -> Git {
-    // Whatever its `.git` says: an agent may have written that.
-    Git::new(&checkout.dir)
-        .env("GIT_DIR", &checkout.git_dir)
-        .env("GIT_WORK_TREE", &checkout.dir)
+    checkout
+        .git()
         .arg("--no-optional-locks")
         .args(["-c", "core.fsmonitor=false"])
 }

@@ -1,4 +1,4 @@
-//! Is this a git that we can work with?
+//! Is this a git that we can work with, and a repository that says where its files are?
 
 use anyhow::Result;
 
@@ -11,14 +11,15 @@ const OLDEST: (u32, u32) = (2, 38);
 pub(super) fn check(repo: &Repo) -> Result<Vec<Finding>> {
     let said = repo.git().arg("version").read()?;
     let old = version(&said).filter(|version| *version < OLDEST);
-    Ok(old
-        .map(|_| {
-            let (major, minor) = OLDEST;
-            let what = format!("git-orch needs git {major}.{minor} or newer, and this is {said}");
-            Finding::new("git-too-old", "git", what)
-        })
-        .into_iter()
-        .collect())
+    let old = old.map(|_| {
+        let (major, minor) = OLDEST;
+        let what = format!("git-orch needs git {major}.{minor} or newer, and this is {said}");
+        Finding::new("git-too-old", "git", what)
+    });
+    let place = repo.common_dir().display().to_string();
+    let lost = repo.require_main_worktree().err();
+    let lost = lost.map(|error| Finding::of_error("main-worktree-unclear", place, &error));
+    Ok(old.into_iter().chain(lost).collect())
 }
 
 /// Reads what `git version` says.
