@@ -143,6 +143,53 @@ pub fn stamp_message(seat: &Seat, dir: &Path, file: &Path) -> Result<()> {
     files::replace(file, &new)
 }
 
+/// Has a hook of the user's see the message as a person would write it, and puts back afterwards what is ours, with
+/// whatever the hook has changed.
+///
+/// # Errors
+///
+/// The hook refuses, or the message cannot be read or written.
+pub fn show_unstamped(
+    seat: &Seat,
+    dir: &Path,
+    file: &Path,
+    hook: impl FnOnce() -> Result<bool>,
+) -> Result<()> {
+    let read = || std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let before = read()?;
+    let comments = comments(seat, dir, &before)?;
+    let bare = message::unstamp(&before, comments.as_deref());
+    if bare == before {
+        return hook().map(drop);
+    }
+    files::replace(file, &bare)?;
+    let outcome = hook();
+    let after = read()?;
+    let whole = if after == bare {
+        before
+    } else {
+        message::stamp(&after, &stamp_as(seat, &before)?, comments.as_deref())
+    };
+    files::replace(file, &whole)?;
+    outcome.map(drop)
+}
+
+/// Returns the stamp that a message has, or the seat's where it is not the task's own.
+fn stamp_as(seat: &Seat, message: &[u8]) -> Result<message::Stamp> {
+    let stamp = seat.stamp()?;
+    let parts = message::Parts::read(message, None);
+    if parts.trailer("Orch-Task") != Some(stamp.task.as_str()) {
+        return Ok(stamp);
+    }
+    let attempt = parts.trailer("Orch-Attempt");
+    Ok(message::Stamp {
+        agent: parts.tags.map_or(stamp.agent, |(_, agent)| agent),
+        attempt: attempt.and_then(|text| text.parse().ok()),
+        run: parts.trailer("Orch-Run").map(str::to_owned),
+        ..stamp
+    })
+}
+
 /// Returns the name of the run; the ledger knows it where the worktree does not.
 fn load_run(dir: &Path) -> Option<String> {
     let ledger = crate::ledger::Ledger::open(Repo::discover(dir).ok()?, Actor::Human).ok()?;

@@ -136,6 +136,36 @@ pub fn stamp(message: &[u8], stamp: &Stamp, comments: Option<&str>) -> Vec<u8> {
     out
 }
 
+/// Returns the message as whoever wrote it would have it without us: no tags, none of our trailers.
+pub fn unstamp(message: &[u8], comments: Option<&str>) -> Vec<u8> {
+    let lines = Lines::new(message, comments);
+    let Some(first) = lines.content.first() else {
+        return message.to_vec();
+    };
+    let block = lines.trailers();
+    let (mut ours, mut in_ours) = (Vec::new(), false);
+    for at in &block {
+        let line = lines.all[*at];
+        in_ours = is_ours(line) || in_ours && continues(line);
+        if in_ours {
+            ours.push(*at);
+        }
+    }
+    // Where nothing else stood there, neither did the line that sets it apart.
+    if !ours.is_empty() && ours.len() == block.len() {
+        ours.extend(block[0].checked_sub(1));
+    }
+    let mut out = Vec::with_capacity(message.len());
+    for (at, line) in lines.all.iter().enumerate() {
+        match split_tags(line) {
+            _ if ours.contains(&at) => {}
+            Some((_, _, rest)) if at == *first => out.extend_from_slice(rest),
+            _ => out.extend_from_slice(line),
+        }
+    }
+    out
+}
+
 /// Returns a subject line with the tags in front, once.
 fn tagged<'a>(line: &'a [u8], agent: AgentId, tags: &str, own: bool) -> Cow<'a, [u8]> {
     if SQUASHES.iter().any(|word| line.starts_with(word)) {

@@ -31,18 +31,20 @@ pub fn run(dir: &Path, name: &str, args: &[OsString]) -> Result<()> {
     };
     match name {
         "prepare-commit-msg" => {
-            previous.run(dir, name, args)?;
             if let Some(seat) = Seat::find(place)? {
-                commits::stamp_message(&seat, dir, message()?)?;
+                let hook = || previous.run(dir, name, args);
+                commits::show_unstamped(&seat, dir, message()?, hook)?;
+                return commits::stamp_message(&seat, dir, message()?);
             }
-            Ok(())
+            previous.run(dir, name, args).map(drop)
         }
         "commit-msg" => {
-            previous.run(dir, name, args)?;
             if let Some(seat) = Seat::find(place)? {
-                commits::check_message(&seat, dir, message()?)?;
+                let hook = || previous.run(dir, name, args);
+                commits::show_unstamped(&seat, dir, message()?, hook)?;
+                return commits::check_message(&seat, dir, message()?);
             }
-            Ok(())
+            previous.run(dir, name, args).map(drop)
         }
         "pre-push" => {
             let lines = read_stdin()?;

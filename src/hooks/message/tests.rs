@@ -194,3 +194,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn without_its_stamp_a_message_is_as_it_was_written() {
+    let stamp_of = Stamp {
+        agent: "1.2".parse().unwrap(),
+        task: "auth".parse().unwrap(),
+        attempt: Some(Attempt(2)),
+        run: Some(String::from("billing")),
+    };
+    for written in [
+        "feat: add a file\n",
+        "feat: add a file\n\nwith a body\n",
+        "feat: add a file\n\nbody\n\nSigned-off-by: A <a@b>\n",
+        "fix!: x\n\n# a comment\n",
+        "fixup! feat: add a file\n",
+        "",
+    ] {
+        let comments = written.contains('#').then_some("#");
+        let stamped = stamp(written.as_bytes(), &stamp_of, comments);
+        let bare = unstamp(&stamped, comments);
+        assert_eq!(
+            String::from_utf8_lossy(&bare).trim(),
+            written.trim(),
+            "{written:?}"
+        );
+        assert_eq!(unstamp(&bare, comments), bare, "{written:?}");
+    }
+}
