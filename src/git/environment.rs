@@ -3,7 +3,6 @@
 //! Variables: an allow-list, see [`reaches_git`]. Settings: whatever a person means for their git is read as
 //! always (trust in a directory, credentials, addresses, filters, ignored files), and what would change the
 //! answers that we read, or what a command does besides what it is asked for, is pinned ([`PINNED`]).
-//! `tests/settings.rs` runs one long session under each of some hundreds of settings and variables.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -110,7 +109,7 @@ const BINDING: [&str; 36] = [
 /// another value, it says so on its command line, which wins.
 ///
 /// What a setting cannot take back is an option of the commands concerned: `--no-ext-diff`, `--no-notes`.
-const PINNED: [(&str, &str); 66] = [
+const PINNED: [(&str, &str); 67] = [
     ("advice.addEmbeddedRepo", "false"),
     ("advice.detachedHead", "false"),
     ("advice.graftFileDeprecated", "false"),
@@ -181,6 +180,7 @@ const PINNED: [(&str, &str); 66] = [
     ("rerere.enabled", "false"),
     ("submodule.recurse", "false"),
     ("tag.gpgSign", "false"),
+    ("trailer.separators", ":"),
 ];
 
 /// Returns whether a variable reaches the git commands that git-orch runs for itself.
