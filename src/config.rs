@@ -320,6 +320,24 @@ pub fn outer_config() -> (OsString, Vec<PathBuf>) {
     (said, files)
 }
 
+/// Returns the files outside of a repository that may say attributes of its files, given what `core.attributesFile`
+/// names.
+pub fn attributes_files(named: Option<&str>) -> Vec<PathBuf> {
+    let home = path("HOME").unwrap_or_default();
+    let of_user = || {
+        let config = path("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
+        config.join("git/attributes")
+    };
+    let of_user = match named {
+        Some(named) => match named.strip_prefix("~/") {
+            Some(below) => home.join(below),
+            None => PathBuf::from(named),
+        },
+        None => of_user(),
+    };
+    vec![of_user, PathBuf::from("/etc/gitattributes")]
+}
+
 /// Returns a variable of the environment as a path.
 fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)

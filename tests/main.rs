@@ -24,6 +24,7 @@ mod contention;
 mod demo;
 mod doctor;
 mod events;
+mod exact;
 mod faults;
 mod fleet;
 mod forged;

@@ -12,6 +12,7 @@ pub mod event;
 pub mod gate;
 pub mod identity;
 pub mod ids;
+pub mod keep;
 pub mod lease;
 pub mod levels;
 pub mod lines;

@@ -209,6 +209,12 @@ pub fn state_home() -> PathBuf {
     PathBuf::from(std::env::var_os("XDG_STATE_HOME").expect("cargo sets XDG_STATE_HOME"))
 }
 
+/// Seeds of random scenes: a few on every run, as many as `ORCH_SEEDS` says where it is set.
+pub fn seeds(few: u64) -> std::ops::Range<u64> {
+    let wanted = std::env::var("ORCH_SEEDS").ok();
+    0..wanted.and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
 /// Writes a file and the directories above it.
 pub fn write_file(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
