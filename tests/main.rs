@@ -81,6 +81,7 @@ mod uncommitted;
 mod undo;
 mod verbs;
 mod waiting;
+mod warm;
 mod work;
 mod worktrees;
 mod wrapup;

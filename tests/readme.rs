@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use git_orch::cli::Cli;
 use git_orch::model::suite::Format;
+use git_orch::model::train::obtained::Confirm;
 use git_orch::model::{
     CheckedIn, CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, GateSpec,
     LevelSpec, Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox,
@@ -165,6 +166,8 @@ fn full_run() -> RunSpec {
         test_retries: 1,
         test_environment: text("rust 1.95"),
         test_jobs: Some(2),
+        keep: vec![String::from("target/")],
+        confirm: Confirm::Never,
         trust_coder_tests: true,
         signing: Some(Signing::Ssh),
         jobs: Some(3),

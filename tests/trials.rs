@@ -1,5 +1,6 @@
 //! Everything bad that may happen to an assembly, on real repositories: histories, tests, files, other people.
 
+mod broken;
 mod files;
 mod histories;
 mod hostile;

@@ -15,6 +15,7 @@ use super::method;
 use super::moved;
 use super::report::{Options, Watch};
 use super::team_branches::{TeamBranches, integration_ref, is_tested};
+use super::tester::Red;
 use super::undo;
 use crate::error::{Exit, UserError};
 use crate::git::checkout::short;
@@ -23,6 +24,7 @@ use crate::git::{Merge, MergeCommit, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::event::{EventKind, one_line};
 use crate::model::train::INTEGRATION;
+use crate::model::train::obtained::Goal;
 use crate::model::{Actor, CommitId, Op};
 
 /// How often the base branch may move under us before we give up.
@@ -151,18 +153,23 @@ fn plan(ledger: &Ledger, repo: &Repo, alone: &Alone, watch: &mut dyn Watch) -> R
     }];
     // Refused before a test is run for nothing.
     repo.require_movable(&[moves[0].branch.clone()])?;
+    let tested = ledger.board().tested.as_ref();
+    let options = Options {
+        test: tested.and_then(|tested| tested.test.clone()),
+        ..Options::default()
+    };
     if repo.is_ancestor(branches.base, tip)? {
+        confirm(ledger, (repo, alone), (branches.base, tip), &options, watch)?;
         return Ok(moves);
     }
     let merged = merge(ledger, repo, &branches, tip)?;
-    let tested = ledger.board().tested.as_ref();
-    if let Some(command) = tested.and_then(|tested| tested.test.as_deref()) {
-        let options = Options {
-            test: Some(command.to_owned()),
-            ..Options::default()
-        };
-        test(ledger, (repo, alone), merged, &options, watch)?;
-    }
+    test(
+        ledger,
+        (repo, alone),
+        (branches.base, merged),
+        &options,
+        watch,
+    )?;
     moves[0].new = merged;
     moves.push(Move {
         branch: integration_ref(),
@@ -212,22 +219,40 @@ fn merge(ledger: &Ledger, repo: &Repo, branches: &TeamBranches, tip: Oid) -> Res
     }
 }
 
-/// Tests a commit unless its tree is known to pass.
-fn test(
+/// Makes sure that the integration branch's tip, which passed, has done so where the plan wants it confirmed.
+fn confirm(
     ledger: &Ledger,
-    (repo, alone): (&Repo, &Alone),
-    commit: Oid,
+    at: (&Repo, &Alone),
+    (base, tip): (Oid, Oid),
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let run = ledger.board().run();
-    let command = options.test.as_deref().unwrap_or_default();
-    let tree = repo.read_commit(commit)?.tree;
-    let mut tester = method::tester(repo, alone, &run, options)?;
+    let said = settle(ledger, at, (base, tip), (INTEGRATION, options), watch)?;
+    said.map_err(|red| {
+        let base = &ledger.board().settings.base;
+        UserError::new(format!(
+            "{INTEGRATION} was seen to pass, and fails on a clean checkout: {}\n{}",
+            red.why, red.output
+        ))
+        .hint(format!("git log --oneline {base}..{INTEGRATION}"))
+        .hint("`git orch undo <task>` takes what breaks it back out; `git orch assemble` then tests on clean checkouts only")
+        .into()
+    })
+}
+
+/// Tests a commit unless its tree is known to pass.
+fn test(
+    ledger: &Ledger,
+    at: (&Repo, &Alone),
+    (ground, commit): (Oid, Oid),
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<()> {
     let base = &ledger.board().settings.base;
     let name = format!("{base} with {INTEGRATION}");
-    let said = tester.settle((tree, commit), &name, watch)?;
+    let said = settle(ledger, at, (ground, commit), (&name, options), watch)?;
     said.map_err(|red| {
+        let command = options.test.as_deref().unwrap_or_default();
         UserError::new(format!(
             "{base} has moved, and with {INTEGRATION} merged in `{command}` fails: {}\n{}",
             red.why, red.output
@@ -235,4 +260,22 @@ fn test(
         .hint(format!("git log --oneline {INTEGRATION}..{base}"))
         .into()
     })
+}
+
+/// Finds out whether a commit may be what the base branch moves to; without a test every one may.
+fn settle(
+    ledger: &Ledger,
+    (repo, alone): (&Repo, &Alone),
+    (ground, commit): (Oid, Oid),
+    (name, options): (&str, &Options),
+    watch: &mut dyn Watch,
+) -> Result<Result<(), Red>> {
+    if options.test.is_none() {
+        return Ok(Ok(()));
+    }
+    let run = ledger.board().run();
+    let tree = repo.read_commit(commit)?.tree;
+    let mut tester = method::tester(repo, alone, &run, Goal::Base, options)?;
+    tester.ground = Some(ground);
+    tester.settle((tree, commit), name, watch)
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::approval;
-use super::bench::remove_worktrees;
 use super::conflict::Whose;
 use super::engine::Engine;
+use super::fault::{self, Fault, Tried};
 use super::forget;
 use super::landing::{self, Kind, Move};
 use super::lane::{Landed, Lane, Ready};
@@ -16,6 +16,7 @@ use super::lock::Alone;
 use super::method;
 use super::order;
 use super::report::{Options, Report, Watch};
+use super::test_worktree::remove_worktrees;
 use super::undone;
 use crate::error::UserError;
 use crate::git::checkout::short;
@@ -23,6 +24,7 @@ use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::event::one_line;
+use crate::model::train::obtained::Goal;
 use crate::model::train::risk::Signs;
 use crate::model::train::{Car, Outcome, Train, Verdict};
 use crate::model::{Actor, RunSpec};
@@ -93,9 +95,13 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
         let cars = names.iter().map(|name| Car::new(name.as_str()));
         let train = Train::new(cars.collect());
         let keeps = repo.read_ref(&config::ledger_ref(repo))?.is_some();
-        let order = order::by_radar(repo, (tip, &train), &heads, keeps, watch)?;
+        let found: Vec<Option<Oid>> = heads
+            .iter()
+            .map(|head| head.as_ref().ok().copied())
+            .collect();
+        let order = order::by_radar(repo, (tip, &train), &found, keeps, watch)?;
         names = order.iter().map(|at| names[*at].clone()).collect();
-        heads = order.iter().map(|at| heads[*at]).collect();
+        heads = order.iter().map(|at| heads[*at].clone()).collect();
     }
     let lane = Branches {
         repo,
@@ -106,7 +112,7 @@ fn bring_in(repo: &Repo, alone: &Alone, asked: Asked<'_>, watch: &mut dyn Watch)
     };
     let cars = names.iter().map(|name| Car::new(name.as_str()));
     let train = Train::new(cars.collect());
-    let tester = method::tester(repo, alone, &RunSpec::default(), asked.options)?;
+    let tester = method::tester(repo, alone, &RunSpec::default(), Goal::Base, asked.options)?;
     Engine::new(repo, lane, train, tester, watch, begun).run(asked.options)
 }
 
@@ -128,12 +134,17 @@ fn require_target(repo: &Repo, onto: &str) -> Result<String> {
 }
 
 /// Returns the heads of branches as they are at the start; what is committed later is for the next train.
-fn heads(repo: &Repo, branches: &[String]) -> Result<Vec<Option<Oid>>> {
+fn heads(repo: &Repo, branches: &[String]) -> Result<Vec<Result<Oid, String>>> {
     let head = |name: &String| {
-        Ok(match repo.read_ref(&format!("refs/heads/{name}"))? {
-            Some(head) => Some(head),
+        let branch = format!("refs/heads/{name}");
+        Ok(match fault::asked(|| repo.read_ref(&branch)) {
+            Ok(Some(head)) => Ok(head),
             // A remote's branch, a tag or a commit id will do as well.
-            None => repo.resolve_commit(name).ok(),
+            Ok(None) => repo
+                .resolve_commit(name)
+                .map_err(|_| format!("there is no branch {name}")),
+            Err(Fault::Branch(why)) => Err(format!("cannot be read: {why}")),
+            Err(Fault::Everything(error)) => return Err(error),
         })
     };
     branches.iter().map(head).collect()
@@ -145,7 +156,8 @@ struct Branches<'a> {
     alone: &'a Alone,
     target: String,
     names: &'a [String],
-    heads: Vec<Option<Oid>>,
+    /// Or why there is none.
+    heads: Vec<Result<Oid, String>>,
 }
 
 impl Lane for Branches<'_> {
@@ -153,11 +165,11 @@ impl Lane for Branches<'_> {
         &self.target
     }
 
-    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready> {
-        let out = |reason: String| Ready::Not(Outcome::out(Verdict::Skipped, reason));
+    fn ready(&mut self, position: usize, tip: Oid) -> Tried<Ready> {
         let name = &self.names[position];
-        let Some(head) = self.heads[position] else {
-            return Ok(out(format!("there is no branch {name}")));
+        let head = match &self.heads[position] {
+            Ok(head) => *head,
+            Err(why) => return Err(Fault::Branch(why.clone())),
         };
         let first: HashMap<&String, usize> = self
             .names
@@ -169,13 +181,16 @@ impl Lane for Branches<'_> {
         if first.get(name).is_some_and(|first| *first < position) {
             return Ok(Ready::Not(Outcome::nothing("listed before")));
         }
-        let is_in = self.repo.has(tip, head)?
-            && undone::base_before(self.repo, (tip, head), None)?.is_none();
-        Ok(if is_in {
-            Ready::In(head)
-        } else {
-            Ready::Go(head)
-        })
+        let is_in = fault::asked(|| {
+            let has = self.repo.has(tip, head)?;
+            Ok(has && undone::base_before(self.repo, (tip, head), None)?.is_none())
+        });
+        Ok(
+            match is_in.map_err(|fault| fault.saying("cannot be read"))? {
+                true => Ready::In(head),
+                false => Ready::Go(head),
+            },
+        )
     }
 
     fn signs(&self, _position: usize) -> Signs {

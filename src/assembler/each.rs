@@ -26,6 +26,12 @@ pub(super) fn run<L: Lane>(engine: &mut Engine<'_, L>) -> Result<()> {
         if front == Front::Moved {
             continue;
         }
+        if let Front::Confirm(landed) = front {
+            let name = engine.train.cars()[landed.position].branch.clone();
+            let at = (landed.tree, landed.commit);
+            engine.tester.confirm(at, &name, engine.watch)?;
+            continue;
+        }
         if let Front::TestTip(tree, tip) = front {
             let name = short(engine.lane.target()).to_owned();
             let known = engine
@@ -60,6 +66,8 @@ enum Front {
     Moved,
     /// Whether the target itself passes must be known: its tree and tip.
     TestTip(Oid, Oid),
+    /// Everything is decided if this passes on a clean checkout as well.
+    Confirm(Landed),
     /// The next step is to be tested.
     Waits,
 }
@@ -68,7 +76,7 @@ enum Front {
 fn settle_front<L: Lane>(engine: &mut Engine<'_, L>) -> Result<Front> {
     let tip = engine.tip()?;
     let (mut onto, mut accepted, mut decisions) = (tip, Vec::new(), Vec::new());
-    let mut test_tip = None;
+    let (mut test_tip, mut waits) = (None, false);
     for position in engine.open() {
         if let Some(reason) = engine.train.hindrance(position, &accepted) {
             decisions.push(Decision::Outcome(
@@ -106,14 +114,25 @@ fn settle_front<L: Lane>(engine: &mut Engine<'_, L>) -> Result<Front> {
                 }
             }
         } else {
+            waits = true;
             break;
         }
     }
+    let landed = |decision: &Decision| match decision {
+        Decision::Landed(landed) => Some(*landed),
+        _ => None,
+    };
+    let last = decisions.iter().rev().find_map(landed);
+    if let Some(last) = last.filter(|last| !engine.tester.is_confirmed(last.tree)) {
+        // One clean run speaks for all that come in together, so it waits until there is no more to come.
+        return Ok(match waits {
+            true => Front::Waits,
+            false => Front::Confirm(last),
+        });
+    }
     if !decisions.is_empty() {
-        for decision in &decisions {
-            if let Decision::Landed(landed) = decision {
-                engine.tester.used(landed.tree);
-            }
+        for landed in decisions.iter().filter_map(landed) {
+            engine.tester.used(landed.tree);
         }
         engine.carry_out(tip, decisions)?;
         return Ok(Front::Moved);

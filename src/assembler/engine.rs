@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::conflict::{self, How, Sides};
+use super::fault::{self, Fault, Tried};
 use super::findings;
 use super::lane::{Landed, Lane, Ready};
 use super::report::{Options, Progress, Report, Row, Watch, row};
@@ -17,7 +18,7 @@ use super::{each, guard, line, undone};
 use crate::clock;
 use crate::git::checkout::short;
 use crate::git::refs::Swap;
-use crate::git::{Merge, MergeCommit, Oid, Repo};
+use crate::git::{ChangedPath, Merge, MergeCommit, Oid, Repo};
 use crate::model::CommitId;
 use crate::model::train::batch::What;
 use crate::model::train::risk;
@@ -111,6 +112,7 @@ impl<'a, L: Lane> Engine<'a, L> {
     /// Brings in what can be, and returns the report.
     pub(super) fn run(&mut self, options: &Options) -> Result<Report> {
         let before = self.tip()?;
+        self.tester.ground = Some(before);
         let target = short(self.lane.target()).to_owned();
         self.watch.progress(Progress::Began {
             target: &target,
@@ -169,6 +171,7 @@ impl<'a, L: Lane> Engine<'a, L> {
         report.tests_cached = self.tester.cached;
         report.seconds = self.seconds();
         report.flaky = self.tester.flaky();
+        report.warm_only.clone_from(&self.tester.warm_only);
         report.red_commits.clone_from(&self.red_commits);
         let tried = |row: &&Row| matches!(row.verdict, Verdict::Merged | Verdict::TestFailed);
         let tried = report.train.iter().filter(tried).count();
@@ -205,12 +208,17 @@ impl<'a, L: Lane> Engine<'a, L> {
         let tip = self.tip()?;
         let mut files = HashMap::new();
         for position in self.open() {
-            let Ready::Go(head) = self.lane.ready(position, tip)? else {
-                continue;
+            let changed = match self.lane.ready(position, tip) {
+                Ok(Ready::Go(head)) => fault::asked(|| self.changed(tip, head)),
+                Ok(_) => continue,
+                Err(fault) => Err(fault),
             };
-            if let [base, ..] = self.repo.merge_bases(tip, head)?[..] {
-                files.insert(position, self.repo.changed_paths(base, head)?);
-            }
+            match changed {
+                Ok(changed) => files.insert(position, changed),
+                // It is told when its turn comes.
+                Err(Fault::Branch(_)) => continue,
+                Err(Fault::Everything(error)) => return Err(error),
+            };
         }
         let mut touched: HashMap<&[u8], u32> = HashMap::new();
         for path in files.values().flatten() {
@@ -230,19 +238,32 @@ impl<'a, L: Lane> Engine<'a, L> {
         Ok((0..self.train.cars().len()).map(risk).collect())
     }
 
-    /// Merges a car onto a commit in memory and looks at the result once more.
+    /// Returns what a branch changes.
+    fn changed(&self, tip: Oid, head: Oid) -> Result<Vec<ChangedPath>> {
+        match self.repo.merge_bases(tip, head)?[..] {
+            [base, ..] => self.repo.changed_paths(base, head),
+            [] => Ok(Vec::new()),
+        }
+    }
+
+    /// Merges a car onto a commit in memory and looks at the result once more. What cannot be merged for reasons of
+    /// its own is left out.
     pub(super) fn merge(&mut self, onto: Oid, position: usize) -> Result<Built> {
         if let Some(built) = self.merges.get(&(onto, position)) {
             return Ok(built.clone());
         }
         let begun = clock::monotonic();
-        let built = self.build(position, onto)?;
+        let built = match self.build(position, onto) {
+            Ok(built) => built,
+            Err(Fault::Branch(why)) => Built::Not(Outcome::out(Verdict::Skipped, why)),
+            Err(Fault::Everything(error)) => return Err(error),
+        };
         self.merging += clock::monotonic().duration_since(begun).as_secs_f64();
         self.merges.insert((onto, position), built.clone());
         Ok(built)
     }
 
-    fn build(&mut self, position: usize, tip: Oid) -> Result<Built> {
+    fn build(&mut self, position: usize, tip: Oid) -> Tried<Built> {
         let head = match self.lane.ready(position, tip)? {
             Ready::Go(head) => head,
             Ready::In(head) => return Ok(Built::In(head)),
@@ -251,6 +272,11 @@ impl<'a, L: Lane> Engine<'a, L> {
                 return Ok(Built::Back(Verdict::GateFailed, reason, findings, None));
             }
         };
+        fault::asked(|| self.build_from(position, tip, head))
+            .map_err(|fault| fault.saying("cannot be merged"))
+    }
+
+    fn build_from(&self, position: usize, tip: Oid, head: Oid) -> Result<Built> {
         let target = short(self.lane.target()).to_owned();
         let sides = Sides {
             target: &target,
@@ -523,6 +549,9 @@ impl<'a, L: Lane> Engine<'a, L> {
 const MOST_NAMED: usize = 3;
 
 fn reason_of(red: &Red, what: &What) -> String {
+    if red.is_untested {
+        return red.why.clone();
+    }
     if *what == What::Build {
         return format!("the build fails: {}", red.why);
     }

@@ -88,8 +88,12 @@ const MOST_TESTS: usize = 50;
 
 /// Returns the findings of a failing test.
 pub(super) fn of_test(sides: &Sides<'_>, command: &str, red: &Red) -> String {
+    let then = match red.is_untested {
+        true => String::from("but it cannot be tested then"),
+        false => format!("but then `{command}` fails"),
+    };
     let mut text = format!(
-        "{} ({}) merges into {} ({}), but then `{command}` fails",
+        "{} ({}) merges into {} ({}), {then}",
         sides.branch,
         brief(sides.head),
         sides.target,

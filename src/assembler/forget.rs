@@ -6,9 +6,9 @@
 
 use anyhow::Result;
 
-use super::bench::remove_worktrees;
 use super::landing;
 use super::lock::Alone;
+use super::test_worktree::remove_worktrees;
 use super::verdicts;
 use crate::config;
 use crate::error::UserError;

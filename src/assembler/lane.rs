@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::conflict::{How, Whose};
+use super::fault::Tried;
 use crate::git::Oid;
 use crate::git::refs::Swap;
 use crate::model::train::risk::Signs;
@@ -16,7 +17,7 @@ pub(super) trait Lane {
     fn target(&self) -> &str;
 
     /// Returns the head of a car that may be merged onto a tip, or what keeps it from that.
-    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready>;
+    fn ready(&mut self, position: usize, tip: Oid) -> Tried<Ready>;
 
     /// Returns what is known of a car's author.
     fn signs(&self, position: usize) -> Signs;

@@ -10,6 +10,7 @@ use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::RunSpec;
 use crate::model::event::one_line;
+use crate::model::train::obtained::Goal;
 
 /// Refuses whoever may not move the base branch.
 ///
@@ -68,7 +69,7 @@ pub(super) fn check_approval(
         ..board.run()
     };
     let options = Options::default();
-    let mut tester = method::checked_tester(repo, alone, &run, &checks, &options)?;
+    let mut tester = method::checked_tester(repo, alone, (&run, Goal::Base), &checks, &options)?;
     let tree = repo.read_commit(commit)?.tree;
     let name = format!("the approval onto {}", board.settings.base);
     let said = tester.settle((tree, commit), &name, watch)?;

@@ -54,6 +54,10 @@ pub(super) fn run<L: Lane>(engine: &mut Engine<'_, L>) -> Result<()> {
 
 fn step<L: Lane>(engine: &mut Engine<'_, L>, line: Line, next: Next) -> Result<()> {
     match next {
+        Next::Land(k) if !engine.tester.is_confirmed(line.cars[k - 1].tree) => {
+            let (at, name) = (line.at(k), line.name(engine, k));
+            engine.tester.confirm(at, &name, engine.watch)
+        }
         Next::Land(k) => {
             engine.tester.used(line.cars[k - 1].tree);
             let tip = line.tip;
@@ -137,6 +141,21 @@ impl Line {
             .map_or(self.tip_tree, |last| self.cars[last].tree)
     }
 
+    /// Returns tree and commit of a prefix.
+    fn at(&self, length: usize) -> (Oid, Oid) {
+        (self.tree(length), self.commit(length))
+    }
+
+    /// Returns what a prefix is called.
+    fn name<L: Lane>(&self, engine: &Engine<'_, L>, length: usize) -> String {
+        let branch = |at: usize| engine.train.cars()[self.cars[at].position].branch.clone();
+        match length {
+            0 => short(engine.lane.target()).to_owned(),
+            1 => branch(0),
+            length => format!("{length} branches, up to {}", branch(length - 1)),
+        }
+    }
+
     fn trees(&self) -> Vec<Oid> {
         (0..=self.cars.len())
             .map(|length| self.tree(length))
@@ -215,15 +234,7 @@ fn test<L: Lane>(engine: &mut Engine<'_, L>, line: &Line, probes: &[Probe]) -> R
         wanted(tree, what) || *what == What::Whole && shorter.contains(&tree)
     });
     for probe in probes {
-        let name = match probe.length {
-            0 => short(engine.lane.target()).to_owned(),
-            1 => engine.train.cars()[line.cars[0].position].branch.clone(),
-            length => {
-                let last = &engine.train.cars()[line.cars[length - 1].position].branch;
-                format!("{length} branches, up to {last}")
-            }
-        };
-        let at = (line.tree(probe.length), line.commit(probe.length));
+        let (at, name) = (line.at(probe.length), line.name(engine, probe.length));
         if engine.tester.start(at, &probe.what, &name, engine.watch)? {
             // Known already: the line is looked at again.
             return Ok(());

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::git::{Oid, Repo};
 use crate::ledger::{Ledger, Overtaken};
+use crate::model::train::obtained::Goal;
 use crate::model::train::{Car, INTEGRATION, Strayed, Train, Verdict, team_branch};
 use crate::model::{Actor, AssemblyRecord, CommitId, Op, Task, TeamId, Tested};
 use lane::PlanLane;
@@ -84,7 +85,7 @@ fn assemble_once(ledger: &mut Ledger, options: &Options, watch: &mut dyn Watch) 
     let checks = ledger.board().merge_checks();
     let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
     let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
-    let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
+    let tester = method::checked_tester(&repo, &alone, (&run, Goal::Within), &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,
@@ -167,7 +168,7 @@ pub fn assemble_team(
     let checks = ledger.board().team_checks();
     let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
     let checks: Vec<&str> = checks.iter().map(String::as_str).collect();
-    let tester = method::checked_tester(&repo, &alone, &run, &checks, options)?;
+    let tester = method::checked_tester(&repo, &alone, (&run, Goal::Within), &checks, options)?;
     let lane = PlanLane {
         repo: &repo,
         alone: &alone,

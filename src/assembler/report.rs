@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::TaskId;
 use crate::model::suite;
-use crate::model::train::obtained::Obtained;
+use crate::model::train::obtained::{Confirm, Obtained};
 use crate::model::train::{Gating, Train, Verdict};
 
 /// What is asked of an assembly.
@@ -27,6 +27,10 @@ pub struct Options {
     pub test_build: Option<String>,
     /// Command that runs some tests only, instead of the plan's.
     pub test_some: Option<String>,
+    /// What test worktrees keep of the files that Git ignores, instead of the plan's.
+    pub keep: Option<Vec<String>>,
+    /// When a pass is confirmed on a clean checkout, instead of the plan's.
+    pub confirm: Option<Confirm>,
     /// Whether branches may land without a test, where there is no plan.
     pub no_test: bool,
     /// Whether commits that landed inside a batch are tested too, each by itself.
@@ -67,6 +71,8 @@ pub struct Report {
     pub seconds_landing: f64,
     /// Tests, or whole runs, that both passed and failed on the same tree.
     pub flaky: Vec<String>,
+    /// What passed in a worktree that had kept something, and fails on a clean checkout.
+    pub warm_only: Vec<String>,
     /// Landed commits that fail the test by themselves, though what they landed with passes.
     pub red_commits: Vec<String>,
     /// Every test run, in the order in which they ended.
@@ -150,6 +156,7 @@ impl Report {
             "seconds_testing": self.seconds_testing,
             "seconds_landing": self.seconds_landing,
             "flaky": self.flaky,
+            "warm_only": self.warm_only,
             "red_commits": self.red_commits,
             "runs": self.runs,
         })

@@ -9,10 +9,13 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::bench::{Bench, Job, MOST_SLOTS, Ran, end_left_behind};
+use super::bench::{Bench, Job, MOST_SLOTS, Ran};
+use super::fault::Tried;
 use super::lock::Alone;
+use super::test_worktree::end_left_behind;
 use crate::error::{Exit, UserError};
 use crate::git::Repo;
+use crate::model::keep::Keep;
 use crate::model::train::slots::Pace;
 
 /// The slots of one assembly.
@@ -20,6 +23,8 @@ pub(super) struct Slots<'a> {
     repo: &'a Repo,
     alone: &'a Alone,
     timeout: Duration,
+    /// What their worktrees keep.
+    keep: Keep,
     idle: Vec<Bench>,
     busy: Vec<Busy>,
     made: usize,
@@ -49,14 +54,14 @@ struct Busy {
 
 /// What a thread of ours has to say.
 enum News {
-    Ended(u64, Box<(Bench, Result<Ran>)>),
+    Ended(u64, Box<(Bench, Tried<Ran>)>),
     Asked(Exit),
 }
 
 /// A test that has ended.
 pub(super) struct Ended {
     pub(super) number: u64,
-    pub(super) ran: Result<Ran>,
+    pub(super) ran: Tried<Ran>,
 }
 
 impl<'a> Slots<'a> {
@@ -68,7 +73,7 @@ impl<'a> Slots<'a> {
     pub(super) fn new(
         repo: &'a Repo,
         alone: &'a Alone,
-        timeout: Duration,
+        (timeout, keep): (Duration, Keep),
         jobs: Option<usize>,
     ) -> Result<Self> {
         end_left_behind(repo, alone)?;
@@ -77,6 +82,7 @@ impl<'a> Slots<'a> {
             repo,
             alone,
             timeout,
+            keep,
             idle: Vec::new(),
             busy: Vec::new(),
             made: 0,
@@ -153,7 +159,12 @@ impl<'a> Slots<'a> {
             return self.idle.remove(place);
         }
         self.made += 1;
-        Bench::new(self.repo, self.alone, self.made - 1, self.timeout)
+        Bench::new(
+            self.repo,
+            self.alone,
+            self.made - 1,
+            (self.timeout, &self.keep),
+        )
     }
 
     fn jobserver(&mut self) -> Result<jobserver::Client> {
@@ -196,7 +207,7 @@ impl<'a> Slots<'a> {
         }
     }
 
-    fn free_slot(&mut self, number: u64, (bench, ran): (Bench, Result<Ran>)) -> Ended {
+    fn free_slot(&mut self, number: u64, (bench, ran): (Bench, Tried<Ran>)) -> Ended {
         if let Some(place) = self.busy.iter().position(|busy| busy.number == number) {
             let busy = self.busy.swap_remove(place);
             if let Ok(ran) = &ran

@@ -11,7 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::error::UserError;
-use crate::git::{Git, Repo};
+use crate::git::exact::{Exact, Owner, remove_all};
+use crate::git::{Git, Oid, Repo, files};
+use crate::model::keep::Keep;
 
 /// Levels of submodules within submodules that are followed.
 const MOST_LEVELS: usize = 8;
@@ -38,95 +40,171 @@ impl Submodules {
         }
     }
 
-    /// Brings the submodules of a worktree to what its commit says of them.
+    /// Brings the submodules of a worktree to what its commit says of them. Of what is not initialised an empty
+    /// directory is left, as a checkout makes it.
     ///
     /// # Errors
     ///
     /// A commit that it says is nowhere on this disk, or git failed.
-    pub(super) fn bring(&self, dir: &Path) -> Result<()> {
-        if !dir.join(".gitmodules").exists() {
+    pub(super) fn bring(&self, above: &Exact, paths: &[PathBuf]) -> Result<()> {
+        if paths.is_empty() {
             return Ok(());
         }
         let mut places = vec![self.common.clone()];
         let linked = fs::read_dir(self.common.join("worktrees"));
         // Without linked worktrees there is the common one.
         places.extend(linked.into_iter().flatten().flatten().map(|at| at.path()));
-        bring(dir, &places, self.main.as_deref(), 0)
+        bring(above, paths, &places, self.main.as_deref(), 0)
     }
 }
 
 /// Brings one level of submodules, then those within them.
-fn bring(dir: &Path, places: &[PathBuf], user: Option<&Path>, level: usize) -> Result<()> {
-    if level == MOST_LEVELS || !dir.join(".gitmodules").exists() {
-        return Ok(());
-    }
-    for link in links(dir)? {
-        let at = dir.join(&link.path);
-        let theirs = user.map(|user| user.join(&link.path));
+fn bring(
+    above: &Exact,
+    paths: &[PathBuf],
+    places: &[PathBuf],
+    user: Option<&Path>,
+    level: usize,
+) -> Result<()> {
+    let links = match level {
+        MOST_LEVELS => Vec::new(),
+        _ => links(&above.dir)?,
+    };
+    for path in paths {
+        let link = links.iter().find(|link| Path::new(&link.path) == path);
+        let theirs = user.map(|user| user.join(path));
         // Old ones, and those that were added by `git clone`, have their repository in themselves.
         let inside = theirs.as_ref().map(|theirs| theirs.join(".git"));
-        let is_initialised = inside.as_ref().is_some_and(|git| git.exists())
-            || places[0]
-                .join("modules")
-                .join(&link.name)
-                .join("HEAD")
-                .exists();
-        if !is_initialised {
+        let is_initialised = |link: &&Link| {
+            let kept = places[0].join("modules").join(&link.name).join("HEAD");
+            inside.as_ref().is_some_and(|git| git.exists()) || kept.exists()
+        };
+        let Some(link) = link.filter(is_initialised) else {
+            leave_empty(&above.dir.join(path))?;
             continue;
-        }
+        };
+        let exact = Exact {
+            dir: above.dir.join(path),
+            git_dir: above.git_dir.join("modules").join(&link.name),
+            notes: above.notes.join("modules").join(&link.name),
+            owner: Owner::Repository,
+        };
         let kept = |place: &PathBuf| place.join("modules").join(&link.name);
         let known: Vec<PathBuf> = inside
             .into_iter()
             .filter(|git| git.is_dir())
             .chain(places.iter().map(kept))
-            .filter(|git| git.join("HEAD").exists())
+            .filter(|git| git.join("HEAD").exists() && *git != exact.git_dir)
             .collect();
-        let Some(source) = known.iter().find(|git| has(git, &link.commit)) else {
-            return Err(missing(&link));
-        };
-        check_out(dir, &at, &link, source)?;
-        bring(&at, &known, theirs.as_deref(), level + 1)?;
+        let source = known.iter().find(|git| has(git, &link.commit));
+        if source.is_none() && !has(&exact.git_dir, &link.commit) {
+            return Err(missing(link));
+        }
+        let within = check_out(&above.dir, &exact, link, source)
+            .with_context(|| format!("cannot bring submodule {} to {}", link.path, link.commit))?;
+        bring(&exact, &within, &known, theirs.as_deref(), level + 1)?;
     }
     Ok(())
 }
 
-fn check_out(dir: &Path, at: &Path, link: &Link, source: &Path) -> Result<()> {
-    let cannot = || format!("cannot bring submodule {} to {}", link.path, link.commit);
-    let git = |dir: &Path| {
-        Git::new(dir).args([
-            "-c",
-            "protocol.file.allow=always",
-            "-c",
-            "protocol.version=2",
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.fsmonitor=false",
-        ])
-    };
-    if at.join(".git").exists() {
-        let has = git(at).args(["cat-file", "-e", &link.commit]).test();
-        if !has.with_context(cannot)? {
-            git(at)
+/// Leaves an empty directory at a path.
+fn leave_empty(dir: &Path) -> Result<()> {
+    if fs::read_dir(dir).is_ok_and(|mut listing| listing.next().is_none()) {
+        return Ok(());
+    }
+    remove_all(dir)?;
+    fs::create_dir(dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+/// Brings one submodule to its commit; returns the paths of those within it.
+fn check_out(
+    above: &Path,
+    exact: &Exact,
+    link: &Link,
+    source: Option<&PathBuf>,
+) -> Result<Vec<PathBuf>> {
+    let commit = Oid::from_hex(link.commit.as_bytes()).context("no object id")?;
+    let again = || {
+        put_back(exact)?;
+        let id = commit.to_string();
+        if let Some(source) = source.filter(|_| !has(&exact.git_dir, &id)) {
+            git(&exact.dir)
                 .args(["fetch", "--quiet", "--no-tags"])
                 .arg(source)
-                .arg(&link.commit)
-                .run()
-                .with_context(cannot)?;
+                .arg(&id)
+                .run()?;
         }
-    }
+        exact.bring(commit, &Keep::default(), &|_| false)
+    };
+    let brought = match exact.is_known().then(again) {
+        Some(Ok(brought)) => brought,
+        // Whatever a test did to its copy, a new one has none of it.
+        tried => {
+            let Some(source) = source else {
+                return Err(tried.and_then(Result::err).unwrap_or_else(|| missing(link)));
+            };
+            for old in [&exact.dir, &exact.git_dir, &exact.notes] {
+                remove_all(old)?;
+            }
+            clone(above, link, source)?;
+            let brought = exact.bring(commit, &Keep::default(), &|_| false)?;
+            note(exact)?;
+            brought
+        }
+    };
+    Ok(brought.submodules)
+}
+
+/// Makes a submodule's copy.
+fn clone(above: &Path, link: &Link, source: &Path) -> Result<()> {
     // Named on the command line it counts as initialised, so that nothing is written for it.
     let mut url = std::ffi::OsString::from(format!("submodule.{}.url=", link.name));
     url.push(source);
-    git(dir)
+    git(above)
         .env("GIT_LITERAL_PATHSPECS", "1")
         .arg("-c")
         .arg(url)
         .args(["submodule", "--quiet", "update", "--force", "--checkout"])
         .args(["--", &link.path])
         .run()
-        .with_context(cannot)?;
-    git(at).args(["clean", "-ffdq"]).run().with_context(cannot)
+}
+
+fn git(dir: &Path) -> Git {
+    Git::new(dir).args([
+        "-c",
+        "protocol.file.allow=always",
+        "-c",
+        "protocol.version=2",
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "core.fsmonitor=false",
+    ])
+}
+
+/// Notes what ties a copy to its worktree, where no test gets at it by way of git.
+fn note(exact: &Exact) -> Result<()> {
+    for (from, to) in ties(exact) {
+        let text = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        files::replace(&to, &text)?;
+    }
+    Ok(())
+}
+
+/// Puts back what was noted.
+fn put_back(exact: &Exact) -> Result<()> {
+    for (to, from) in ties(exact) {
+        let text = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        files::replace(&to, &text)?;
+    }
+    Ok(())
+}
+
+fn ties(exact: &Exact) -> [(PathBuf, PathBuf); 2] {
+    [
+        (exact.dir.join(".git"), exact.notes.join("link")),
+        (exact.git_dir.join("config"), exact.notes.join("config")),
+    ]
 }
 
 /// Returns the submodules of a worktree that both its `.gitmodules` and its index have.

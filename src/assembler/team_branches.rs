@@ -4,12 +4,14 @@ use anyhow::Result;
 
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
+use super::verdicts::Verdicts;
 use crate::error::UserError;
 use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
 use crate::git::{Merge, Oid, Repo};
 use crate::ledger::Ledger;
 use crate::model::levels::has_checks;
+use crate::model::train::obtained::{Obtained, weigh};
 use crate::model::train::{INTEGRATION, Strayed, team_branch};
 use crate::model::{CommitId, TaskId, TeamId};
 
@@ -38,6 +40,21 @@ pub(super) fn is_tested(ledger: &Ledger, commit: Oid) -> bool {
         let enough = enough && has_checks(tested.test.as_deref(), &checks);
         enough && oid(&tested.commit) == Some(commit)
     })
+}
+
+/// Returns whether a clean checkout has failed what the ledger says passed.
+fn is_refuted(ledger: &Ledger, repo: &Repo, commit: Oid) -> Result<bool> {
+    let board = ledger.board();
+    let tested = board.tested.as_ref();
+    let Some(command) = tested.and_then(|tested| tested.test.as_deref()) else {
+        return Ok(false);
+    };
+    let environment = board.run().test_environment.unwrap_or_default();
+    let tree = repo.read_commit(commit)?.tree;
+    let record = Verdicts::new(&environment).load(repo, tree, command);
+    let clean = record.runs.iter().filter(|run| run.how == Obtained::Clean);
+    let said = weigh(clean.map(|run| (run.how, run.green)));
+    Ok(said.is_red())
 }
 
 /// Integration and team branches, and where they are.
@@ -144,7 +161,7 @@ impl TeamBranches {
         let Some(tip) = self.tip else {
             return Ok(true);
         };
-        if is_tested(ledger, tip) {
+        if is_tested(ledger, tip) && !is_refuted(ledger, repo, tip)? {
             return Ok(true);
         }
         repo.is_ancestor(tip, self.base)

@@ -5,43 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use anyhow::Result;
 
 use super::bench::{Job, Ran};
+use super::fault::Fault;
+use super::method::Method;
 use super::report::{Progress, RunRow, Watch};
 use super::slots::Slots;
 use super::verdicts::{Run, Verdicts};
 use crate::git::{Oid, Repo};
-use crate::model::levels::with_checks;
-use crate::model::suite::Suite;
+use crate::model::event::{one_line, shorten};
 use crate::model::train::batch::{Said, What};
 use crate::model::train::obtained::{Obtained, weigh};
-
-/// How an assembly tests.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Method {
-    /// The test command; without one everything passes.
-    pub(super) command: Option<String>,
-    /// What can tell its failing tests.
-    pub(super) suite: Option<Suite>,
-    /// Whether the suite is made to go on after the first failure, to build only, or to run some tests only.
-    pub(super) by_tests: bool,
-    /// Files in which it reports them, as patterns.
-    pub(super) reports: Vec<String>,
-    /// Times that a failure must be seen again.
-    pub(super) retries: u32,
-    /// What verdicts depend on beside tree and command.
-    pub(super) environment: String,
-    /// What must pass as well, already in `command`.
-    pub(super) checks: Vec<String>,
-    /// Whether what coders' own runs said counts.
-    pub(super) trusts_coders: bool,
-}
-
-impl Method {
-    /// Returns a form of the test command together with what must pass as well.
-    fn whole(&self, test: &str) -> String {
-        let checks: Vec<&str> = self.checks.iter().map(String::as_str).collect();
-        with_checks(Some(test), &checks).unwrap_or_default()
-    }
-}
 
 /// What is known of one tree.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +43,8 @@ pub(super) struct Red {
     pub(super) failing: Vec<String>,
     /// The last of its output.
     pub(super) output: String,
+    /// Whether it could not be tested at all.
+    pub(super) is_untested: bool,
 }
 
 /// What an assembly knows and finds out.
@@ -80,6 +54,12 @@ pub(super) struct Tester<'a> {
     pub(super) slots: Slots<'a>,
     verdicts: Verdicts,
     trees: HashMap<Oid, Tree>,
+    /// Trees that cannot be tested, and why.
+    unusable: HashMap<Oid, String>,
+    /// Whether what was not obtained on clean checkouts has been found wrong, and says nothing.
+    only_clean: bool,
+    /// A commit that can be checked out unless nothing can.
+    pub(super) ground: Option<Oid>,
     running: BTreeMap<u64, Running>,
     last: u64,
     /// Runs that came to something.
@@ -89,22 +69,30 @@ pub(super) struct Tester<'a> {
     fresh: HashSet<Oid>,
     /// All runs, for the report.
     pub(super) rows: Vec<RunRow>,
+    /// What passed in a warm worktree and failed on a clean checkout.
+    pub(super) warm_only: Vec<String>,
 }
 
 impl<'a> Tester<'a> {
     pub(super) fn new(repo: &'a Repo, method: Method, slots: Slots<'a>) -> Self {
+        let verdicts = Verdicts::new(&method.environment);
+        let is_distrusted = |command: &String| verdicts.is_distrusted(repo, command);
         Self {
             repo,
-            verdicts: Verdicts::new(&method.environment),
+            only_clean: method.command.as_ref().is_some_and(is_distrusted),
+            verdicts,
             method,
             slots,
             trees: HashMap::new(),
+            unusable: HashMap::new(),
+            ground: None,
             running: BTreeMap::new(),
             last: 0,
             run: 0,
             cached: 0,
             fresh: HashSet::new(),
             rows: Vec::new(),
+            warm_only: Vec::new(),
         }
     }
 
@@ -119,22 +107,9 @@ impl<'a> Tester<'a> {
         suite.is_some_and(|suite| suite.build().is_some())
     }
 
-    /// Returns the command that finds something out; the whole test where there is no smaller one.
-    fn command(&self, what: &What) -> Option<String> {
-        let whole = self.method.command.as_ref()?;
-        let Some(suite) = self.method.suite.as_ref().filter(|_| self.method.by_tests) else {
-            return Some(whole.clone());
-        };
-        Some(match what {
-            What::Whole => self.method.whole(&suite.full()),
-            What::Build => suite.build().unwrap_or_else(|| suite.full()),
-            What::Some(tests) => suite.only(tests).unwrap_or_else(|| suite.full()),
-        })
-    }
-
     /// Reads what is kept of a tree for a command, once; returns whether that was anything.
     fn load(&mut self, tree: Oid, what: &What) -> bool {
-        let Some(command) = self.command(what) else {
+        let Some(command) = self.method.command(what) else {
             return false;
         };
         if self
@@ -145,14 +120,10 @@ impl<'a> Tester<'a> {
             return false;
         }
         let mut runs = self.verdicts.load(self.repo, tree, &command).runs;
-        if let Some(plain) = self
-            .method
-            .command
-            .clone()
-            .filter(|plain| *what == What::Whole && *plain != command)
-        {
-            // Whoever ran the command as it stands has tested the same.
-            runs.extend(self.verdicts.load(self.repo, tree, &plain).runs);
+        if *what == What::Whole {
+            for other in self.method.equals_of_whole() {
+                runs.extend(self.verdicts.load(self.repo, tree, &other).runs);
+            }
         }
         runs.retain(|run| self.counts(run));
         let is_known = !runs.is_empty();
@@ -169,13 +140,17 @@ impl<'a> Tester<'a> {
 
     /// Returns whether what a run said may decide anything here.
     fn counts(&self, run: &Run) -> bool {
-        run.how != Obtained::Coder || self.method.trusts_coders
+        match run.how {
+            Obtained::Clean => true,
+            Obtained::Warm => !self.only_clean,
+            Obtained::Coder => self.method.trusts_coders && !self.only_clean,
+        }
     }
 
     fn learn(&mut self, tree: Oid, what: &What, command: &str, run: Run) {
         // A whole run speaks for single tests by itself, unless it could not tell them apart.
-        let speaks =
-            Some(command) == self.command(&What::Whole).as_deref() && (run.green || run.told);
+        let speaks = Some(command) == self.method.command(&What::Whole).as_deref()
+            && (run.green || run.told);
         let known = self.trees.entry(tree).or_default();
         if let What::Some(tests) = what
             && !speaks
@@ -201,9 +176,14 @@ impl<'a> Tester<'a> {
 
     /// Returns what something said of a tree, as far as it was looked up.
     pub(super) fn said(&self, tree: Oid, what: &What) -> Said {
-        let Some(command) = self.command(what) else {
+        let Some(command) = self.method.command(what) else {
             return Said { green: 1, red: 0 };
         };
+        if self.unusable.contains_key(&tree) {
+            // It would come to the same every time.
+            let red = self.method.retries.saturating_add(1);
+            return Said { green: 0, red };
+        }
         let runs = self
             .trees
             .get(&tree)
@@ -213,13 +193,24 @@ impl<'a> Tester<'a> {
 
     /// Returns the tests that failed in whole runs on a tree.
     pub(super) fn failing(&self, tree: Oid) -> BTreeSet<String> {
+        let clean = |run: &&Run| run.how == Obtained::Clean;
+        let has_clean = self.whole_runs(tree).any(|run| clean(&run));
         self.whole_runs(tree)
+            .filter(|run| !has_clean || clean(run))
             .flat_map(|run| run.failing.iter().cloned())
             .collect()
     }
 
+    /// Returns whether a tree that passes has passed where what lands must have.
+    pub(super) fn is_confirmed(&self, tree: Oid) -> bool {
+        let clean = |run: &Run| run.green && run.how == Obtained::Clean;
+        !self.method.lands_clean
+            || self.method.command.is_none()
+            || self.whole_runs(tree).any(clean)
+    }
+
     fn whole_runs(&self, tree: Oid) -> impl Iterator<Item = &Run> {
-        let command = self.command(&What::Whole).unwrap_or_default();
+        let command = self.method.command(&What::Whole).unwrap_or_default();
         let runs = self
             .trees
             .get(&tree)
@@ -242,7 +233,14 @@ impl<'a> Tester<'a> {
 
     /// Returns why something fails on a tree, by the last run that did.
     pub(super) fn red(&self, tree: Oid, what: &What) -> Red {
-        let command = self.command(what).unwrap_or_default();
+        if let Some(why) = self.unusable.get(&tree) {
+            return Red {
+                why: why.clone(),
+                is_untested: true,
+                ..Red::default()
+            };
+        }
+        let command = self.method.command(what).unwrap_or_default();
         let runs = self
             .trees
             .get(&tree)
@@ -259,6 +257,7 @@ impl<'a> Tester<'a> {
                 What::Whole | What::Build => run.failing.clone(),
             },
             output: run.output.clone(),
+            is_untested: false,
         }
     }
 
@@ -315,7 +314,7 @@ impl<'a> Tester<'a> {
         if self.load(tree, what) {
             return Ok(true);
         }
-        let Some(command) = self.command(what) else {
+        let Some(command) = self.method.command(what) else {
             return Ok(false);
         };
         if self.slots.free() == 0 || self.is_running(tree, what) {
@@ -331,11 +330,10 @@ impl<'a> Tester<'a> {
             tree,
             is_whole: *what == What::Whole,
             command: command.clone(),
-            reports: self
-                .method
-                .suite
-                .as_ref()
-                .map(|_| self.method.reports.clone()),
+            clean: self.needs_clean(tree, what),
+            ground: self.ground,
+            wants_output: self.method.suite.is_some(),
+            reports: self.method.reports.clone(),
             jobserver: None,
         };
         self.slots.start(self.last, job)?;
@@ -347,6 +345,30 @@ impl<'a> Tester<'a> {
         };
         self.running.insert(self.last, running);
         Ok(false)
+    }
+
+    /// Returns whether a run must begin with nothing left of any before it: it repeats one that failed, or
+    /// confirms one that passed.
+    fn needs_clean(&self, tree: Oid, what: &What) -> bool {
+        let said = self.said(tree, what);
+        let confirms = *what == What::Whole && said.is_green() && !self.is_confirmed(tree);
+        self.method.runs_clean || self.only_clean || said.red > 0 || confirms
+    }
+
+    /// Has a tree that passes tested once more, where what lands must have passed, and waits for a run to end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wait`].
+    pub(super) fn confirm(
+        &mut self,
+        at: (Oid, Oid),
+        name: &str,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
+        let name = format!("{name} on a clean checkout");
+        self.start(at, &What::Whole, &name, watch)?;
+        self.wait(watch)
     }
 
     /// Stops runs that are not to be kept.
@@ -366,7 +388,15 @@ impl<'a> Tester<'a> {
     pub(super) fn wait(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let ended = self.slots.wait()?;
         let running = self.running.remove(&ended.number);
-        let ran = ended.ran?;
+        let ran = match (ended.ran, &running) {
+            (Ok(ran), _) => ran,
+            (Err(Fault::Branch(why)), Some(running)) => {
+                self.unusable.insert(running.tree, why);
+                return Ok(());
+            }
+            (Err(Fault::Branch(_)), None) => return Ok(()),
+            (Err(Fault::Everything(error)), _) => return Err(error),
+        };
         let Some(running) = running.filter(|_| !ran.stopped) else {
             return Ok(());
         };
@@ -393,6 +423,41 @@ impl<'a> Tester<'a> {
         }
         // Loaded before it was started, so that nothing kept is read on top of it.
         self.learn(running.tree, &running.what, &running.command, run);
+        self.compare(&running, watch)
+    }
+
+    /// Looks whether a clean checkout has failed for good where another worktree had passed: then nothing counts
+    /// that the others said of this command, now and in later assemblies.
+    fn compare(&mut self, running: &Running, watch: &mut dyn Watch) -> Result<()> {
+        let runs = self.trees.get(&running.tree);
+        let runs = runs.and_then(|known| known.runs.get(&running.command));
+        let of = |clean: bool, green: bool| {
+            let runs = runs.into_iter().flatten();
+            let is = |run: &&Run| (run.how == Obtained::Clean, run.green) == (clean, green);
+            u32::try_from(runs.filter(is).count()).unwrap_or(u32::MAX)
+        };
+        let is_red = of(true, false) > self.method.retries && of(true, true) == 0;
+        if !is_red || of(false, true) == 0 {
+            return Ok(());
+        }
+        let command = self.method.command.clone().unwrap_or_default();
+        self.warm_only.push(running.name.clone());
+        self.only_clean = true;
+        self.verdicts.distrust(self.repo, &command)?;
+        for known in self.trees.values_mut() {
+            for runs in known.runs.values_mut() {
+                runs.retain(|run| run.how == Obtained::Clean);
+            }
+            for said in known.tests.values_mut() {
+                said.retain(|(how, _)| *how == Obtained::Clean);
+            }
+        }
+        watch.progress(Progress::Note(&format!(
+            "{} fails, and had passed in a worktree that keeps something: from now on `{}` is run on clean \
+             checkouts only, until `git orch assemble --forget`",
+            running.name,
+            shorten(&one_line(&command), 60)
+        )));
         Ok(())
     }
 
@@ -429,7 +494,11 @@ impl<'a> Tester<'a> {
         loop {
             let said = self.known(at.0, &What::Whole);
             if said.is_green() {
-                return Ok(Ok(()));
+                if self.is_confirmed(at.0) {
+                    return Ok(Ok(()));
+                }
+                self.confirm(at, name, watch)?;
+                continue;
             }
             if said.red > self.method.retries {
                 return Ok(Err(self.red(at.0, &What::Whole)));

@@ -15,13 +15,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::approval;
-use super::bench::remove_worktrees;
 use super::in_step;
 use super::landing::{self, Kind, Move};
 use super::lock::Alone;
 use super::moved;
 use super::report::{Silent, Watch};
 use super::team_branches::{TeamBranches, integration_ref, team_ref};
+use super::test_worktree::remove_worktrees;
 use super::undone::UNDOES;
 use crate::config;
 use crate::error::{Exit, UserError};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::git::objects::blob_id;
 use crate::git::refs::Swap;
-use crate::git::{Oid, Repo};
+use crate::git::{HASH, Oid, Repo};
 use crate::model::train::obtained::Obtained;
 use crate::seal::Seal;
 
@@ -136,6 +136,25 @@ impl Verdicts {
         Ok(())
     }
 
+    /// Remembers that what warm worktrees say of a command is wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`].
+    pub(super) fn distrust(&self, repo: &Repo, command: &str) -> Result<()> {
+        self.add(
+            repo,
+            every_tree(),
+            command,
+            &Run::ended(false, 0.0, Obtained::Warm),
+        )
+    }
+
+    /// Returns whether what warm worktrees say of a command has been found wrong.
+    pub(super) fn is_distrusted(&self, repo: &Repo, command: &str) -> bool {
+        !self.load(repo, every_tree(), command).runs.is_empty()
+    }
+
     fn name(&self, tree: Oid, command: &str) -> String {
         let Record {
             tree,
@@ -185,6 +204,11 @@ impl Verdicts {
         };
         record.filter(same).unwrap_or(nothing)
     }
+}
+
+/// Stands for every tree, in the record of a command that is distrusted.
+fn every_tree() -> Oid {
+    Oid::null(HASH)
 }
 
 /// Reads a record; `None` where there is none of ours.

@@ -6,10 +6,13 @@ use anyhow::Result;
 
 use super::{Ctx, recover};
 use crate::assembler::{self, Options, Progress, Report, Watch};
+use crate::config;
 use crate::error::{Exit, UserError};
 use crate::git::files;
 use crate::model::event::shorten;
+use crate::model::keep;
 use crate::model::suite::Format;
+use crate::model::train::obtained::Confirm;
 use crate::model::train::{Gating, Verdict};
 use crate::model::{Power, TeamId};
 use crate::report::levels::{self, Step};
@@ -62,6 +65,15 @@ pub struct AssembleArgs {
     /// Command that only builds what the test needs [default: the plan's, else by the test command]
     #[arg(long, value_name = "COMMAND", requires = "test")]
     test_build: Option<String>,
+    /// Keep these of the files that Git ignores in test worktrees, as patterns like those of `.gitignore`; the
+    /// rest goes before each test [default: the plan's, else nothing]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    keep: Vec<String>,
+    /// When a pass of a worktree that kept something is confirmed on a clean checkout: before any branch moves
+    /// (landing), before the base branch or the one of `--onto` does (approve), or never [default: the plan's,
+    /// else approve]
+    #[arg(long, value_name = "WHEN")]
+    confirm: Option<Confirm>,
     /// Land what merges without testing it: nothing is promised then
     #[arg(long, requires = "onto", conflicts_with = "test")]
     no_test: bool,
@@ -133,6 +145,8 @@ pub fn run(ctx: &Ctx, args: AssembleArgs) -> Result<()> {
         format: args.format,
         test_some: args.test_some,
         test_build: args.test_build,
+        keep: Some(args.keep).filter(|keep| !keep.is_empty()),
+        confirm: args.confirm,
         no_test: args.no_test,
         every_commit_green: args.every_commit_green,
         no_wait: args.no_wait,
@@ -218,11 +232,24 @@ fn branches(
                 .into(),
         );
     }
-    let planned = || ctx.ledger().ok()?.board().run().test;
+    // Without a ledger nothing is planned, and nothing is left behind of looking.
+    let has_ledger = repo.read_ref(&config::ledger_ref(&repo))?.is_some();
+    let planned = || ctx.ledger().ok().map(|ledger| ledger.board().run());
+    let planned = has_ledger.then(planned).flatten().unwrap_or_default();
     if !options.no_test {
-        options.test = options.test.or_else(planned);
+        options.test = options.test.or(planned.test);
     }
+    options.keep = options.keep.or(Some(planned.keep));
+    options.confirm = options.confirm.or(Some(planned.confirm));
     assembler::assemble_branches(&repo, onto, &branches, &options, &mut Lines { ui: ctx.ui })
+}
+
+/// Reads a pattern of what is kept.
+fn pattern(text: &str) -> Result<String, String> {
+    match keep::wrong_with(text) {
+        None => Ok(text.to_owned()),
+        Some((what, help)) => Err(format!("{what}; {help}")),
+    }
 }
 
 fn forget(ctx: &Ctx) -> Result<()> {
@@ -278,6 +305,11 @@ fn answer(ctx: &Ctx, report: &Report, options: &Options) {
     for flaky in &report.flaky {
         ctx.ui.warn(&format!(
             "flaky, it both passed and failed on one tree: {flaky}"
+        ));
+    }
+    for name in &report.warm_only {
+        ctx.ui.warn(&format!(
+            "{name} had passed in a worktree that keeps something: it needs what a clean checkout does not have"
         ));
     }
     for commit in &report.red_commits {

@@ -271,6 +271,12 @@ pub struct GitFailure {
 }
 
 impl GitFailure {
+    /// Returns the failure of a command of these words.
+    pub(super) fn of(words: &[&str], output: &Output) -> Self {
+        let command = words.iter().map(ToString::to_string).collect();
+        Self::new(command, None, output)
+    }
+
     fn new(command: Vec<String>, dir: Option<PathBuf>, output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         Self {

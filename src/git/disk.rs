@@ -51,6 +51,16 @@ pub(super) fn is_of_disk(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Whether something failed because of the system, and not because of what it was given: by its own error, or by
+/// what Git says.
+pub fn is_of_system(error: &anyhow::Error) -> bool {
+    let failure = |cause: &(dyn Error + 'static)| {
+        let failure = cause.downcast_ref::<GitFailure>();
+        failure.is_some_and(GitFailure::is_of_system)
+    };
+    is_of_disk(error) || error.chain().any(failure)
+}
+
 impl GitFailure {
     /// Whether Git failed because of the system, and not because of what it was given. What the system said ends a
     /// line of Git's; names that somebody chose stand in quotes or before it.

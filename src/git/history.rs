@@ -5,8 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::complaint::complaint;
-use super::{Git, Oid, Repo};
+use super::{Git, GitFailure, Oid, Repo};
 
 /// A path that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,10 +103,11 @@ impl Repo {
         let bases = match output.status.code() {
             Some(0) => ids(&output.stdout)?,
             Some(1) => Vec::new(),
-            _ => anyhow::bail!(
-                "cannot compare {one} and {other}: {}",
-                complaint(&output.stderr)
-            ),
+            _ => {
+                let words = ["git", "merge-base", "--all", &one, &other];
+                return Err(GitFailure::of(&words, &output))
+                    .with_context(|| format!("cannot compare {one} and {other}"));
+            }
         };
         // What two commits have in common never changes; a merge asks for it several times.
         let mut known = self.bases.borrow_mut();

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::complaint::complaint;
 use super::objects::find_entry;
-use super::{Oid, Repo};
+use super::{GitFailure, Oid, Repo};
 
 /// What a merge came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,11 +153,11 @@ impl Repo {
             Some(0) => Ok(Ok(Merge::Clean(parsed()?.tree))),
             Some(1) => self.read_conflict(parsed()?).map(Err),
             _ if self.merge_bases(ours, theirs)?.is_empty() => Ok(Ok(Merge::Unrelated)),
-            code => bail!(
-                "git cannot merge {theirs} into {ours} (exit {}): {}",
-                code.map_or_else(|| String::from("by signal"), |code| code.to_string()),
-                complaint(&output.stderr)
-            ),
+            _ => {
+                let words = ["git", "merge-tree", &ours_text, &theirs_text];
+                Err(GitFailure::of(&words, &output))
+                    .with_context(|| format!("git cannot merge {theirs} into {ours}"))
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::locks::Lock;
 use super::sandbox::Sandbox;
 use super::signing::Signing;
 use super::suite::Format;
+use super::train::obtained::Confirm;
 use super::wrapup::{WrapUpAt, WrapUpCheck};
 
 /// A whole `plan.toml`.
@@ -96,6 +97,12 @@ pub struct RunSpec {
     /// Most tests side by side; measured where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_jobs: Option<u32>,
+    /// What a test worktree keeps of the files that Git ignores, as patterns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// When a pass is confirmed on a clean checkout.
+    #[serde(skip_serializing_if = "Confirm::is_default")]
+    pub confirm: Confirm,
     /// Whether a coder's own run of the test counts, with whatever its worktree holds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub trust_coder_tests: bool,
@@ -143,6 +150,8 @@ impl Default for RunSpec {
             test_retries: 1,
             test_environment: None,
             test_jobs: None,
+            keep: Vec::new(),
+            confirm: Confirm::Approve,
             trust_coder_tests: false,
             signing: None,
             jobs: None,

@@ -13,10 +13,12 @@ use super::read_locks::read_lock;
 use super::read_sandbox::{read_network, read_sandbox, read_writable};
 use super::read_task::read_task_fields;
 use super::read_wrapup::{ENDS, read_wrapup};
+use crate::model::keep;
 use crate::model::lines::plain_lines;
 use crate::model::spec::DEFAULT_CODERS;
 use crate::model::suite::Format;
 use crate::model::template::{PLACEHOLDERS, unknown_names};
+use crate::model::train::obtained::Confirm;
 use crate::model::{
     CoderSpec, Command, CommitBy, DoneSign, Limits, PhaseName, PhaseSpec, Plan, Profile, RunSpec,
     Signing, TaskId, TaskSpec, TeamId, TeamSpec,
@@ -187,6 +189,8 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
             .unwrap_or(default.test_retries),
         test_environment: fields.line("test_environment"),
         test_jobs: fields.count("test_jobs", 1),
+        keep: read_keep(&mut fields),
+        confirm: fields.word("confirm", &Confirm::ALL).unwrap_or_default(),
         trust_coder_tests: fields.flag("trust_coder_tests").unwrap_or_default(),
         signing: fields.word("signing", &SIGNINGS),
         jobs: fields.count("jobs", 1),
@@ -199,6 +203,20 @@ fn read_run(mut fields: Fields<'_, '_, '_>, stem: &str) -> RunSpec {
     };
     fields.finish();
     run
+}
+
+/// Reads `keep`: patterns as in `.gitignore`.
+fn read_keep(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    let mut patterns = fields.texts("keep", "target/");
+    patterns.retain(|pattern| {
+        let wrong = keep::wrong_with(pattern);
+        if let Some((what, help)) = &wrong {
+            let message = format!("`{}` keeps nothing: {what}", pattern.escape_default());
+            fields.error_here("keep", message, help);
+        }
+        wrong.is_none()
+    });
+    patterns
 }
 
 fn read_agents(mut fields: Fields<'_, '_, '_>) -> BTreeMap<String, Profile> {

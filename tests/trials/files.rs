@@ -132,7 +132,7 @@ fn a_commit_of_a_submodule_that_is_nowhere_is_told() {
         "{complaint}"
     );
     assert!(
-        complaint.contains("hint: git -C 'lib parts' fetch"),
+        complaint.contains("(`git -C 'lib parts' fetch`)"),
         "{complaint}"
     );
 }

@@ -40,10 +40,10 @@ fn six_assemblies_at_once_bring_everything_in() {
     assert_eq!(files("main"), "README.md a c e");
     assert_eq!(files("other"), "README.md b d f");
     clean(&repo, repo.path());
-    assert!(
-        !repo.path().join(".git/orch").exists(),
-        "nothing stays behind"
-    );
+    let left = repo.path().join(".git/orch");
+    let listing = || std::fs::read_dir(&left).unwrap().flatten();
+    let listing = || listing().map(|entry| entry.path()).collect::<Vec<_>>();
+    assert!(!left.exists(), "{:?} stays behind", listing());
     assert!(!repo.path().with_file_name("repo.orch").exists());
 }
 

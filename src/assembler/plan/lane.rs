@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::assembler::conflict::Whose;
+use crate::assembler::fault::{self, Fault, Tried};
 use crate::assembler::landing::{self, Kind, Move};
 use crate::assembler::lane::{Landed, Lane, Ready};
 use crate::assembler::lock::Alone;
@@ -66,9 +67,14 @@ impl PlanLane<'_> {
         Ok(())
     }
 
+    /// Returns whether a branch has nothing that a tip has not.
+    fn is_in(&self, head: Oid, tip: Oid) -> Tried<bool> {
+        fault::asked(|| self.repo.has(tip, head)).map_err(|fault| fault.saying("cannot be read"))
+    }
+
     /// Checks what a task's branch brings along: from the commits themselves what hooks check in a worktree, and
     /// whether other tasks' commits that it carries must come in first.
-    fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Result<Ready> {
+    fn check_task(&self, task: &Task, head: Oid, tip: Oid) -> Tried<Ready> {
         // A history that cannot be read is one of the things that the gate tells.
         let range = self.repo.range(tip, head).unwrap_or_default();
         let range: Vec<(CommitId, Vec<String>)> = range
@@ -86,7 +92,7 @@ impl PlanLane<'_> {
                 continue;
             };
             let branch = format!("refs/heads/{}", other.branch_name());
-            if let Some(head) = self.repo.read_ref(&branch)?
+            if let Some(head) = fault::asked(|| self.repo.read_ref(&branch))?
                 && other.status.state != State::Merged
             {
                 heads.push((other.id.clone(), head));
@@ -137,7 +143,12 @@ impl PlanLane<'_> {
         for branch in branches {
             let now = self.repo.read_ref(&branch)?;
             let follows = match now {
-                Some(now) => self.repo.is_ancestor(now, last.commit)?,
+                Some(now) => match fault::asked(|| self.repo.is_ancestor(now, last.commit)) {
+                    Ok(follows) => follows,
+                    // A branch that cannot be read stays where it is.
+                    Err(Fault::Branch(_)) => false,
+                    Err(Fault::Everything(error)) => return Err(error),
+                },
                 None => true,
             };
             // Whatever was committed there meanwhile is a car of its own next time.
@@ -158,18 +169,15 @@ impl Lane for PlanLane<'_> {
         &self.target
     }
 
-    fn ready(&mut self, position: usize, tip: Oid) -> Result<Ready> {
+    fn ready(&mut self, position: usize, tip: Oid) -> Tried<Ready> {
         let Some(id) = self.cars[position].task.clone() else {
             let branch = format!("refs/heads/{}", self.cars[position].branch);
-            let head = self
-                .repo
-                .read_ref(&branch)?
-                .context("a team's branch is gone")?;
-            let is_in = self.repo.has(tip, head)?;
-            return Ok(if is_in {
-                Ready::In(head)
-            } else {
-                Ready::Go(head)
+            let Some(head) = fault::asked(|| self.repo.read_ref(&branch))? else {
+                return Err(Fault::Branch(String::from("the team's branch is gone")));
+            };
+            return Ok(match self.is_in(head, tip)? {
+                true => Ready::In(head),
+                false => Ready::Go(head),
             });
         };
         self.ledger.refresh()?;
@@ -191,8 +199,8 @@ impl Lane for PlanLane<'_> {
                 _ => Ok(out(&format!("its commit {head} is not in this repository"))),
             };
         }
-        if self.repo.has(tip, head)?
-            && undone::base_before(self.repo, (tip, head), Some(&id))?.is_none()
+        if self.is_in(head, tip)?
+            && fault::asked(|| undone::base_before(self.repo, (tip, head), Some(&id)))?.is_none()
         {
             return Ok(Ready::In(head));
         }

@@ -48,16 +48,13 @@ pub(super) fn render(report: &Report) -> String {
         report.seconds_merging,
         report.seconds_landing,
     );
-    list(
-        &mut text,
-        "Flaky: passed and failed on one tree",
-        &report.flaky,
-    );
-    list(
-        &mut text,
-        "Commits that fail by themselves",
-        &report.red_commits,
-    );
+    for (title, items) in [
+        ("Flaky: passed and failed on one tree", &report.flaky),
+        ("Passed in a warm worktree only", &report.warm_only),
+        ("Commits that fail by themselves", &report.red_commits),
+    ] {
+        list(&mut text, title, items);
+    }
     if !report.runs.is_empty() {
         text.push_str(
             "\n## Runs\n\n| what | of | verdict | seconds | failing |\n|---|---|---|--:|---|\n",

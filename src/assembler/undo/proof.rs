@@ -8,6 +8,7 @@ use crate::assembler::report::{Options, Watch};
 use crate::error::UserError;
 use crate::git::{Oid, Repo};
 use crate::model::RunSpec;
+use crate::model::train::obtained::Goal;
 
 /// How a commit is shown to pass.
 pub(super) struct Proof {
@@ -38,7 +39,11 @@ impl Proof {
             return Ok(true);
         };
         let tree = repo.read_commit(commit)?.tree;
-        let mut tester = method::tester(repo, alone, &self.run, &Options::default())?;
+        let goal = match self.needs_command {
+            true => Goal::Base,
+            false => Goal::Within,
+        };
+        let mut tester = method::tester(repo, alone, &self.run, goal, &Options::default())?;
         match tester.settle((tree, commit), what, watch)? {
             Ok(()) => Ok(true),
             Err(red) => Err(UserError::new(format!(

@@ -28,6 +28,62 @@ impl Obtained {
     }
 }
 
+/// When a pass that decides a landing is confirmed on a clean checkout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirm {
+    /// Before any branch moves.
+    Landing,
+    /// Before the base branch moves, or whichever branch work lands on without a plan.
+    #[default]
+    Approve,
+    /// Never: what a warm worktree said is enough.
+    Never,
+}
+
+impl Confirm {
+    /// All of them, by their words.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("landing", Self::Landing),
+        ("approve", Self::Approve),
+        ("never", Self::Never),
+    ];
+
+    /// Returns whether a pass must have been obtained clean for a branch to move.
+    pub fn is_due(self, goal: Goal) -> bool {
+        match self {
+            Self::Landing => true,
+            Self::Approve => goal == Goal::Base,
+            Self::Never => false,
+        }
+    }
+
+    /// Returns whether it is the default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::str::FromStr for Confirm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|(word, _)| *word == text);
+        known
+            .map(|(_, confirm)| confirm)
+            .ok_or_else(|| String::from("it is one of `landing`, `approve`, `never`"))
+    }
+}
+
+/// Where what is tested goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// To the base branch, or any other that people build on.
+    Base,
+    /// To a branch that is tested once more before the base branch moves.
+    Within,
+}
+
 /// Weighs what runs said of one tree, each with how it was obtained and whether it passed. A clean checkout has
 /// the last word: where it passed, failures elsewhere tell nothing, and where it only failed, no pass elsewhere
 /// counts.
@@ -60,6 +116,23 @@ mod tests {
     fn weighed(runs: &[(Obtained, bool)]) -> (u32, u32) {
         let said = weigh(runs.iter().copied());
         (said.green, said.red)
+    }
+
+    #[test]
+    fn the_base_moves_to_what_is_confirmed_unless_nothing_is() {
+        use Goal::{Base, Within};
+        for (confirm, base, within) in [
+            (Confirm::Landing, true, true),
+            (Confirm::Approve, true, false),
+            (Confirm::Never, false, false),
+        ] {
+            assert_eq!(
+                (confirm.is_due(Base), confirm.is_due(Within)),
+                (base, within)
+            );
+        }
+        assert_eq!("landing".parse(), Ok(Confirm::Landing));
+        assert!("always".parse::<Confirm>().is_err());
     }
 
     #[test]
