@@ -27,7 +27,7 @@ fn plan_of_sixteen(out: &Path) -> String {
             1 => String::from("sleep 1000"),
             2 => format!("[ $ORCH_ATTEMPT -gt 1 ] || kill -9 $$\n{part}"),
             3 => format!(
-                "{part}\ngit add -A\ngit -c core.hooksPath=/dev/null commit -q -m 'no tags'"
+                "{part}\necho x > stray\ngit add -A\ngit -c core.hooksPath=/dev/null commit -q -m 'no tags'"
             ),
             4 => format!(
                 "{part}\nsetsid sh -c 'echo $$ > {}/left.pid; exec sleep 1000' &\n\
@@ -154,7 +154,7 @@ fn outcomes_have_their_reasons(repo: &TestRepo) {
     for (kind, id, word) in [
         ("fail", "part-1", "silent"),
         ("fail", "part-2", "signal"),
-        ("reject", "part-3", "tag"),
+        ("fail", "part-3", "scope"),
         ("reject", "part-6", "conflict"),
         ("reject", "part-7", "test"),
     ] {

@@ -23,6 +23,7 @@ mod conflict;
 mod contention;
 mod demo;
 mod doctor;
+mod endings;
 mod events;
 mod exact;
 mod faults;

@@ -168,7 +168,7 @@ fn a_second_try_is_told_what_went_wrong_with_the_first() {
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(report["submitted"], json!(["a"]));
     assert!(
-        stderr.contains("[1.1] failed a: the agent exited with 3; log: "),
+        stderr.contains("[1.1] failed a: the agent exited with 3; it said last: \"oh no\"; log: "),
         "{stderr}"
     );
     let log = stderr
@@ -193,7 +193,11 @@ fn a_task_that_fails_twice_is_a_gap_and_holds_up_only_what_needs_it() {
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(report["submitted"], json!(["good"]));
     assert_eq!(report["gaps"][0]["task"], "bad");
-    assert_eq!(report["gaps"][0]["reason"], "the agent exited with 1");
+    assert_eq!(
+        report["gaps"][0]["reason"],
+        "the agent exited with 1; it said last: \"broken\""
+    );
+    assert_eq!(report["gaps"][0]["class"], "agent_error");
     let log = report["gaps"][0]["log"].as_str().unwrap();
     assert!(log.ends_with("/attempts/bad/2/agent.log"), "{log}");
     assert_eq!(std::fs::read_to_string(log).unwrap(), "broken\n");
@@ -623,7 +627,7 @@ fn an_agent_that_blocks_its_task_leaves_it_to_a_person() {
 }
 
 #[test]
-fn pain_18_one_worktree_that_cannot_be_made_fails_its_task_and_no_other() {
+fn pain_18_one_worktree_that_cannot_be_made_holds_up_its_task_and_no_other() {
     let tasks = task("a", "echo a > a.txt") + &task("b", "echo b > b.txt");
     let repo = with_plan(&plan(1, &tasks).replace("coders = 1", "coders = 2"));
     // The branch of one task is checked out where a person works.
@@ -639,11 +643,22 @@ fn pain_18_one_worktree_that_cannot_be_made_fails_its_task_and_no_other() {
     let (code, report, stderr) = run(&repo, &[]);
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(report["submitted"], json!(["b"]));
-    let reason = report["gaps"][0]["reason"].as_str().unwrap();
+    // It has cost no try, and the next run tries again.
+    let waiting = &report["waiting"][0];
+    assert_eq!(
+        (&waiting["task"], &waiting["state"]),
+        (&json!("a"), &json!("failed"))
+    );
+    let reason = waiting["reason"].as_str().unwrap();
     assert!(
         reason.starts_with("its worktree could not be made ready"),
         "{reason}"
     );
+    assert_eq!(report["problems"][0]["what"], "task a");
+    repo.git(["worktree", "remove", "--force", mine.to_str().unwrap()]);
+    let (code, report, stderr) = run(&repo, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(report["submitted"], json!(["a", "b"]));
 }
 
 #[test]

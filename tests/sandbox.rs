@@ -479,7 +479,7 @@ fn nobody_is_led_astray_by_what_the_agent_makes_of_its_git_file() {
     let script = format!(
         "echo a >a.txt; git add .; git commit -qm work\n{trap}\nprintf 'gitdir: %s\\n' \"$T\" >.git"
     );
-    let repo = one(LANDLOCK, &script, "");
+    let repo = one(LANDLOCK, &script, "scope = [\"a.txt\", \".gitattributes\"]");
     let mut command = repo.orch_command(repo.path());
     let output = command.arg("run").env("OUT", repo.outside()).output();
     let output = output.unwrap();

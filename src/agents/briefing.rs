@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::AttemptFiles;
+use crate::config;
 use crate::git::Repo;
 use crate::ledger::Ledger;
 use crate::model::{
@@ -56,6 +57,10 @@ pub struct Briefing {
     pub has_commits: bool,
     /// What people have told whoever works on it, oldest first.
     pub messages: Vec<String>,
+    /// Whether its agent is kept in a sandbox, and cannot write the ledger.
+    pub is_sandboxed: bool,
+    /// The program by its absolute path, for agents whose shells find no `git orch`.
+    pub program: PathBuf,
     /// Paths to be decided, where the merge that went wrong is under way in the worktree.
     pub undecided: Option<Vec<String>>,
     /// Decisions about paths in its scope.
@@ -114,6 +119,8 @@ impl Briefing {
                 &profile,
             ),
             run: board.run_name().to_owned(),
+            is_sandboxed: !profile.sandbox_in(&run).is_none(),
+            program: config::program(),
             goal: run.goal,
             team_name: team.map(|team| team.name.clone()).unwrap_or_default(),
             model: board.model_of(row),

@@ -79,6 +79,7 @@ pub fn environment(
     let mut all = vec![("gc.auto", "0"), ("maintenance.auto", "false")];
     all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
     set(PARAMETERS, parameters_with(&all));
+    set("ORCH_PROGRAM", briefing.program.clone().into());
     set("ORCH_AGENT", work.agent.to_string().into());
     set("ORCH_TASK", work.task.to_string().into());
     set("ORCH_ATTEMPT", work.attempt.to_string().into());
@@ -152,6 +153,11 @@ fn unknown(name: &str, briefing: &Briefing) -> UserError {
         briefing.profile_name,
         PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(" ")
     ))
+}
+
+/// Returns a value as one word of a shell's.
+pub(super) fn shell_word(value: &str) -> String {
+    Quoting::None.quote(value)
 }
 
 /// Which quotes of the shell a place stands in.

@@ -1,6 +1,7 @@
 //! Whether an agent says that it is done (C3). What it delivered is checked afterwards in any case.
 
-use crate::model::{DoneSign, Handoff, HandoffStatus};
+use crate::model::duration::format_duration;
+use crate::model::{DoneSign, Handoff, HandoffStatus, TimeLimits};
 use crate::process::{Ended, Ending};
 
 /// The last line of an agent's output that says it is done.
@@ -11,8 +12,13 @@ pub(super) const SENTINEL: &str = "<!-- DONE -->";
 /// # Errors
 ///
 /// Returns in one line why the agent is not done.
-pub fn judge(sign: DoneSign, ended: &Ended, result: Option<&Handoff>) -> Result<(), String> {
-    let how = || told(ended);
+pub fn judge(
+    sign: DoneSign,
+    ended: &Ended,
+    result: Option<&Handoff>,
+    limits: &TimeLimits,
+) -> Result<(), String> {
+    let how = || told(ended, limits);
     if let Some(handoff) = result
         && matches!(
             handoff.status,
@@ -50,13 +56,16 @@ pub fn judge(sign: DoneSign, ended: &Ended, result: Option<&Handoff>) -> Result<
 }
 
 /// Tells how an agent ended.
-fn told(ended: &Ended) -> String {
-    let after = ended.took.as_secs();
+fn told(ended: &Ended, limits: &TimeLimits) -> String {
+    let after = format_duration(ended.took);
     match ended.ending {
         Ending::Exited(code) => format!("the agent exited with {code}"),
         Ending::Signalled(signal) => format!("the agent was ended by signal {signal}"),
-        Ending::TimedOut => format!("the agent timed out after {after} s"),
-        Ending::Silent => format!("the agent fell silent and was ended after {after} s"),
+        Ending::TimedOut => format!("the agent timed out after {after}: {}", limits.wall),
+        Ending::Silent => format!(
+            "the agent fell silent and was ended after {after}, with no output, no CPU time and no commit for so long: {}",
+            limits.idle
+        ),
         Ending::Stopped => String::from("the agent was stopped"),
     }
 }
@@ -66,6 +75,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::{Profile, RunSpec, TaskSpec, TeamId};
+
+    /// Judges with the times that hold by themselves.
+    fn judge(sign: DoneSign, ended: &Ended, result: Option<&Handoff>) -> Result<(), String> {
+        let task = TaskSpec::new("t".parse().unwrap(), TeamId(1), "title");
+        let profile = ("default", &Profile::default());
+        let limits = TimeLimits::of(&task, profile, &RunSpec::default());
+        super::judge(sign, ended, result, &limits)
+    }
 
     fn ended(ending: Ending, tail: &str) -> Ended {
         Ended {
@@ -104,6 +122,21 @@ mod tests {
         assert!(judge(DoneSign::Result, &good, None).is_err());
         let pending = handoff(HandoffStatus::Pending);
         assert!(judge(DoneSign::Result, &good, Some(&pending)).is_err());
+    }
+
+    #[test]
+    fn who_was_ended_for_its_time_is_told_which_key_says_so() {
+        let said = |ending| judge(DoneSign::Exit, &ended(ending, ""), None).unwrap_err();
+        assert_eq!(
+            said(Ending::TimedOut),
+            "the agent timed out after 7s: `timeout = \"30m\"` in [run]"
+        );
+        let silent = said(Ending::Silent);
+        assert!(silent.starts_with("the agent fell silent and was ended after 7s"));
+        assert!(
+            silent.ends_with(": `idle_timeout = \"15m\"` in [run]"),
+            "{silent}"
+        );
     }
 
     #[test]

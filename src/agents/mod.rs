@@ -6,6 +6,7 @@ mod done;
 mod files;
 mod prompt;
 mod result;
+mod words;
 
 pub use briefing::{Briefing, Built, Work};
 pub use command::{command_line, environment};
@@ -13,3 +14,4 @@ pub use done::judge;
 pub use files::AttemptFiles;
 pub use prompt::render;
 pub use result::read_result;
+pub use words::with_last_words;

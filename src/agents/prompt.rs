@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Briefing;
 use super::briefing::Built;
+use super::command::shell_word;
 use crate::model::Lock;
 use crate::model::locks::Holder;
 
@@ -70,6 +71,8 @@ fn values(briefing: &Briefing) -> serde_json::Value {
         "locks": briefing.locks.iter().map(|lock| bound(lock, briefing)).collect::<Vec<_>>(),
         "commits": briefing.profile.commit,
         "done": briefing.profile.done,
+        "sandboxed": briefing.is_sandboxed,
+        "program": shell_word(&briefing.program.display().to_string()),
         "result_file": briefing.files.result().display().to_string(),
     })
 }
@@ -177,6 +180,8 @@ pub(super) mod tests {
             findings: Some(String::from("the file was empty")),
             has_commits: true,
             messages: vec![String::from("in answer to \"which?\": the second")],
+            is_sandboxed: false,
+            program: "/opt/it's/git-orch".into(),
             undecided: None,
             locks: vec![
                 lock("schema", Trust::Critical),
@@ -208,6 +213,8 @@ pub(super) mod tests {
             "## Messages to you\n\n- in answer to \"which?\": the second\n",
             "- worktree: `/somewhere/app.orch/it's 1.2`\n",
             "- branch: `orch/team-1/auth-schema`;",
+            "run `'/opt/it'\\''s/git-orch' block --message '<your question>'` and end",
+            "run `'/opt/it'\\''s/git-orch' escalate auth-schema --message '<what>'`",
             "exit with zero when",
         ] {
             assert!(text.contains(part), "`{part}` is not in:\n{text}");
@@ -289,6 +296,18 @@ pub(super) mod tests {
         let text = render(&briefing).unwrap();
         assert!(text.contains("without it, or with another status, the attempt fails"));
         assert!(!text.contains("exit with zero"));
+    }
+
+    #[test]
+    fn who_cannot_write_the_ledger_asks_by_its_result_file() {
+        let mut briefing = briefing();
+        briefing.is_sandboxed = true;
+        let text = render(&briefing).unwrap();
+        assert!(
+            text.contains("`\"status\": \"blocked\"` and your question"),
+            "{text}"
+        );
+        assert!(!text.contains("escalate"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Ctx, recover, shared};
 use crate::error::{Exit, UserError};
-use crate::executor::{self, News, Options, Preview, Report, Watch};
+use crate::executor::{self, News, Options, Preview, Problem, Report, Watch};
 use crate::ledger::Ledger;
 use crate::model::{Actor, Board, Command, Gate, Power, State, TeamId};
 use crate::ui::Style;
@@ -101,7 +101,10 @@ pub(super) fn execute(
     };
     let report = executor::run(ledger, options, &mut screen);
     screen.progress.clear();
-    shared::tell(ctx, &Ledger::open(ctx.repo()?, Actor::Human)?)?;
+    // Where the ledger cannot be read, that is what there is to tell.
+    if let Ok(ledger) = ctx.repo().and_then(|repo| Ledger::open(repo, Actor::Human)) {
+        shared::tell(ctx, &ledger)?;
+    }
     let report = report?;
     recover::expire(ctx);
     if ctx.ui.is_json() {
@@ -153,16 +156,27 @@ pub(super) fn verdict(report: &Report, again: &str) -> Result<()> {
         }
         return Ok(());
     }
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = report.problems.first().iter().map(problem).collect();
+    if report.problems.len() > 1 {
+        parts.push(format!("{} more problems", report.problems.len() - 1));
+    }
     if !report.gaps.is_empty() {
         parts.push(format!("{} given up", count(report.gaps.len())));
     }
     if !report.waiting.is_empty() {
         parts.push(format!("{} left over", count(report.waiting.len())));
     }
-    Err(UserError::new(parts.join(", "))
-        .hint("git orch status")
-        .into())
+    let error = UserError::new(parts.join(", "));
+    Err(match report.problems.is_empty() {
+        true => error.hint("git orch status"),
+        // What has cost no attempt goes on by itself once it is mended.
+        false => error.hint(again),
+    }
+    .into())
+}
+
+fn problem(problem: &&Problem) -> String {
+    format!("{}: {}", problem.what, problem.reason)
 }
 
 /// Returns the error of a signal that has stopped an executor, if one has.
@@ -207,6 +221,16 @@ fn next_command(report: &Report) -> &'static str {
 fn summary(ctx: &Ctx, report: &Report) -> String {
     let mut text = String::new();
     let paint = |style, word: &str| ctx.ui.paint(style, word);
+    for problem in &report.problems {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{} {}: {}",
+            paint(Style::Bad, "stopped"),
+            problem.what,
+            problem.reason
+        );
+    }
     for gap in &report.gaps {
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -304,7 +328,7 @@ impl Watch for Screen {
     fn tell(&mut self, news: &News) {
         let text = news.to_string();
         match news {
-            News::Warning(_) => self.progress.warn(&text),
+            News::Warning(_) | News::Blocked(..) => self.progress.warn(&text),
             _ => self.progress.line(&text),
         }
     }

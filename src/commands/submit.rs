@@ -58,8 +58,8 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     }
     let (head, mut handoff) = match judged.verdict {
         Verdict::Passed { head, handoff } => (head, handoff),
-        Verdict::Failed { reason, findings } => {
-            let error = submit::refusal(&claim.task, &reason, &findings);
+        Verdict::Failed(failure) => {
+            let error = submit::refusal(&claim.task, &failure);
             return Err(match log.exists() {
                 true => error.hint(format!("cat '{}'", log.display())),
                 false => error,

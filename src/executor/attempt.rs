@@ -6,14 +6,11 @@ use anyhow::{Context as _, Result};
 
 use super::marks;
 use crate::agents::{self, AttemptFiles, Briefing, Work};
-use crate::error::UserError;
 use crate::git::Repo;
 use crate::git::files::{read_if_exists, replace};
 use crate::ledger::Ledger;
-use crate::model::{Board, Claim, CommitBy, Handoff, MachineId, event};
-use crate::process::{self, Ended};
-use crate::tasks::checks::Verdict;
-use crate::tasks::submit::{self, Judged, Uncommitted};
+use crate::model::{Board, Claim, CommitBy, MachineId, TimeLimits};
+use crate::process::{self, Idle};
 use crate::tasks::uncommitted;
 use crate::workspace::sandbox::Setting;
 use crate::workspace::{self, Assignment, private, settings};
@@ -29,6 +26,10 @@ pub(super) struct Held {
     pub(super) commit: CommitBy,
     /// The task's title, for commits in the agent's name.
     pub(super) title: String,
+    /// The name of the profile.
+    pub(super) profile: String,
+    /// Whether its agent is the task's own script.
+    pub(super) is_script: bool,
 }
 
 impl Held {
@@ -55,7 +56,7 @@ pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Res
         .tasks
         .get(&assignment.task)
         .with_context(|| format!("task {} is gone", assignment.task))?;
-    let profile = board.profile_of(task).1;
+    let (name, profile) = board.profile_of(task);
     let (repo, number) = (ledger.repo(), assignment.attempt);
     let files = AttemptFiles::of_profile(repo, &assignment.task, number, &board.run(), &profile);
     replace(&files.mark(), mark.as_bytes())?;
@@ -64,6 +65,8 @@ pub(super) fn held(ledger: &Ledger, assignment: Assignment, mark: String) -> Res
         mark,
         commit: profile.commit,
         title: task.title.clone(),
+        is_script: profile.preset.as_deref() == Some("shell"),
+        profile: name,
         assignment,
     })
 }
@@ -97,23 +100,28 @@ pub(super) fn brief(ledger: &Ledger, held: &Held, worktree: &Path) -> Result<pro
     let settings = settings::of_commits(repo, held.assignment.agent);
     let mut env = agents::environment(&briefing, ledger.machine(), &settings);
     let setting = Setting::of(repo, &run, profile)?;
+    let mut signs = vec![settings::reflog(repo.common_dir(), held.assignment.agent)];
     let command = match setting.is_none() {
         true => command,
         false => {
             let private = private::lend(repo, &held.assignment)?;
+            signs.push(settings::reflog(&private.repo(), held.assignment.agent));
             env.extend(setting.environment(&private));
             setting.agent(repo, worktree, &private, command)?
         }
     };
-    let idle = spec.idle_timeout.or(profile.idle_timeout);
+    let limits = TimeLimits::of(spec, (&briefing.profile_name, profile), &run);
     Ok(process::Spec {
         command,
         dir: worktree.to_owned(),
         env,
         stdin: None,
         log: held.files.log(),
-        wall: spec.timeout.or(profile.timeout).unwrap_or(run.timeout),
-        idle: Some(idle.unwrap_or(run.idle_timeout)),
+        wall: limits.wall.time,
+        idle: Some(Idle {
+            time: limits.idle.time,
+            signs,
+        }),
         mark: held.mark.clone(),
         jobserver: None,
     })
@@ -128,66 +136,6 @@ fn work(assignment: &Assignment, worktree: &Path) -> Work {
         branch: assignment.branch.clone(),
         worktree: worktree.to_owned(),
     }
-}
-
-/// Judges an attempt whose agent ended by itself: is it done, and does its work hold (C3).
-pub(super) fn judge(
-    ledger: &Ledger,
-    held: &Held,
-    worktree: &Path,
-    ended: &Ended,
-) -> Result<Judged> {
-    let (a, repo) = (&held.assignment, ledger.repo());
-    let row = ledger
-        .board()
-        .require_task(&a.task)
-        .map_err(UserError::from)?;
-    let sign = ledger.board().profile_of(row).1.done;
-    let failed = |reason: String| Judged {
-        verdict: Verdict::Failed {
-            findings: findings(&reason, &ended.tail),
-            reason,
-        },
-        notes: Vec::new(),
-    };
-    let broken = |error: &anyhow::Error| event::one_line(&format!("{error:#}"));
-    if let Err(error) = workspace::bring_home(repo, a.agent) {
-        return Ok(failed(broken(&error)));
-    }
-    let result = agents::read_result(&held.files.result(), &a.task);
-    let said = match &result {
-        Ok(result) => agents::judge(sign, ended, result.as_ref()),
-        Err(error) => Err(format!("{error:#}")),
-    };
-    if let Err(reason) = said {
-        return Ok(failed(reason));
-    }
-    let work = submit::Work {
-        ledger,
-        assignment: a,
-        dir: worktree,
-        log: &held.files.log(),
-    };
-    let uncommitted = match held.commit {
-        CommitBy::Executor => Uncommitted::IsCommitted(&held.title),
-        CommitBy::Agent => Uncommitted::IsAFailure,
-    };
-    let judged = match submit::judge(&work, uncommitted) {
-        // What is no person's or agent's doing says nothing about the work.
-        Err(error) if !error.is::<UserError>() => return Err(error),
-        Err(error) => failed(broken(&error)),
-        Ok(judged) => judged,
-    };
-    Ok(match (judged.verdict, result) {
-        (Verdict::Passed { head, handoff }, Ok(Some(said))) => Judged {
-            verdict: Verdict::Passed {
-                head,
-                handoff: with_words_of(handoff, said),
-            },
-            notes: judged.notes,
-        },
-        (verdict, _) => Judged { verdict, ..judged },
-    })
 }
 
 /// Keeps the work of an attempt that is broken off: on its branch as far as the ledger can be read and lets it, the
@@ -215,38 +163,6 @@ pub(super) fn keep_work(
 fn unfinished(title: &str) -> String {
     format!("unfinished: {title}")
 }
-
-/// Adds what the agent says of its work to what was found out about it.
-fn with_words_of(found: Handoff, said: Handoff) -> Handoff {
-    let Handoff {
-        summary,
-        next_steps,
-        ..
-    } = said;
-    Handoff {
-        summary: if summary.trim().is_empty() {
-            found.summary.clone()
-        } else {
-            event::one_line(&summary)
-        },
-        next_steps,
-        ..found
-    }
-}
-
-/// Returns what the next attempt is told: the reason, and what the agent printed last.
-pub(super) fn findings(reason: &str, tail: &str) -> String {
-    let tail = tail.trim_end();
-    if tail.is_empty() {
-        return format!("{reason}; it printed nothing");
-    }
-    let lines: Vec<&str> = tail.lines().collect();
-    let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
-    format!("{reason}; it printed last:\n{}", last.join("\n"))
-}
-
-/// Most lines of an agent's output that go into the ledger; the log has them all.
-const MOST_LINES: usize = 40;
 
 /// Returns the claims that a run on this machine has left on the board, with the marks of their processes.
 pub(super) fn left_behind(

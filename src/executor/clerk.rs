@@ -18,6 +18,7 @@ use self::claims::Claims;
 use self::delivery::Delivery;
 use self::timing::Pauses;
 use super::News;
+use super::apart::{Apart, Obstacle};
 use super::attempt::Held;
 use super::recover::recover;
 use super::step::Slot;
@@ -52,6 +53,10 @@ pub(super) enum Request {
     Start(Slot, Claim),
     /// Say how an attempt ended.
     Settle(Slot, Box<Op>),
+    /// Say something that nobody waits for.
+    Say(Box<Op>),
+    /// Claim nothing more of what stands behind this.
+    Apart(Obstacle, String),
     /// Forget the claims that were not made yet.
     Withdraw,
     /// Keep nothing that cannot be delivered, however soon it might.
@@ -131,6 +136,7 @@ pub(super) fn start(
         replies,
         delivery: Delivery::default(),
         claims: Claims::default(),
+        apart: Apart::default(),
         dispatches: 0,
         is_ready: false,
         gives_up: false,
@@ -186,6 +192,8 @@ struct Clerk {
     replies: UnboundedSender<Reply>,
     delivery: Delivery,
     claims: Claims,
+    /// What is not claimed any more.
+    apart: Apart,
     /// Dispatches that are asked for.
     dispatches: usize,
     is_ready: bool,
@@ -261,8 +269,10 @@ impl Clerk {
         match request {
             Request::Dispatch => self.dispatches += 1,
             Request::Claim(slot) => self.claims.ask(slot),
-            Request::Start(slot, claim) => self.enter(slot, Op::Start(claim), false),
-            Request::Settle(slot, op) => self.enter(slot, *op, true),
+            Request::Start(slot, claim) => self.enter(Some(slot), Op::Start(claim), false),
+            Request::Settle(slot, op) => self.enter(Some(slot), *op, true),
+            Request::Say(op) => self.enter(None, *op, false),
+            Request::Apart(obstacle, why) => drop(self.apart.add(obstacle, why)),
             Request::Withdraw => {
                 for slot in self.claims.withdraw() {
                     self.reply(Reply::Refused(slot, Vec::new()));
@@ -276,7 +286,7 @@ impl Clerk {
         }
     }
 
-    fn enter(&mut self, slot: Slot, op: Op, ends: bool) {
+    fn enter(&mut self, slot: Option<Slot>, op: Op, ends: bool) {
         let intent = self.ledger.intent(Actor::Executor, op);
         self.delivery.enter(slot, intent, ends);
     }
@@ -312,6 +322,17 @@ impl Clerk {
             {
                 let done = self.ledger.transact(Op::Gate(gate))?;
                 self.reply(Reply::Tell(News::Dispatched(done.subject)));
+            }
+            let board = self.ledger.board();
+            if board
+                .tasks
+                .values()
+                .any(|task| task.status.waits_for_setup())
+            {
+                let done = self.ledger.transact(Op::Begin)?;
+                if done.changed() {
+                    self.reply(Reply::Tell(News::Dispatched(done.subject)));
+                }
             }
             self.is_ready = true;
             self.reply(Reply::Ready);

@@ -1,5 +1,6 @@
 //! The loop: events into the step function, its actions into the world.
 
+mod endings;
 mod lives;
 mod warnings;
 
@@ -13,9 +14,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::apart::Apart;
 use super::assemble::assemble;
 use super::attempt::{self, Held};
 use super::clerk::{self, Duties, Line, Reply, Request};
+use super::judge::Assessed;
 use super::recover::take_lock;
 use super::signals::Signals;
 use super::step::{Action, Event, Fleet, Grace, Manner, Outcome, Slot, Until};
@@ -25,9 +28,8 @@ use crate::clock;
 use crate::error::{Exit, UserError, user_error};
 use crate::git::Oid;
 use crate::ledger::{Ledger, Unreachable, pack};
-use crate::model::{Actor, CommitId, Handoff, RefusalKind, State, TaskId, event};
+use crate::model::{Actor, AttemptEnd, Breaker, CommitId, RefusalKind, State, TaskId, Wish};
 use crate::process::{self, Ended};
-use crate::tasks::submit::Judged;
 use crate::waits;
 use crate::workspace::sandbox;
 use crate::workspace::shared::require_untouched;
@@ -105,19 +107,21 @@ struct Live {
     stop: Option<oneshot::Sender<()>>,
     kill: Option<oneshot::Sender<()>>,
     ended: Option<Ended>,
-    /// How it ends: what is submitted, or what was wrong in a line and in full.
-    verdict: Option<Result<(Oid, Handoff), (String, String)>>,
+    /// How it ends.
+    verdict: Option<Assessed>,
     /// What is told once the ledger knows how it ended.
     last_news: Option<News>,
     /// What was told of its work, each once.
     told: BTreeSet<String>,
+    /// Whether it was told that its agent waits for somebody.
+    is_blocked: bool,
 }
 
 /// What was going on beside the loop has come to an end.
 enum Done {
     Ready(Slot, Result<PathBuf>),
     Ended(Slot, Result<Ended>),
-    Judged(Slot, Result<Judged>),
+    Judged(Slot, Result<(Assessed, Vec<String>)>),
     /// The worktree is saved and parked, and the ledger can be told.
     Saved(Slot, Outcome, Result<Option<String>>),
     Assembled(Result<bool>),
@@ -141,6 +145,11 @@ struct Drive<'a> {
     told: UnboundedReceiver<News>,
     /// Why tasks that are ready were not given to anyone.
     refused: BTreeMap<TaskId, String>,
+    /// What is taken no more of, and why.
+    apart: Apart,
+    breaker: Breaker,
+    /// Tasks that the machine was to blame for, by what was wrong.
+    held_up: BTreeMap<String, TaskId>,
     /// The tip of the ledger that we have seen.
     seen: Option<Oid>,
     /// What waited for the assembler when it last began.
@@ -185,6 +194,9 @@ impl<'a> Drive<'a> {
             news,
             told,
             refused: BTreeMap::new(),
+            apart: Apart::default(),
+            breaker: Breaker::default(),
+            held_up: BTreeMap::new(),
             begun: 0,
             waited: false,
             assembled: false,
@@ -309,7 +321,7 @@ impl<'a> Drive<'a> {
 
     fn wait(&mut self) {
         self.waited = true;
-        let tasks = self.ledger.board().prospects(&self.options.wish()).len();
+        let tasks = self.ledger.board().prospects(&self.wish()).len();
         let plural = if tasks == 1 { "task is" } else { "tasks are" };
         let text = format!("waiting: {tasks} {plural} with others or cannot start yet");
         self.watch.tell(&News::Note(text));
@@ -372,12 +384,13 @@ impl<'a> Drive<'a> {
                 self.queue.push_back(Event::Stopped(slot));
             }
             Done::Ready(slot, Err(error)) => {
-                self.give_up(slot, &error.context("its worktree could not be made ready"));
+                let error = error.context("its worktree could not be made ready");
+                self.give_up(slot, AttemptEnd::NotPrepared, &error);
                 self.queue.push_back(Event::Prepared(slot, false));
             }
             Done::Ended(slot, Ok(ended)) => self.ended(slot, ended),
             Done::Ended(slot, Err(error)) => {
-                self.give_up(slot, &error);
+                self.give_up(slot, AttemptEnd::NotStarted, &error);
                 self.queue.push_back(Event::Judged(slot, false));
             }
             // What a person's signal has broken off is no verdict.
@@ -415,6 +428,7 @@ impl<'a> Drive<'a> {
         }
         self.seen = self.ledger.tip();
         self.watch.show(self.ledger.board());
+        self.tell_blocked();
         for (slot, live) in &self.live {
             let task = self.ledger.board().tasks.get(&live.held.assignment.task);
             let itself = task.is_some_and(|task| {
@@ -448,7 +462,7 @@ impl<'a> Drive<'a> {
 
     /// Returns whether others may bring further work.
     fn is_worth_waiting(&self) -> bool {
-        let wish = self.options.wish();
+        let wish = self.wish();
         let prospects = self.ledger.board().prospects(&wish);
         match self.options.until {
             Until::Over => !prospects.is_empty(),
@@ -460,6 +474,11 @@ impl<'a> Drive<'a> {
                     && task.status.machine.as_ref() != Some(self.ledger.machine())
             }),
         }
+    }
+
+    /// Returns what there may be work of.
+    fn wish(&self) -> Wish {
+        self.apart.without(&self.ledger, &self.options.wish())
     }
 
     /// Packs the ledger beside the loop. What fails is tried again when it is due again.
@@ -500,20 +519,19 @@ impl<'a> Drive<'a> {
         self.ledger.refresh()?;
         let wish = self.options.wish();
         let mut report = Report::of(self.ledger.repo(), self.ledger.board(), &wish);
+        let apart = self.apart.tasks(&self.ledger);
         for waiting in &mut report.waiting {
-            if let (State::Ready, Some(why)) = (waiting.state, self.refused.get(&waiting.task)) {
+            let why = apart.get(&waiting.task);
+            let refused = || self.refused.get(&waiting.task);
+            if let (State::Ready, Some(why)) = (waiting.state, why.or_else(refused)) {
                 waiting.reason.clone_from(why);
             }
         }
+        report.problems = self.problems();
         report.begun = self.begun;
         report.waited = self.waited;
         report.assembled = self.assembled;
         report.signal = self.signal;
         Ok(report)
     }
-}
-
-fn problem(error: &anyhow::Error) -> (String, String) {
-    let text = format!("{error:#}");
-    (event::one_line(&text), text)
 }

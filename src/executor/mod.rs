@@ -6,10 +6,12 @@
 //! goes on beside the loop as well. Killed at any moment, the next executor finds on the ledger and in the
 //! attempts' directories what was going on (`recover`), and carries on.
 
+mod apart;
 mod assemble;
 mod attempt;
 mod clerk;
 mod drive;
+mod judge;
 mod marks;
 
 mod preview;
@@ -28,7 +30,7 @@ pub use drive::run;
 
 pub use preview::{Planned, Preview, preview};
 pub use recover::{abandoned, recover_abandoned};
-pub use report::{Gap, Report, Waiting};
+pub use report::{Gap, Problem, Report, Waiting};
 pub use step::Until;
 
 /// How to run.
@@ -72,6 +74,8 @@ pub enum News {
     Failed(AgentId, TaskId, String, PathBuf),
     /// The claim was given back.
     Released(AgentId, TaskId, String),
+    /// Its agent waits for an answer: what it asked.
+    Blocked(AgentId, TaskId, String),
     /// Tasks were made ready or given up: the subject of the ledger's commit.
     Dispatched(String),
     /// Something else.
@@ -98,6 +102,12 @@ impl std::fmt::Display for News {
             }
             Self::Released(agent, task, reason) => {
                 write!(f, "[{agent}] released {task}: {reason}")
+            }
+            Self::Blocked(agent, task, words) => {
+                write!(
+                    f,
+                    "[{agent}] blocked {task}: {words} (to answer: `git orch release {task} -m '…'`)"
+                )
             }
             Self::Dispatched(text) | Self::Note(text) | Self::Warning(text) => f.write_str(text),
         }

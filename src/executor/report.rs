@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::git::Repo;
-use crate::model::{Board, State, Task, TaskId, Wish};
+use crate::model::{Board, EndingClass, State, Task, TaskId, Wish};
 
 /// What a run came to; the tasks of the teams that it was for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -18,6 +18,8 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// Tasks that are neither done nor given up.
     pub waiting: Vec<Waiting>,
+    /// What kept it from tasks, and a person must mend.
+    pub problems: Vec<Problem>,
     /// Wall time.
     pub seconds: f64,
     /// Attempts that this run began.
@@ -34,6 +36,15 @@ pub struct Report {
     pub signal: Option<i32>,
 }
 
+/// Something that is no task's fault, and keeps tasks from being done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// What it is about: a profile, a task, a program.
+    pub what: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
 /// A task that was given up.
 #[derive(Debug, Clone, Serialize)]
 pub struct Gap {
@@ -41,6 +52,8 @@ pub struct Gap {
     pub task: TaskId,
     /// Why its last attempt failed.
     pub reason: String,
+    /// Whose fault that was, where it is known.
+    pub class: Option<EndingClass>,
     /// The log of its last attempt.
     pub log: PathBuf,
 }
@@ -74,6 +87,7 @@ impl Report {
                 State::Cancelled => {}
                 State::Gap => report.gaps.push(Gap {
                     reason: task.status.reason.clone().unwrap_or_default(),
+                    class: task.status.class.clone(),
                     log: log_of(repo, task),
                     task: id,
                 }),

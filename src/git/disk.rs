@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -11,13 +12,19 @@ use super::{GitFailure, Repo};
 /// What Git says where the system, and not the repository, is to blame.
 const OF_SYSTEM: [&str; 7] = [
     "Input/output error",
-    "No space left on device",
+    NO_SPACE,
     "Permission denied",
     "Cannot allocate memory",
     "Too many open files",
     "Resource temporarily unavailable",
     "Stale file handle",
 ];
+
+/// What the system says of a full disk.
+const NO_SPACE: &str = "No space left on device";
+
+/// Bytes with which nobody can do anything.
+const LEAST_SPACE: u64 = 1 << 20;
 
 /// Keeps what the system said, which the library's own errors hold in a tree that is not followed otherwise.
 pub(super) fn library_error(error: &(dyn Error + 'static)) -> anyhow::Error {
@@ -59,6 +66,28 @@ pub fn is_of_system(error: &anyhow::Error) -> bool {
         failure.is_some_and(GitFailure::is_of_system)
     };
     is_of_disk(error) || error.chain().any(failure)
+}
+
+/// Returns whether something failed because the disk is full, or the part of it that one may use.
+pub fn has_no_space(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    error.chain().any(|cause| {
+        let of_system = cause.downcast_ref::<io::Error>();
+        let of_git = cause.downcast_ref::<GitFailure>();
+        of_system.is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded))
+            || of_git.is_some_and(|failure| failure.stderr.contains(NO_SPACE))
+    })
+}
+
+/// Returns whether nothing can be written to the disk that a directory is on.
+pub fn is_full(dir: &Path) -> bool {
+    // What cannot be asked is not known to be full.
+    rustix::fs::statvfs(dir).is_ok_and(|found| {
+        let has_no_blocks = found.f_bavail.saturating_mul(found.f_frsize) < LEAST_SPACE;
+        // Filesystems that have no fixed number of files say that they have none.
+        let has_no_files = found.f_files > 0 && found.f_favail == 0;
+        found.f_blocks > 0 && (has_no_blocks || has_no_files)
+    })
 }
 
 impl GitFailure {

@@ -22,7 +22,7 @@ use crate::model::{
 use crate::seal;
 
 /// First bytes of the cache; the number changes with everything that changes the meaning of what follows.
-const MAGIC: &[u8] = concat!("git-orch snapshot 8 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("git-orch snapshot 9 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// What its seal says that it is: whoever could forge it could say anything of the ledger.
 const SEALED: &str = "snapshot";

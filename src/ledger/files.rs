@@ -7,8 +7,8 @@ use crate::clock;
 use crate::model::board::{FORMAT, Settings};
 use crate::model::lines::plain_lines;
 use crate::model::{
-    AgentId, Attempt, CommitId, Lock, MachineId, OpId, PhaseSpec, Signer, State, Status, TaskSpec,
-    Tested,
+    AgentId, Attempt, CommitId, EndingClass, Lock, MachineId, OpId, PhaseSpec, Signer, State,
+    Status, TaskSpec, Tested,
 };
 
 /// Why a file of the ledger cannot be read: where, and what is wrong.
@@ -201,6 +201,8 @@ struct StatusFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<EndingClass>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     findings: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     messages: Vec<String>,
@@ -255,6 +257,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Broken> {
         conflicts: file.conflicts,
         takeovers: file.takeovers,
         reason: file.reason,
+        class: file.class,
         findings: file.findings,
         messages: file.messages,
         op: file.op,
@@ -282,6 +285,7 @@ pub fn render_status(status: &Status) -> String {
         conflicts: status.conflicts,
         takeovers: status.takeovers,
         reason: status.reason,
+        class: status.class,
         findings: status.findings,
         messages: status.messages,
         op: status.op,

@@ -95,6 +95,7 @@ impl Board {
             Op::ApplyPlan(change) => self.apply_plan(intent, change),
             Op::AddTask(spec, earlier) => self.add_task(intent, spec, earlier),
             Op::Dispatch(gate) => self.dispatch(intent, *gate),
+            Op::Begin => Ok(self.begin(intent)),
             Op::Gate(gate) => self.set_gate(*gate),
             Op::Authority(name) => self.set_authority(name),
             Op::Claim(ask) => self.claim(intent, ask),
@@ -102,6 +103,7 @@ impl Board {
             Op::Block(claim, reason) => self.block(intent, claim, reason),
             Op::Unblock(claim, message) => self.unblock(intent, claim, message.as_deref()),
             Op::Release(claim, reason) => self.release(intent, claim, reason),
+            Op::End(ended) => self.end(intent, ended),
             Op::Expire(claim, reason) => self.expire(intent, claim, reason),
             Op::Free {
                 task,

@@ -36,7 +36,7 @@ mod standing;
 pub use explain::{Explanation, Other};
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,8 @@ pub struct Wish {
     pub teams: Vec<TeamId>,
     /// Only tasks that need none but these skills; `None` where any will do.
     pub skills: Option<Vec<String>>,
+    /// None of these.
+    pub not: BTreeSet<TaskId>,
 }
 
 impl Wish {
@@ -221,7 +223,7 @@ impl Wish {
             .skills
             .as_ref()
             .is_none_or(|skills| task.skills.iter().all(|skill| skills.contains(skill)));
-        self.is_of_team(task) && skilled
+        self.is_of_team(task) && skilled && !self.not.contains(&task.id)
     }
 
     fn is_of_team(&self, task: &Task) -> bool {
@@ -245,7 +247,8 @@ impl<'a> Standing<'a> {
         let mut hurdle = None;
         let mut coders = self.coders(wish.agent);
         for seen in &self.ready {
-            if wish.skills.is_some() && !wish.fits(seen.task()) {
+            let is_choosy = wish.skills.is_some() || !wish.not.is_empty();
+            if is_choosy && !wish.fits(seen.task()) {
                 continue;
             }
             let crew = self.place_of(seen.team);

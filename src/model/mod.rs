@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod branch;
 pub mod choose;
 pub mod duration;
+pub mod ending;
 pub mod event;
 pub mod gate;
 pub mod identity;
@@ -30,6 +31,7 @@ pub mod state;
 pub mod suite;
 pub mod tasks;
 pub mod template;
+pub mod time_limits;
 pub mod train;
 pub mod waiting;
 pub mod wrapup;
@@ -37,6 +39,7 @@ pub mod wrapup;
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
+pub use ending::{AttemptEnd, Breaker, EndFacts, EndingClass};
 pub use event::{Event, EventKind};
 pub use gate::GateSpec;
 pub use ids::{
@@ -45,7 +48,8 @@ pub use ids::{
 pub use levels::{Level, LevelSpec, Levels, Owner};
 pub use locks::{Lock, Trust};
 pub use op::{
-    Actor, AssemblyRecord, Change, Claim, Earlier, Edit, Intent, Op, PlanChange, Retry, Undone,
+    Actor, AssemblyRecord, Change, Claim, Earlier, Edit, EndedAttempt, Intent, Op, PlanChange,
+    Retry, Undone,
 };
 pub use powers::{Over, Power, Reach, Role};
 pub use sandbox::{Confined, Sandbox};
@@ -56,5 +60,6 @@ pub use spec::{
 };
 pub use state::{State, Status};
 pub use tasks::{Glance, Tasks};
+pub use time_limits::{TimeLimit, TimeLimits};
 pub use waiting::Wait;
 pub use wrapup::{CheckedIn, Open, OpenKind, Summary, WrapUp, WrapUpAt, WrapUpCheck};

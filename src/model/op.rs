@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::board::{AgentRecord, Gate, Settings, Tested};
 use super::choose::Ask;
+use super::ending::EndingClass;
 use super::event::Event;
 use super::ids::{AgentId, Attempt, CommitId, LockId, MachineId, OpId, TaskId, TeamId, Timestamp};
 use super::locks::Lock;
@@ -66,6 +67,21 @@ pub struct Claim {
     pub attempt: Attempt,
 }
 
+/// An attempt whose work is not handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAttempt {
+    /// The claim.
+    pub claim: Claim,
+    /// Whose fault it is.
+    pub class: EndingClass,
+    /// Whether it costs one of the task's tries.
+    pub counts: bool,
+    /// Why, in a line.
+    pub reason: String,
+    /// All that the next attempt, or a person, should know.
+    pub findings: Option<String>,
+}
+
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Op {
@@ -80,6 +96,8 @@ pub enum Op {
     /// Make ready what may start; give failed tasks their retry or record the gap. Phases open by this gate or
     /// by the ledger's, whichever asks for more.
     Dispatch(Gate),
+    /// An executor begins: what could not be begun or checked on its machine is tried again.
+    Begin,
     /// Say how far a phase must have come before the next one opens, whoever dispatches.
     Gate(Gate),
     /// Give one agent the right to work on a task.
@@ -94,6 +112,8 @@ pub enum Op {
     Fail(Claim, String, Option<String>),
     /// The claim is given back; does not count as a failure.
     Release(Claim, String),
+    /// An executor's agent has brought nothing.
+    End(Box<EndedAttempt>),
     /// The holder's machine has not renewed its lease for the whole time: the claim is taken from it.
     Expire(Claim, String),
     /// A person brings back what was given up, failed or is blocked.

@@ -377,7 +377,7 @@ impl Board {
             Op::Authority(_) => (Power::Authority, Over::All),
             Op::ApplyPlan(_) => (Power::Plan, Over::All),
             Op::AddTask(spec, _) => (Power::AddTask, Over::Team(spec.team)),
-            Op::Dispatch(_) => (Power::Dispatch, Over::All),
+            Op::Dispatch(_) | Op::Begin => (Power::Dispatch, Over::All),
             Op::Gate(_) => (Power::Gate, Over::All),
             Op::Claim(ask) => (Power::Claim, ask.wish.agent.map_or(Over::All, Over::Agent)),
             Op::Start(claim)
@@ -385,6 +385,7 @@ impl Board {
             | Op::Unblock(claim, _)
             | Op::Fail(claim, ..)
             | Op::Release(claim, _) => (Power::Work, Over::Agent(claim.agent)),
+            Op::End(ended) => (Power::Work, Over::Agent(ended.claim.agent)),
             Op::Submit(claim, ..) => (Power::Submit, Over::Agent(claim.agent)),
             Op::Expire(claim, _) => (Power::Expire, Over::Agent(claim.agent)),
             Op::Free { task: id, .. } => (Power::Free, task(id)),

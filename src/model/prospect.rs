@@ -15,7 +15,7 @@ impl Board {
     ///
     /// Work that is handed in may always be merged, by whoever assembles.
     pub fn prospects(&self, wish: &Wish) -> Vec<&Task> {
-        let stuck = self.stuck();
+        let stuck = self.stuck(&wish.not);
         let may_live = |task: &Glance| {
             let state = task.state;
             state.is_held() && state != State::Blocked
@@ -26,10 +26,12 @@ impl Board {
         tasks.filter(lives).collect()
     }
 
-    /// Returns the tasks that wait for a person: blocked, or pending behind something that never comes.
-    fn stuck(&self) -> BTreeSet<&TaskId> {
+    /// Returns the tasks that wait for a person: blocked, not wanted here, or pending behind something that never
+    /// comes.
+    fn stuck<'a>(&'a self, not: &'a BTreeSet<TaskId>) -> BTreeSet<&'a TaskId> {
         let in_state = |state| self.tasks.like(move |task| task.state == state);
         let mut stuck: BTreeSet<&TaskId> = in_state(State::Blocked).map(|task| &task.id).collect();
+        stuck.extend(not);
         loop {
             let before = stuck.len();
             let closed_for_good = self.phases_behind(&stuck);
@@ -132,6 +134,23 @@ mod tests {
             ("after-after-c", State::Pending, &["after-c"]),
         ]);
         assert_eq!(prospects(&board), ["after-a"]);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_waited_for_nor_what_comes_after_it() {
+        let board = board(&[
+            ("a", State::Ready, &[]),
+            ("b", State::Ready, &[]),
+            ("after-a", State::Pending, &["a"]),
+            ("after-b", State::Pending, &["b"]),
+        ]);
+        let wish = Wish {
+            not: [id("a")].into(),
+            ..Wish::default()
+        };
+        let tasks = board.prospects(&wish);
+        let found: Vec<&str> = tasks.into_iter().map(|task| task.id.as_str()).collect();
+        assert_eq!(found, ["after-b", "b"]);
     }
 
     #[test]

@@ -65,10 +65,10 @@ pub struct RunSpec {
     pub test: Option<String>,
     /// How often a task is tried again after it failed or was rejected (C3: once).
     pub retries: u32,
-    /// Wall time that one attempt may take (C3: 5 minutes).
+    /// Wall time that one attempt may take.
     #[serde(with = "duration::text")]
     pub timeout: Duration,
-    /// Time that an agent may stay silent.
+    /// Time that an agent may be idle: no output, no CPU time of its processes, no commit.
     #[serde(with = "duration::text")]
     pub idle_timeout: Duration,
     /// How long a claim holds without renewal.
@@ -139,8 +139,8 @@ impl Default for RunSpec {
             base: None,
             test: None,
             retries: 1,
-            timeout: Duration::from_secs(300),
-            idle_timeout: Duration::from_secs(300),
+            timeout: Duration::from_secs(30 * 60),
+            idle_timeout: Duration::from_secs(15 * 60),
             lease: Duration::from_secs(15 * 60),
             test_timeout: Duration::from_secs(30 * 60),
             test_format: None,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::ending::EndingClass;
 use super::ids::{AgentId, Attempt, CommitId, MachineId, OpId, Timestamp};
 use super::spec::HandoffStatus;
 
@@ -155,6 +156,8 @@ pub struct Status {
     pub takeovers: u32,
     /// Why it is blocked, failed, a gap or cancelled; one line.
     pub reason: Option<String>,
+    /// Whose fault it is that the last attempt brought nothing, where its executor has said so.
+    pub class: Option<EndingClass>,
     /// What went wrong before, for the next attempt; may be long.
     pub findings: Option<String>,
     /// What people have told whoever works on it next, oldest first; kept until the work is merged.
@@ -166,6 +169,12 @@ pub struct Status {
 }
 
 impl Status {
+    /// Returns whether its last attempt could not be begun or checked for no fault of the work's: it has cost no try,
+    /// and is tried again when somebody has looked.
+    pub fn waits_for_setup(&self) -> bool {
+        self.state == State::Failed && self.class.as_ref().is_some_and(|class| !class.counts())
+    }
+
     /// Keeps a message for whoever works on the task next; where the task was blocked, with the words that it answers.
     pub fn add_message(&mut self, blocked: Option<&str>, text: &str) {
         let text = text.trim();

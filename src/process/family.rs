@@ -24,6 +24,10 @@ pub(super) struct Families {
     children: BTreeMap<i32, (String, Option<Row>)>,
     /// Descendants that were seen, and the mark of the child that they descended from.
     seen: BTreeMap<Identity, String>,
+    /// CPU time that each process had used when it was seen last.
+    ticks: BTreeMap<Identity, u64>,
+    /// CPU time that each child and its descendants were seen to use, in clock ticks.
+    worked: BTreeMap<String, u64>,
     /// When [`Families::observe`] last looked.
     observed: Option<Instant>,
     /// Whether this process is about to end.
@@ -33,6 +37,8 @@ pub(super) struct Families {
 static FAMILIES: Mutex<Families> = Mutex::new(Families {
     children: BTreeMap::new(),
     seen: BTreeMap::new(),
+    ticks: BTreeMap::new(),
+    worked: BTreeMap::new(),
     observed: None,
     closing: false,
 });
@@ -82,6 +88,7 @@ impl Families {
             self.children.remove(&pid);
         }
         self.seen.retain(|_, of| of != mark);
+        self.worked.remove(mark);
     }
 
     /// Notes which processes descend from which child, so that they are known when they are orphans.
@@ -99,13 +106,27 @@ impl Families {
     /// Notes the same whenever it was last done.
     pub(super) fn observe_now(&mut self) {
         let rows = proc::rows();
-        for (pid, (mark, _)) in &self.children {
-            for row in descendants(&rows, &HashSet::from([*pid])) {
+        for (pid, (mark, child)) in &self.children {
+            let of_child = descendants(&rows, &HashSet::from([*pid]));
+            for row in &of_child {
                 self.seen.insert(row.identity(), mark.clone());
+            }
+            let is_child = |row: &&Row| child.is_some_and(|c| c.identity() == row.identity());
+            for row in of_child.iter().chain(rows.iter().filter(is_child)) {
+                let before = self.ticks.insert(row.identity(), row.ticks);
+                // What a process has used before it was first seen is new as well.
+                let new = row.ticks.saturating_sub(before.unwrap_or(0));
+                *self.worked.entry(mark.clone()).or_default() += new;
             }
         }
         let alive: HashSet<Identity> = rows.iter().map(Row::identity).collect();
         self.seen.retain(|identity, _| alive.contains(identity));
+        self.ticks.retain(|identity, _| alive.contains(identity));
+    }
+
+    /// Returns the CPU time that a child and its descendants were seen to use, in clock ticks.
+    pub(super) fn worked(&self, mark: &str) -> u64 {
+        self.worked.get(mark).copied().unwrap_or(0)
     }
 
     /// Returns what belongs to a mark and still runs, the child itself left out, and reaps what is dead.
@@ -234,6 +255,7 @@ mod tests {
             group: pid,
             start: 1,
             zombie: false,
+            ticks: 0,
         }
     }
 

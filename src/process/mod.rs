@@ -11,6 +11,7 @@
 
 mod command;
 mod family;
+mod idle;
 mod output;
 mod proc;
 mod supervise;
@@ -49,13 +50,22 @@ pub struct Spec {
     pub log: PathBuf,
     /// Time that it may take.
     pub wall: Duration,
-    /// Time that it may stay silent; `None` is without bound.
-    pub idle: Option<Duration>,
+    /// When it counts as idle and is ended; `None` is without bound.
+    pub idle: Option<Idle>,
     /// Name that it and everything it starts is found by: unique, without `/`, for example an operation's
     /// id. `a.b` is below `a`, and ended with it.
     pub mark: String,
     /// Tokens that it shares with others side by side, for programs that know GNU make's protocol.
     pub jobserver: Option<jobserver::Client>,
+}
+
+/// When a child counts as idle: it has printed nothing, used no CPU time and given no other sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// For how long.
+    pub time: Duration,
+    /// Files whose change is a sign of life; they need not exist.
+    pub signs: Vec<PathBuf>,
 }
 
 /// How a child process ended.
@@ -67,7 +77,7 @@ pub enum Ending {
     Signalled(i32),
     /// It took too long and was ended.
     TimedOut,
-    /// It stayed silent for too long and was ended.
+    /// It gave no sign of life for too long and was ended.
     Silent,
     /// It was asked to stop.
     Stopped,

@@ -9,6 +9,8 @@ pub(super) struct Row {
     /// Its start in clock ticks: with the pid it names the process for good, since pids come again.
     pub(super) start: u64,
     pub(super) zombie: bool,
+    /// Clock ticks of CPU time that it has used, and its children that have ended and were waited for.
+    pub(super) ticks: u64,
 }
 
 impl Row {
@@ -55,7 +57,9 @@ mod linux {
         let end = stat.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let ticks = fields.get(11..15)?.iter();
         Some(Row {
+            ticks: ticks.filter_map(|field| field.parse::<u64>().ok()).sum(),
             pid,
             zombie: matches!(*fields.first()?, "Z" | "X"),
             parent: fields.get(1)?.parse().ok()?,
@@ -116,11 +120,11 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_brackets_and_spaces() {
-        let stat = b"7 (a) R (b c) S 3 5 6 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 9 9";
+        let stat = b"7 (a) R (b c) S 3 5 6 0 -1 4194304 1 0 0 0 1 2 3 4 20 0 1 0 4711 9 9";
         let row = linux::parse_stat(7, stat).unwrap();
         assert_eq!(
-            (row.parent, row.group, row.start, row.zombie),
-            (3, 5, 4711, false)
+            (row.parent, row.group, row.start, row.zombie, row.ticks),
+            (3, 5, 4711, false, 10)
         );
     }
 

@@ -15,6 +15,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use super::family::{OBSERVE_EVERY, families};
+use super::idle::Signs;
 use super::output::Output;
 use super::proc::Row;
 use super::{Ended, Ending, Spec, command, proc, sweep};
@@ -158,7 +159,9 @@ impl Watched {
         mut kill: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Ending> {
         let wall = after(Some(spec.wall));
-        let mut silent = after(spec.idle);
+        let idle = spec.idle.as_ref();
+        let mut silent = after(idle.map(|idle| idle.time));
+        let mut signs = idle.map(|idle| Signs::of(idle, &spec.mark));
         let mut observe = after(Some(OBSERVE_EVERY));
         let mut stage = Stage::Running;
         let mut open = true;
@@ -185,7 +188,8 @@ impl Watched {
                     stage
                 }
                 (Happened::Output(count), stage) => {
-                    silent = after(spec.idle);
+                    silent = after(idle.map(|idle| idle.time));
+                    signs.iter_mut().for_each(Signs::printed);
                     // A full disk must not leave the child unwatched: it is ended like any other.
                     if let Err(error) = output.take(&buffer[..count]) {
                         self.signal_group(Signal::KILL);
@@ -204,6 +208,10 @@ impl Watched {
                 }
                 (Happened::Stop, _) => self.ask(Ending::Stopped),
                 (Happened::TimedOut, _) => self.ask(Ending::TimedOut),
+                (Happened::Silent, stage) if signs.as_mut().is_some_and(Signs::are_seen) => {
+                    silent = after(idle.map(|idle| idle.time));
+                    stage
+                }
                 (Happened::Silent, _) => self.ask(Ending::Silent),
                 (Happened::Kill, Stage::Asked(ending, _)) => self.kill(ending),
                 (Happened::Kill, _) => self.kill(Ending::Stopped),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Ended, Ending, Spec, proc, run, run_async, run_until, sweep};
+use super::{Ended, Ending, Idle, Spec, proc, run, run_async, run_until, sweep};
 use crate::clock;
 use crate::model::Command;
 
@@ -25,6 +25,13 @@ fn spec(dir: &TempDir, script: &str) -> Spec {
         idle: None,
         mark: clock::new_op_id().0,
         jobserver: None,
+    }
+}
+
+fn idle(milliseconds: u64) -> Idle {
+    Idle {
+        time: Duration::from_millis(milliseconds),
+        signs: Vec::new(),
     }
 }
 
@@ -159,7 +166,7 @@ fn the_wall_clock_ends_a_child_and_its_children() {
         "sleep 1000 & echo $! > pids; while :; do echo busy; sleep 0.05; done",
     );
     spec.wall = Duration::from_millis(400);
-    spec.idle = Some(Duration::from_secs(30));
+    spec.idle = Some(idle(30_000));
     let ended = run(&spec).unwrap();
     assert_eq!(ended.ending, Ending::TimedOut);
     assert!(ended.took < Duration::from_secs(20), "{:?}", ended.took);
@@ -170,7 +177,7 @@ fn the_wall_clock_ends_a_child_and_its_children() {
 fn silence_ends_a_child_and_output_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut silent = spec(&dir, "echo begun; sleep 1000");
-    silent.idle = Some(Duration::from_millis(300));
+    silent.idle = Some(idle(300));
     let ended = run(&silent).unwrap();
     assert_eq!(
         (ended.ending, ended.tail.as_str()),
@@ -180,8 +187,39 @@ fn silence_ends_a_child_and_output_keeps_it() {
         &dir,
         "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done",
     );
-    chatty.idle = Some(Duration::from_secs(1));
+    chatty.idle = Some(idle(1000));
     assert_eq!(run(&chatty).unwrap().ending, Ending::Exited(0));
+}
+
+#[test]
+fn who_computes_in_silence_is_at_work() {
+    let dir = tempfile::tempdir().unwrap();
+    // By itself, in a child, and in one after the other that each are gone in a moment.
+    for script in [
+        "exec timeout 1.2 sh -c 'while :; do :; done'",
+        "timeout 1.2 sh -c 'while :; do :; done' & wait",
+        "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do sh -c :; done",
+    ] {
+        let mut spec = spec(&dir, script);
+        spec.idle = Some(idle(400));
+        let ended = run(&spec).unwrap();
+        assert!(
+            matches!(ended.ending, Ending::Exited(_)),
+            "{script}: {ended:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_changes_is_a_sign_of_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let sign = dir.path().join("sign");
+    let script = "for i in 1 2 3 4 5 6; do sleep 0.2; echo $i >> sign; done; sleep 1000";
+    let mut spec = spec(&dir, script);
+    let signs = vec![dir.path().join("none"), sign.clone()];
+    spec.idle = Some(Idle { signs, ..idle(500) });
+    assert_eq!(run(&spec).unwrap().ending, Ending::Silent);
+    assert_eq!(std::fs::read_to_string(sign).unwrap().lines().count(), 6);
 }
 
 #[test]

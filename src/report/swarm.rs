@@ -10,7 +10,8 @@ use super::pace::Recent;
 use super::text::{ago, bar, clean, count, span, style};
 use crate::ledger::layout;
 use crate::model::{
-    AgentId, Board, CommitId, PhaseName, PhaseState, State, Task, TaskId, TeamId, Timestamp,
+    AgentId, Board, CommitId, EndingClass, PhaseName, PhaseState, State, Task, TaskId, TeamId,
+    Timestamp,
 };
 use crate::ui::{Style, Ui};
 
@@ -99,6 +100,8 @@ pub struct Row<'a> {
     pub commit: Option<&'a CommitId>,
     /// Why it is blocked, failed, rejected, a gap or cancelled.
     pub reason: Option<&'a str>,
+    /// Whose fault it is that its last attempt brought nothing, where that is known.
+    pub class: Option<&'a EndingClass>,
 }
 
 impl<'a> Row<'a> {
@@ -120,6 +123,7 @@ impl<'a> Row<'a> {
                 .as_ref()
                 .filter(|_| status.state == State::Merged),
             reason: status.reason.as_deref(),
+            class: status.class.as_ref(),
         }
     }
 }

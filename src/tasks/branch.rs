@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::checks::Failure;
+use super::checks::CheckFailure;
 use super::reword::Added;
 use crate::clock;
 use crate::error::UserError;
@@ -36,7 +36,7 @@ pub(super) fn put_right(
     around: &Surroundings,
     head: Oid,
     notes: &mut Vec<String>,
-) -> Result<Result<Oid, Failure>> {
+) -> Result<Result<Oid, CheckFailure>> {
     let repo = ledger.repo();
     let findings = around.check(ledger, repo, head)?;
     if findings.is_empty() {
@@ -69,7 +69,7 @@ pub(super) fn put_right(
     }
     Ok(match around.told(&left) {
         None => Ok(now),
-        Some(failure) => Err(failure),
+        Some(failure) => Err(failure.into()),
     })
 }
 

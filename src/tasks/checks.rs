@@ -1,15 +1,18 @@
 //! The checks of `submit` (C3): silent failures do not exist.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::config;
 use crate::error::UserError;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::model::{Command, Criterion, Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
+use crate::model::ending::missing_program;
+use crate::model::{
+    Command, Criterion, Handoff, HandoffStatus, TaskSpec, TimeLimit, WrapUpAt, event,
+};
 use crate::process::{self, Ended, Ending};
 use crate::workspace::private::{Private, put_right};
 use crate::workspace::sandbox::Setting;
@@ -26,36 +29,53 @@ pub enum Verdict {
         handoff: Handoff,
     },
     /// Something does not.
-    Failed {
-        /// What, in one line.
-        reason: String,
-        /// All that the next attempt, or a person, needs to mend it.
-        findings: String,
-    },
+    Failed(CheckFailure),
 }
 
-/// What does not hold: in one line, and all that the next attempt, or a person, needs to mend it.
-pub(super) type Failure = (String, String);
+/// What does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFailure {
+    /// What, in one line.
+    pub reason: String,
+    /// All that the next attempt, or a person, needs to mend it.
+    pub findings: String,
+    /// The program that a check needs and that is not there, if that is it.
+    pub missing: Option<String>,
+}
+
+impl From<(String, String)> for CheckFailure {
+    fn from((reason, findings): (String, String)) -> Self {
+        Self {
+            reason,
+            findings,
+            missing: None,
+        }
+    }
+}
 
 /// Returns the head of the task's branch, which must be what is checked out.
-pub(super) fn find_head(repo: &Repo, a: &Assignment, dir: &Path) -> Result<Result<Oid, Failure>> {
+pub(super) fn find_head(
+    repo: &Repo,
+    a: &Assignment,
+    dir: &Path,
+) -> Result<Result<Oid, CheckFailure>> {
     let branch = format!("refs/heads/{}", a.branch);
     let Some(head) = repo.read_ref(&branch)? else {
-        return Ok(Err((
+        return Ok(Err(CheckFailure::from((
             format!("branch {} does not exist", a.branch),
             format!("Commit the work on branch {}.", a.branch),
-        )));
+        ))));
     };
     let at = seen_from(repo, dir)?;
     if read_head(at.git_dir()) != Head::Branch(a.branch.clone()) {
-        return Ok(Err((
+        return Ok(Err(CheckFailure::from((
             format!("the worktree is not on branch {}", a.branch),
             format!(
                 "Run `git switch {}` in {} and commit there.",
                 a.branch,
                 dir.display()
             ),
-        )));
+        ))));
     }
     Ok(Ok(head))
 }
@@ -68,19 +88,19 @@ pub(super) fn check_committed(
     a: &Assignment,
     dir: &Path,
     head: Oid,
-) -> Result<Option<Failure>> {
+) -> Result<Option<CheckFailure>> {
     let left = uncommitted_within(repo, dir, &spec.scope)?;
     if !left.is_empty() {
-        return Ok(Some((
+        return Ok(Some(CheckFailure::from((
             format!("{} of its files are not committed", left.len()),
             format!("Commit or remove:\n{}", left.join("\n")),
-        )));
+        ))));
     }
     if repo.is_ancestor(head, a.base)? {
-        return Ok(Some((
+        return Ok(Some(CheckFailure::from((
             format!("branch {} has no commits beyond its base", a.branch),
             String::from("Nothing was committed. Do the work and commit it."),
-        )));
+        ))));
     }
     let missing = missing_deliverables(repo, head, spec)?;
     match missing.is_empty() {
@@ -90,7 +110,7 @@ pub(super) fn check_committed(
 }
 
 /// Returns what forbids the coder's end, where the run asks for a wrap-up before it.
-pub(super) fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<Failure>> {
+pub(super) fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<CheckFailure>> {
     let board = ledger.board();
     if board.wrap_up_at() != Some(WrapUpAt::Submit) {
         return Ok(None);
@@ -104,7 +124,7 @@ pub(super) fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<F
         "Close this first; `git orch wrapup` tells how:\n{}",
         items.join("\n")
     );
-    Ok(Some((refusal.message, findings)))
+    Ok(Some((refusal.message, findings).into()))
 }
 
 /// Returns the deliverables that the branch's tip does not have; they may be globs.
@@ -141,7 +161,7 @@ fn missing_deliverables(repo: &Repo, head: Oid, spec: &TaskSpec) -> Result<Vec<S
 }
 
 /// Tells which deliverables are missing, and of those that are there which rule keeps Git from taking them in.
-fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Failure> {
+fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<CheckFailure> {
     let mut told = Vec::new();
     let mut ignored = Vec::new();
     for wanted in missing {
@@ -168,7 +188,7 @@ fn tell_missing(at: &Repo, dir: &Path, missing: &[String]) -> Result<Failure> {
         ));
     }
     let reason = format!("deliverables are missing: {}", told.join(", "));
-    Ok((reason, findings))
+    Ok((reason, findings).into())
 }
 
 /// Returns the rule by which Git ignores a path, as `.gitignore:3: *.log`.
@@ -195,9 +215,9 @@ pub(super) fn check_success(
     spec: &TaskSpec,
     dir: &Path,
     log: &Path,
-) -> Result<Option<Failure>> {
+) -> Result<Option<CheckFailure>> {
     let repo = ledger.repo();
-    let wall = spec.timeout.unwrap_or(ledger.board().run().test_timeout);
+    let limit = TimeLimit::of_check(spec, &ledger.board().run());
     let mark = check_mark(repo, &a.task, a.attempt)?;
     let board = ledger.board();
     let row = board.require_task(&a.task).map_err(UserError::from)?;
@@ -219,7 +239,7 @@ pub(super) fn check_success(
             env,
             stdin: None,
             log: log.to_path_buf(),
-            wall,
+            wall: limit.time,
             idle: None,
             mark: mark.clone(),
             jobserver: None,
@@ -227,8 +247,8 @@ pub(super) fn check_success(
         if !setting.is_none() {
             put_right(repo, a.agent)?;
         }
-        if let Some((reason, findings)) = failed_criterion(criterion, run, &ended, wall) {
-            return Ok(Some((reason, findings)));
+        if let Some(failure) = failed_criterion(criterion, run, &ended, &limit) {
+            return Ok(Some(failure));
         }
     }
     Ok(None)
@@ -238,13 +258,13 @@ fn failed_criterion(
     criterion: &Criterion,
     run: &str,
     ended: &Ended,
-    wall: Duration,
-) -> Option<Failure> {
+    limit: &TimeLimit,
+) -> Option<CheckFailure> {
     let how = match ended.ending {
         Ending::Exited(0) => return None,
         Ending::Exited(code) => format!("exited with {code}"),
         Ending::Signalled(signal) => format!("was ended by signal {signal}"),
-        Ending::TimedOut | Ending::Silent => format!("took longer than {} s", wall.as_secs()),
+        Ending::TimedOut | Ending::Silent => format!("took longer than {limit}"),
         Ending::Stopped => String::from("was stopped"),
     };
     let told = criterion
@@ -259,7 +279,20 @@ fn failed_criterion(
         "This must hold: {told}\nThe command {how} and printed last:\n{}",
         ended.tail
     );
-    Some((reason, findings))
+    Some(CheckFailure {
+        reason,
+        findings,
+        missing: missing_in(ended),
+    })
+}
+
+/// Returns the program that a shell did not find, where nobody else would find it either.
+fn missing_in(ended: &Ended) -> Option<String> {
+    let Ending::Exited(127) = ended.ending else {
+        return None;
+    };
+    let name = missing_program(&ended.tail)?;
+    config::on_path(name).is_none().then(|| name.to_owned())
 }
 
 /// Returns the contract of finished work; its summary is the subject of the branch's tip (B5).

@@ -15,7 +15,7 @@ use crate::model::AgentId;
 use crate::model::gate::authors::{self, claims_agent, may_commit};
 use crate::model::gate::commit::RawCommit;
 use crate::workspace::Assignment;
-use crate::workspace::settings::{identity, worktree_name};
+use crate::workspace::settings::{identity, reflog};
 
 /// Prefixes by which `git rebase --autosquash` finds its commits.
 const SQUASHES: [&[u8]; 3] = [b"fixup! ", b"squash! ", b"amend! "];
@@ -198,7 +198,7 @@ impl<'a> Added<'a> {
 
 /// Returns the commits that the reflog of a coder's worktree says were made there.
 fn made_here(repo: &Repo, agent: AgentId) -> BTreeSet<Oid> {
-    let log = repo.worktree_admin(&worktree_name(agent)).join("logs/HEAD");
+    let log = reflog(repo.common_dir(), agent);
     // What is too large or no file was not written by Git alone, and vouches for nothing.
     let log = read_if_exists(&log).unwrap_or_default().unwrap_or_default();
     let made = log.split(|byte| *byte == b'\n').filter_map(|line| {

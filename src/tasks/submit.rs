@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::checks::{self, Failure, Verdict};
+use super::checks::{self, CheckFailure, Verdict};
 use super::{branch, uncommitted};
 use crate::error::UserError;
 use crate::hooks::gate::task::Surroundings;
@@ -54,7 +54,7 @@ pub fn judge(work: &Work<'_>, uncommitted: Uncommitted<'_>) -> Result<Judged> {
     let mut notes = Vec::new();
     let verdict = match judge_in_order(work, uncommitted, &mut notes)? {
         Ok(passed) => passed,
-        Err((reason, findings)) => Verdict::Failed { reason, findings },
+        Err(failure) => Verdict::Failed(failure),
     };
     Ok(Judged { verdict, notes })
 }
@@ -63,7 +63,7 @@ fn judge_in_order(
     work: &Work<'_>,
     uncommitted: Uncommitted<'_>,
     notes: &mut Vec<String>,
-) -> Result<Result<Verdict, Failure>> {
+) -> Result<Result<Verdict, CheckFailure>> {
     let Work {
         ledger,
         assignment: a,
@@ -75,7 +75,7 @@ fn judge_in_order(
         let taken = uncommitted::take(ledger, a, dir, subject)?;
         notes.extend(uncommitted::told(&taken));
         if let Some(failure) = uncommitted::failure(&taken) {
-            return Ok(Err(failure));
+            return Ok(Err(failure.into()));
         }
     }
     let head = match checks::find_head(repo, a, dir)? {
@@ -106,7 +106,10 @@ fn judge_in_order(
 }
 
 /// Returns the error that failed checks are to a person.
-pub fn refusal(task: &TaskId, reason: &str, findings: &str) -> UserError {
+pub fn refusal(task: &TaskId, failure: &CheckFailure) -> UserError {
+    let CheckFailure {
+        reason, findings, ..
+    } = failure;
     UserError::new(format!(
         "task {task} cannot be submitted: {reason}\n{findings}"
     ))

@@ -4,7 +4,7 @@
 //! includes `worktrees/<agent>.gitconfig` in the worktree `orch-<agent>`. `extensions.worktreeConfig` would
 //! do the same and make tools on go-git refuse the repository (docs/decisions/worktrees.md).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -64,6 +64,12 @@ fn as_text(key: &str, value: &str) -> String {
         None => section.to_owned(),
     };
     format!("[{section}]\n\t{name} = {}\n", quoted(value))
+}
+
+/// Returns the file in which a Git directory logs what a coder's worktree had checked out: every commit there shows.
+pub fn reflog(git_dir: &Path, agent: AgentId) -> PathBuf {
+    let admin = git_dir.join("worktrees").join(worktree_name(agent));
+    admin.join("logs/HEAD")
 }
 
 /// Writes a coder's configuration whole; without an assignment it names no task.

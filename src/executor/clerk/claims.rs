@@ -55,7 +55,8 @@ impl Clerk {
                 return Ok(());
             }
             self.ledger.refresh()?;
-            let ask = match assign::ask_for(&self.ledger, &self.duties.wish, wanted)? {
+            let wish = self.apart.without(&self.ledger, &self.duties.wish);
+            let ask = match assign::ask_for(&self.ledger, &wish, wanted)? {
                 Ok(ask) => ask,
                 Err(none) => {
                     self.claims.is_hungry = true;

@@ -17,7 +17,8 @@ pub(super) struct Delivery {
 }
 
 struct Letter {
-    slot: Slot,
+    /// The slot that it is about; none for what nobody waits for.
+    slot: Option<Slot>,
     intent: Intent,
     /// Whether it is the last word about an attempt, which the slot waits for.
     ends: bool,
@@ -26,7 +27,7 @@ struct Letter {
 }
 
 impl Delivery {
-    pub(super) fn enter(&mut self, slot: Slot, intent: Intent, ends: bool) {
+    pub(super) fn enter(&mut self, slot: Option<Slot>, intent: Intent, ends: bool) {
         self.letters.push_back(Letter {
             slot,
             intent,
@@ -40,7 +41,7 @@ impl Delivery {
         let letters = self.letters.drain(..);
         letters
             .filter(|letter| letter.ends)
-            .map(|letter| letter.slot)
+            .filter_map(|letter| letter.slot)
             .collect()
     }
 }
@@ -109,12 +110,15 @@ impl Clerk {
     }
 
     fn answer(&self, letter: &Letter, outcome: Result<Done, Refusal>) {
+        let Some(slot) = letter.slot else {
+            return;
+        };
         if letter.ends {
-            self.reply(Reply::Settled(letter.slot, outcome.map(drop)));
+            self.reply(Reply::Settled(slot, outcome.map(drop)));
         } else if let Err(refusal) = outcome
             && refusal.kind == RefusalKind::Lost
         {
-            self.reply(Reply::Lost(letter.slot));
+            self.reply(Reply::Lost(slot));
         }
     }
 }

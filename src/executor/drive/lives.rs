@@ -6,19 +6,18 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
-use super::{Done, Drive, Live, problem};
+use super::{Done, Drive, Live};
 use crate::error::UserError;
 use crate::executor::News;
 use crate::executor::attempt::{self, Held};
 use crate::executor::clerk::Request;
+use crate::executor::judge::{self, Assessed, Failing};
 use crate::executor::step::{Event, Outcome, Slot};
 use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
-use crate::model::{CommitId, Op, Refusal, State, Status};
+use crate::model::{AttemptEnd, CommitId, Op, Refusal, State, Status};
 use crate::process::{self, Ended, Ending};
-use crate::tasks::checks::Verdict;
-use crate::tasks::submit::Judged;
 use crate::workspace::{self, Assignment};
 
 impl Drive<'_> {
@@ -44,6 +43,7 @@ impl Drive<'_> {
             verdict: None,
             last_news: None,
             told: BTreeSet::new(),
+            is_blocked: false,
         };
         self.live.insert(slot, live);
         if !waits {
@@ -95,7 +95,7 @@ impl Drive<'_> {
         let spec = match spec {
             Ok(spec) => spec,
             Err(error) => {
-                self.give_up(slot, &error);
+                self.give_up(slot, AttemptEnd::NotStarted, &error);
                 self.queue.push_back(Event::Judged(slot, false));
                 return;
             }
@@ -154,34 +154,55 @@ impl Drive<'_> {
             slot,
             move |ledger, held| {
                 let ended = ended.context("the agent has not ended")?;
-                attempt::judge(ledger, held, &worktree, &ended)
+                judge::assess(ledger, held, &worktree, &ended)
             },
             Done::Judged,
         );
     }
 
     /// Hears what the checks of an attempt's work came to.
-    pub(super) fn judged(&mut self, slot: Slot, judged: Result<Judged>) {
-        let (verdict, notes) = match judged {
-            Ok(Judged { verdict, notes }) => (verdict, notes),
+    pub(super) fn judged(&mut self, slot: Slot, judged: Result<(Assessed, Vec<String>)>) {
+        let (assessed, notes) = match judged {
+            Ok(judged) => judged,
             Err(error) => {
-                self.give_up(slot, &error.context("its work could not be checked"));
+                let error = error.context("its work could not be checked");
+                self.give_up(slot, AttemptEnd::NotChecked, &error);
                 self.queue.push_back(Event::Judged(slot, false));
                 return;
             }
         };
-        let verdict = match verdict {
-            Verdict::Passed { head, handoff } => Ok((head, handoff)),
-            Verdict::Failed { reason, findings } => Err((reason, findings)),
-        };
-        let passed = verdict.is_ok();
+        let passed = matches!(assessed, Assessed::Passed(..));
         if let Some(live) = self.live.get_mut(&slot) {
-            live.verdict = Some(verdict);
+            live.verdict = Some(assessed);
         }
         for note in notes {
             self.note(slot, &note);
         }
         self.queue.push_back(Event::Judged(slot, passed));
+    }
+
+    /// Tells at once of agents that wait for somebody, and what they said.
+    pub(super) fn tell_blocked(&mut self) {
+        for live in self.live.values_mut() {
+            let Assignment {
+                agent,
+                task,
+                attempt,
+                ..
+            } = &live.held.assignment;
+            let row = self.ledger.board().tasks.get(task);
+            let is_blocked = row.is_some_and(|row| {
+                let status = &row.status;
+                status.state == State::Blocked
+                    && status.agent == Some(*agent)
+                    && status.attempt == *attempt
+            });
+            if is_blocked && !std::mem::replace(&mut live.is_blocked, true) {
+                let words = row.and_then(|row| row.status.reason.clone());
+                let words = words.unwrap_or_default();
+                self.watch.tell(&News::Blocked(*agent, task.clone(), words));
+            }
+        }
     }
 
     /// Tells something of an attempt's work, once.
@@ -234,10 +255,10 @@ impl Drive<'_> {
             self.queue.push_back(Event::Settled(slot));
             return;
         };
-        let agent = live.held.assignment.agent;
-        let (claim, task) = (live.held.claim(), live.held.assignment.task.clone());
-        let log = live.held.files.log();
-        let verdict = live.verdict.take();
+        let (held, verdict) = (live.held.clone(), live.verdict.take());
+        let agent = held.assignment.agent;
+        let (claim, task) = (held.claim(), held.assignment.task.clone());
+        let log = held.files.log();
         match kept {
             Ok(Some(kept)) => self.note(slot, &kept),
             Ok(None) => {}
@@ -246,9 +267,9 @@ impl Drive<'_> {
                 self.watch.tell(&News::Warning(text));
             }
         }
-        let unknown = || (String::from("it ended for no known reason"), String::new());
         let (op, news) = match (outcome, verdict) {
-            (Outcome::Submit, Some(Ok((head, handoff)))) => {
+            (Outcome::Submit, Some(Assessed::Passed(head, handoff))) => {
+                self.breaker.went_on(&held.profile);
                 let summary = handoff.summary.clone();
                 let head = CommitId(head.to_string());
                 (
@@ -256,15 +277,26 @@ impl Drive<'_> {
                     News::Submitted(agent, task, summary),
                 )
             }
+            (Outcome::Submit | Outcome::Fail, Some(Assessed::Asked(words))) => (
+                Op::Block(claim, words.clone()),
+                News::Blocked(agent, task, words),
+            ),
             (Outcome::Submit | Outcome::Fail, verdict) => {
-                let (reason, findings) = match verdict {
-                    Some(Err(problem)) => problem,
-                    _ => unknown(),
+                let failing = match verdict {
+                    Some(Assessed::Failed(failing)) => failing,
+                    _ => Failing::of_error(
+                        self.ledger.repo(),
+                        AttemptEnd::NotChecked,
+                        &anyhow::anyhow!("it ended for no known reason"),
+                    ),
                 };
-                (
-                    Op::Fail(claim, reason.clone(), Some(findings)),
-                    News::Failed(agent, task, reason, log),
-                )
+                let ended = self.weigh(&held, &failing);
+                let reason = ended.reason.clone();
+                let news = match ended.counts {
+                    true => News::Failed(agent, task, reason, log),
+                    false => News::Released(agent, task, reason),
+                };
+                (Op::End(Box::new(ended)), news)
             }
             (Outcome::Release, _) => {
                 let reason = String::from(match self.fleet.stops() {
@@ -355,9 +387,10 @@ impl Drive<'_> {
     }
 
     /// Notes why an attempt failed before its agent's work could be judged.
-    pub(super) fn give_up(&mut self, slot: Slot, error: &anyhow::Error) {
+    pub(super) fn give_up(&mut self, slot: Slot, end: AttemptEnd, error: &anyhow::Error) {
+        let failing = Failing::of_error(self.ledger.repo(), end, error);
         if let Some(live) = self.live.get_mut(&slot) {
-            live.verdict = Some(Err(problem(error)));
+            live.verdict = Some(Assessed::Failed(failing));
         }
     }
 

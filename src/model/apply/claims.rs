@@ -3,7 +3,7 @@
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::choose::{Ask, Choice};
 use crate::model::ids::{AgentId, Attempt, CommitId};
-use crate::model::op::{Actor, Claim, Intent};
+use crate::model::op::{Actor, Claim, EndedAttempt, Intent};
 use crate::model::spec::Handoff;
 use crate::model::state::{State, Status};
 
@@ -148,6 +148,9 @@ impl Board {
                     .unwrap_or_else(|| format!("git orch status {id}")),
                 None => String::from("git orch dispatch"),
             }),
+            State::Failed if task.status.waits_for_setup() => {
+                refusal.hint(format!("git orch retry {id}"))
+            }
             State::Failed => refusal.hint("git orch dispatch"),
             _ => refusal.hint(format!("git orch status {id}")),
         }
@@ -223,6 +226,30 @@ impl Board {
         status.findings = Some(findings.unwrap_or(reason).to_owned());
         let mut change = transition(task, status, EventKind::Fail, reason);
         change.event.body = findings.unwrap_or_default().to_owned();
+        Ok(Some(change))
+    }
+
+    /// Ends an attempt that brought nothing: as a failure, or given back where it costs nothing.
+    pub(super) fn end(&self, intent: &Intent, ended: &EndedAttempt) -> Decision {
+        let EndedAttempt { claim, reason, .. } = ended;
+        // Where nobody could have done better the task waits for a person; otherwise for the next agent.
+        let fails = ended.counts || !ended.class.counts();
+        let decided = match fails {
+            true => self.fail(intent, claim, reason, ended.findings.as_deref()),
+            false => self.release(intent, claim, reason),
+        };
+        let Ok(Some(mut change)) = decided else {
+            return decided;
+        };
+        for edit in &mut change.edits {
+            if let Edit::PutStatus(_, status) = edit {
+                status.class = Some(ended.class.clone());
+                if fails && !ended.counts {
+                    status.failures -= 1;
+                }
+            }
+        }
+        change.event.more.push(("Class", ended.class.to_string()));
         Ok(Some(change))
     }
 
@@ -320,6 +347,8 @@ pub(super) fn next_status(task: &Task, intent: &Intent, state: State) -> Status 
         state,
         since: intent.time,
         op: Some(intent.id.clone()),
+        // Said of the last attempt only, as it ends.
+        class: None,
         ..task.status.clone()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Board, Change, Decision, Edit, Event, EventKind, Refusal, Task};
 use crate::model::board::{Gate, Settings};
 use crate::model::ids::{PhaseName, TaskId, TeamId};
-use crate::model::op::{Earlier, Intent, PlanChange};
+use crate::model::op::{Actor, Earlier, Intent, PlanChange};
 use crate::model::spec::{PhaseSpec, Plan, TaskSpec};
 use crate::model::state::{State, Status};
 use crate::model::tasks::Glance;
@@ -394,6 +394,40 @@ impl Board {
         }))
     }
 
+    /// Makes ready again what could not be begun or checked on the machine of whoever begins there anew.
+    pub(super) fn begin(&self, intent: &Intent) -> Option<Change> {
+        let failed = self.tasks.like(|task| task.state == State::Failed);
+        let here = |task: &&Task| task.status.machine.as_ref() == Some(&intent.machine);
+        let again: Vec<&Task> = failed
+            .filter(|task| task.status.waits_for_setup())
+            .filter(here)
+            .collect();
+        if again.is_empty() {
+            return None;
+        }
+        let mut event = Event::new(
+            EventKind::Dispatch,
+            format!("{} ready, which could not be begun before", again.len()),
+        );
+        event.teams = again.iter().map(|task| task.team).collect();
+        event.teams.sort_unstable();
+        event.teams.dedup();
+        event.tasks = again.iter().map(|task| task.id.clone()).collect();
+        let ready = |task: &Task| {
+            let status = Status {
+                state: State::Ready,
+                since: intent.time,
+                op: Some(intent.id.clone()),
+                ..task.status.clone()
+            };
+            Edit::PutStatus(task.id.clone(), Box::new(status))
+        };
+        Some(Change {
+            edits: again.into_iter().map(ready).collect(),
+            event,
+        })
+    }
+
     pub(super) fn dispatch(&self, intent: &Intent, gate: Gate) -> Decision {
         let states = self.phase_states(gate.max(self.settings.gate));
         let mut edits = Vec::new();
@@ -405,6 +439,14 @@ impl Board {
                 State::Pending
                     if self.waits_for(task).is_none() && self.may_start_phase(task, &states) =>
                 {
+                    (State::Ready, 0)
+                }
+                // Another machine may be set up otherwise.
+                State::Failed if task.status.waits_for_setup() => {
+                    let is_here = task.status.machine.as_ref() == Some(&intent.machine);
+                    if intent.actor != Actor::Executor || is_here {
+                        continue;
+                    }
                     (State::Ready, 0)
                 }
                 State::Failed if task.status.failures <= self.retries_of(task) => (State::Ready, 1),

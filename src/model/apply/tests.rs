@@ -8,6 +8,7 @@ use crate::model::op::{Actor, Claim, PlanChange, Retry};
 use crate::model::spec::{Dependency, Handoff, HandoffStatus, PhaseSpec, Plan, TaskSpec, TeamSpec};
 use crate::model::state::State;
 
+mod endings;
 mod messages;
 
 fn id(text: &str) -> TaskId {
