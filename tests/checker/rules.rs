@@ -37,6 +37,11 @@ const LEGAL: &[(&str, &[&str], &[&str])] = &[
     ("block", &["claimed", "in_progress"], &["blocked"]),
     ("unblock", &["blocked"], &["in_progress", "ready"]),
     ("release", &HELD, &["ready"]),
+    (
+        "retry",
+        &["gap", "failed", "blocked"],
+        &["pending", "ready"],
+    ),
     ("expire", &HELD, &["ready", "blocked"]),
     ("fail", &HELD, &["failed", "gap"]),
     ("submit", &["claimed", "in_progress"], &["submitted"]),

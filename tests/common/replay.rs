@@ -51,6 +51,10 @@ struct Step {
     told: Told,
     /// Task and blob of each status file that it changes; no blob where the file is gone.
     changed: Vec<(String, Option<String>)>,
+    /// Blobs of the status files that it takes away.
+    gone: Vec<String>,
+    /// Blobs of the status files that it puts into an archive.
+    archived: BTreeSet<String>,
 }
 
 /// Replays a ledger: the history is linear, every message agrees with what its commit does to the tree, no
@@ -60,6 +64,8 @@ pub fn replay(repo: &TestRepo, dir: &Path, ledger: &str) -> Replay {
     let blobs = blobs(repo, dir, &steps);
     let mut replay = Replay::default();
     let mut tasks: BTreeMap<String, (String, u32)> = BTreeMap::new();
+    // Attempts of closed runs, from which those of tasks of the same ids go on.
+    let mut ended: BTreeMap<String, u32> = BTreeMap::new();
     for step in steps {
         assert_eq!(
             step.parents,
@@ -67,19 +73,27 @@ pub fn replay(repo: &TestRepo, dir: &Path, ledger: &str) -> Replay {
             "the history is not linear at {}",
             step.id
         );
-        let pending = (String::from("pending"), 0);
         let changes: Vec<_> = step
             .changed
             .iter()
             .map(|(task, blob)| {
+                let last = ended.get(task).copied().unwrap_or(0);
+                let pending = (String::from("pending"), last);
                 let before = tasks.get(task).unwrap_or(&pending).clone();
                 let after = blob.as_ref().map_or(pending.clone(), |b| blobs[b].clone());
                 (task.clone(), before, after)
             })
             .collect();
-        check(&step, &changes);
-        for (task, _, after) in &changes {
-            tasks.insert(task.clone(), after.clone());
+        if is_close(&step) {
+            check_close(&step);
+            for (task, (_, attempt)) in std::mem::take(&mut tasks) {
+                ended.insert(task, attempt);
+            }
+        } else {
+            check(&step, &changes);
+            for (task, _, after) in &changes {
+                tasks.insert(task.clone(), after.clone());
+            }
         }
         note(&mut replay, step);
     }
@@ -96,6 +110,22 @@ pub fn replay(repo: &TestRepo, dir: &Path, ledger: &str) -> Replay {
 
 type Standing = (String, u32);
 
+fn is_close(step: &Step) -> bool {
+    step.told.get("Event") == Some("close")
+}
+
+/// A close takes every record away, and each is in the archive as it was.
+fn check_close(step: &Step) {
+    let id = &step.id;
+    assert!(step.told.get("Archive").is_some(), "{id} names no archive");
+    for (task, blob) in &step.changed {
+        assert!(blob.is_none(), "{id} closes the run and writes {task}");
+    }
+    for blob in &step.gone {
+        assert!(step.archived.contains(blob), "{id} loses the record {blob}");
+    }
+}
+
 /// Holds a message against the change of the tree.
 fn check(step: &Step, changes: &[(String, Standing, Standing)]) {
     let (id, told) = (&step.id, &step.told);
@@ -107,8 +137,10 @@ fn check(step: &Step, changes: &[(String, Standing, Standing)]) {
         return;
     }
     for (task, before, after) in changes {
+        // A plan that uses an id again writes from where its attempts go on.
+        let goes_on = before == after && ["plan", "add"].contains(&told.get("Event").unwrap_or(""));
         assert!(
-            named.contains(task.as_str()),
+            goes_on || named.contains(task.as_str()),
             "{id} changes {task} and does not say so: {}",
             told.subject
         );
@@ -188,23 +220,37 @@ fn step(text: &str) -> Step {
         parts.next().unwrap(),
         parts.next().unwrap(),
     );
+    let is_none = |blob: &str| blob.bytes().all(|byte| byte == b'0');
+    let (mut gone, mut archived) = (Vec::new(), BTreeSet::new());
     let changed = raw.lines().filter(|line| line.starts_with(':'));
     let changed = changed.filter_map(|line| {
         let (modes, path) = line.split_once('\t').unwrap();
-        let blob = modes.split(' ').nth(3).unwrap();
+        let (old, blob) = {
+            let mut words = modes.split(' ').skip(2);
+            (words.next().unwrap(), words.next().unwrap())
+        };
+        let is_status = path.contains("/status/");
+        if is_status && path.starts_with(".orchestration/archive/") && !is_none(blob) {
+            archived.insert(blob.to_owned());
+        }
         let below = path
             .strip_prefix(".orchestration/teams/")?
             .split_once("/status/")?
             .1;
         let task = below.rsplit('/').next()?.strip_suffix(".toml")?;
-        let gone = blob.bytes().all(|byte| byte == b'0');
-        Some((task.to_owned(), (!gone).then(|| blob.to_owned())))
+        if is_none(blob) {
+            gone.push(old.to_owned());
+        }
+        Some((task.to_owned(), (!is_none(blob)).then(|| blob.to_owned())))
     });
+    let changed: Vec<_> = changed.collect();
     Step {
         id: id.to_owned(),
         parents: parents.to_owned(),
         told: Told::parse(message),
-        changed: changed.collect(),
+        changed,
+        gone,
+        archived,
     }
 }
 
@@ -237,7 +283,8 @@ fn blobs(repo: &TestRepo, dir: &Path, steps: &[Step]) -> BTreeMap<String, Standi
         let text = std::str::from_utf8(&rest[end + 1..end + 1 + length]).unwrap();
         let file: toml::Table = toml::from_str(text).unwrap();
         let state = file.get("state").map_or("pending", |s| s.as_str().unwrap());
-        let attempt = file.get("attempt").map_or(0, |n| n.as_integer().unwrap());
+        let number = |key: &str| file.get(key).map_or(0, |n| n.as_integer().unwrap());
+        let attempt = number("attempt").max(number("earlier_attempts"));
         read.insert(
             id.to_owned(),
             (state.to_owned(), u32::try_from(attempt).unwrap()),

@@ -35,6 +35,11 @@ pub fn essence(repo: &TestRepo) -> BTreeMap<String, String> {
                 format!("{}{held}", status.state),
             );
         }
+        for archive in &ledger.board().archives {
+            let path = format!("orchestration:.orchestration/archive/{archive}/teams");
+            let files = repo.git(["ls-tree", "-r", "--name-only", &path]);
+            found.insert(format!("archive {archive}"), files);
+        }
         for lock in &ledger.board().locks {
             found.insert(format!("lock {}", lock.id), format!("{lock:?}"));
         }

@@ -235,7 +235,12 @@ pub fn plans() -> Vec<Scene> {
         scene("close", over, |_| words("close")).or(|| words("status")),
         scene(
             "plan apply after close",
-            || after(over(), &["close"]),
+            || {
+                let repo = over();
+                // Written while there is a plan to begin from.
+                plan_file(&repo);
+                after(repo, &["close"])
+            },
             |repo| apply(&plan_file(repo)),
         ),
     ]

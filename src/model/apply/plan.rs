@@ -128,6 +128,7 @@ impl Board {
             ),
         );
         event.teams = change.plan.teams.iter().map(|team| team.id).collect();
+        event.tasks.clone_from(&brought_back);
         let about = |what: &str, tasks: &[TaskId]| {
             let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
             (!ids.is_empty()).then(|| format!("{what}: {}", ids.join(", ")))
