@@ -147,6 +147,15 @@ pub fn radar_every(repo: &Repo) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
+/// Returns how long Git may look at what agents can write: `orch.gitTimeout`, `10m` unless it is set.
+pub fn git_timeout(repo: &Repo) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(10 * 60);
+    let named = repo.config("orch.gitTimeout");
+    named
+        .and_then(|text| parse_duration(text.trim()))
+        .unwrap_or(DEFAULT)
+}
+
 /// Returns how long what was saved is kept: `orch.recoveryExpiry`, `30d` unless it is set; `None` for ever.
 ///
 /// # Errors

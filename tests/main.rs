@@ -30,6 +30,7 @@ mod faults;
 mod fleet;
 mod forged;
 mod gate;
+mod held_up;
 mod histories;
 mod hooks;
 mod hostile;

@@ -82,7 +82,7 @@ fn answers<S: AsRef<OsStr>>(
     outcome
 }
 
-fn make_fifo(path: &Path) {
+pub fn make_fifo(path: &Path) {
     let (cwd, mode) = (rustix::fs::CWD, rustix::fs::Mode::RWXU);
     rustix::fs::mknodat(cwd, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }

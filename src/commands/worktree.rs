@@ -10,6 +10,7 @@ use crate::config;
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::ledger::Ledger;
+use crate::model::event::one_line;
 use crate::model::{AgentId, Power, TaskId, train};
 use crate::report::text::{clean, count};
 use crate::ui::Style;
@@ -76,16 +77,26 @@ struct Row {
     uncommitted: Vec<String>,
     unmerged: u64,
     locked: bool,
+    /// Whether an agent is at work in it in a sandbox: what is uncommitted is not looked at meanwhile.
+    busy: bool,
+    /// Why what is uncommitted is not known, where nobody can look.
+    problem: Option<String>,
 }
 
 fn look(repo: &Repo, ledger: Option<&Ledger>, found: Found) -> Result<Row> {
     let is_sound = found.condition == Condition::Sound;
     let held = ledger.and_then(|ledger| ledger.board().held_by(found.agent));
+    let left = match is_sound && !found.is_busy {
+        true => workspace::uncommitted(repo, &found.dir),
+        false => Ok(Vec::new()),
+    };
     Ok(Row {
-        uncommitted: match is_sound {
-            true => workspace::uncommitted(repo, &found.dir)?,
-            false => Vec::new(),
-        },
+        problem: left
+            .as_ref()
+            .err()
+            .map(|error| one_line(&format!("{error:#}"))),
+        uncommitted: left.unwrap_or_default(),
+        busy: found.is_busy,
         unmerged: match is_sound {
             true => unmerged(repo, ledger, &found)?,
             false => 0,
@@ -160,6 +171,12 @@ fn list(ctx: &Ctx, repo: &Repo, ledger: Option<&Ledger>) -> Result<()> {
         if row.locked {
             told.push(String::from("locked"));
         }
+        if row.busy {
+            told.push(String::from("an agent is at work there in its sandbox"));
+        }
+        if let Some(problem) = &row.problem {
+            told.push(ctx.ui.paint(Style::Bad, &clean(problem)));
+        }
         if !row.uncommitted.is_empty() {
             told.push(format!(
                 "{} uncommitted",
@@ -222,6 +239,16 @@ fn require_removable(row: &Row, force: bool) -> Result<()> {
         );
         return Err(UserError::new(error)
             .hint(format!("git orch release {task} -m 'its worktree goes'"))
+            .into());
+    }
+    if row.busy {
+        let error = format!("agent {agent} is at work in {}", row.dir.display());
+        return Err(UserError::new(error).hint("git orch worktree list").into());
+    }
+    if let (Some(problem), false) = (&row.problem, force) {
+        let error = format!("nobody knows what agent {agent} has in its worktree: {problem}");
+        return Err(UserError::new(error)
+            .hint(format!("git orch worktree remove {agent} --force"))
             .into());
     }
     if row.unmerged > 0 && !force {

@@ -26,7 +26,7 @@ use super::warn::Warning;
 use super::{News, Options, Report, Watch};
 use crate::clock;
 use crate::error::{Exit, UserError, user_error};
-use crate::git::Oid;
+use crate::git::{self, Oid};
 use crate::ledger::{Ledger, Unreachable, pack};
 use crate::model::{Actor, AttemptEnd, Breaker, CommitId, RefusalKind, State, TaskId, Wish};
 use crate::process::{self, Ended};
@@ -241,6 +241,10 @@ impl<'a> Drive<'a> {
 
     fn signalled(&mut self, signal: i32) {
         self.signal.get_or_insert(signal);
+        if self.fleet.stops() {
+            // What an agent left may hold up whoever looks at it; the next run looks again.
+            git::end_all();
+        }
         let text = match (self.fleet.stops(), self.options.grace) {
             (true, _) => String::from("ending everything at once; once more leaves it as it is"),
             (false, None) => {

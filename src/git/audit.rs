@@ -133,6 +133,7 @@ impl Repo {
     ///
     /// The object store cannot be read.
     pub fn object_size(&self, id: Oid) -> Result<Option<u64>> {
+        self.require_object_file(id)?;
         let found = self.gix.try_find_header(id);
         let found = found
             .map_err(|error| library_error(&error))

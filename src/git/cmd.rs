@@ -16,14 +16,13 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal};
 
 use super::complaint::complaint;
 use super::environment;
+use super::watch::{self, Stop, Watched};
 use crate::waits;
 
 /// A `git` command line in the making.
@@ -32,6 +31,7 @@ pub struct Git {
     command: Command,
     stdin: Option<Vec<u8>>,
     limit: Option<Duration>,
+    most: Option<Duration>,
     shown: Vec<String>,
 }
 
@@ -52,6 +52,7 @@ impl Git {
             command,
             stdin: None,
             limit: None,
+            most: None,
             shown: vec![String::from("git")],
         }
     }
@@ -64,6 +65,7 @@ impl Git {
             command,
             stdin: None,
             limit: None,
+            most: None,
             shown: vec![String::from("ssh-keygen")],
         }
     }
@@ -109,11 +111,18 @@ impl Git {
         self
     }
 
+    /// Ends the command when it takes longer, which is an error then: for whatever reads what agents can write.
+    #[must_use]
+    pub fn within(mut self, most: Duration) -> Self {
+        self.most = Some(most);
+        self
+    }
+
     /// Runs the command and returns its output whatever the exit code.
     ///
     /// # Errors
     ///
-    /// `git` cannot be started.
+    /// `git` cannot be started, waits at a named pipe, or takes longer than it may.
     pub fn output(self) -> Result<Output> {
         match self.limit {
             // What talks to another machine may be long in coming.
@@ -125,6 +134,11 @@ impl Git {
                     .find(|word| verbs.contains(&word.as_str()));
                 let verb = verb.cloned().unwrap_or_default();
                 waits::told(format!("`git {verb}` to be answered"), || self.answered())
+            }
+            None if self.most.is_some() => {
+                let dir = self.command.get_current_dir().unwrap_or(Path::new("."));
+                let what = format!("git to look at {}", dir.display());
+                waits::told(what, || self.answered())
             }
             None => self.answered(),
         }
@@ -151,13 +165,37 @@ impl Git {
                 // A child that stops reading early is judged by its exit code, not by our broken pipe.
                 std::thread::spawn(move || drop(pipe.write_all(&bytes)))
             });
-        let watchdog = self.limit.map(|limit| Watchdog::begin(child.id(), limit));
+        let watched = Watched::begin(child.id(), self.limit, self.most);
         let output = child.wait_with_output().context("cannot wait for git")?;
-        drop(watchdog);
+        let stopped = watched.end();
         if let Some(feeder) = feeder {
             let _ = feeder.join();
         }
-        Ok(output)
+        match stopped {
+            // A remote that does not answer is the caller's matter.
+            Some(Stop::TooLong(_)) if self.limit.is_some() => Ok(output),
+            Some(stop) if !output.status.success() => {
+                let error = anyhow::anyhow!("`{}` was ended", self.shown.join(" "));
+                Err(error.context(watch::told(stop, &self.places())))
+            }
+            _ => Ok(output),
+        }
+    }
+
+    /// Returns the directories that the command looks at.
+    fn places(&self) -> Vec<PathBuf> {
+        let named = |(name, value): (&OsStr, Option<&OsStr>)| match name == "GIT_DIR" {
+            true => value.map(PathBuf::from),
+            false => None,
+        };
+        let git_dir = self.command.get_envs().find_map(named);
+        // Refs and objects lie in the directory that all worktrees share.
+        let shared = git_dir.as_deref().and_then(|dir| match dir.parent() {
+            Some(all) if all.ends_with("worktrees") => all.parent().map(Path::to_path_buf),
+            _ => None,
+        });
+        let dir = self.command.get_current_dir().map(Path::to_path_buf);
+        dir.into_iter().chain(git_dir).chain(shared).collect()
     }
 
     /// Runs the command and returns what it printed, without the last line break.
@@ -218,40 +256,6 @@ impl Git {
     pub fn keep_env(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.command.envs(variables);
         self
-    }
-}
-
-/// Ends a process group that takes too long; dropped, it lets it be.
-struct Watchdog {
-    done: Option<mpsc::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Watchdog {
-    fn begin(group: u32, limit: Duration) -> Self {
-        let (done, is_done) = mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let group = i32::try_from(group).ok().and_then(Pid::from_raw);
-            if let (Err(mpsc::RecvTimeoutError::Timeout), Some(group)) =
-                (is_done.recv_timeout(limit), group)
-            {
-                // Gone already is as good.
-                let _ = rustix::process::kill_process_group(group, Signal::KILL);
-            }
-        });
-        Self {
-            done: Some(done),
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.done.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

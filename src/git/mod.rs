@@ -18,11 +18,13 @@ pub mod main_worktree;
 pub mod merge;
 pub mod objects;
 mod opening;
+mod plain;
 pub mod recovery;
 pub mod refs;
 mod registered;
 pub mod repo;
 pub mod scratch;
+mod watch;
 pub mod worktree;
 
 pub use checkout::Checkout;
@@ -36,3 +38,4 @@ pub use history::{ChangedPath, MergeCommit, RangeCommit, TouchingCommit};
 pub use merge::{ConflictFile, Conflicted, Merge, Stage, Stages};
 pub use repo::Repo;
 pub use scratch::Scratch;
+pub use watch::end_all;

@@ -44,6 +44,7 @@ const TREE_MODE: &[u8] = b"40000";
 impl Repo {
     /// Reads an object of a kind into a buffer.
     pub(super) fn read_object(&self, id: Oid, kind: Kind) -> Result<Vec<u8>> {
+        self.require_object_file(id)?;
         let mut buffer = Vec::new();
         let found = self
             .gix
@@ -90,6 +91,7 @@ impl Repo {
     ///
     /// It is larger, missing or something else.
     pub fn read_blob_within(&self, id: Oid, most: usize) -> Result<Vec<u8>> {
+        self.require_object_file(id)?;
         let header = self
             .gix
             .try_find_header(id)

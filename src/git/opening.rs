@@ -8,11 +8,13 @@ use gix::sec::{Permission, Trust, trust::Mapping};
 
 use super::cmd::Git;
 use super::environment;
+use super::plain::require_plain;
 use crate::config;
 use crate::error::UserError;
 
 /// Opens the repository that a directory belongs to.
 pub(super) fn discover(dir: &Path) -> Result<gix::Repository> {
+    require_plain(dir)?;
     let far = || gix::discover::upwards::Options {
         match_ceiling_dir_or_error: false,
         ..Default::default()
@@ -30,6 +32,7 @@ pub(super) fn discover(dir: &Path) -> Result<gix::Repository> {
 
 /// Opens the repository of a Git directory.
 pub(super) fn open(git_dir: &Path) -> Result<gix::Repository> {
+    require_plain(git_dir)?;
     let open = |all: bool| {
         let found = options(all).open_path_as_is(true).open(git_dir);
         found.map(|found| found.to_thread_local())
@@ -98,6 +101,9 @@ pub(super) fn require_trust(gix: &gix::Repository, dir: &Path) -> Result<()> {
 
 /// Tells why gix cannot open what is there: what git can open is of a kind that gix cannot.
 pub(super) fn explain(dir: &Path, error: Error) -> Error {
+    if error.is::<UserError>() {
+        return error;
+    }
     let asked = Git::new(dir).args(["rev-parse", "--git-dir"]).read();
     match asked {
         Ok(_) => error.context("cannot open the repository").context(

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use super::complaint::complaint;
 use super::disk::library_error;
 use super::files::{self, Lock};
+use super::plain::require_file;
 use super::{Oid, Repo};
 use crate::error::UserError;
 
@@ -82,6 +83,7 @@ impl Repo {
     /// Looks a full name up in `packed-refs`; gix's own search goes on to six places where no such ref can be.
     fn read_packed_ref(&self, name: &str) -> Result<Option<Oid>> {
         let cannot = || format!("cannot read ref {name}");
+        require_file(&self.common_dir().join("packed-refs"))?;
         let packed = self
             .gix
             .refs
@@ -100,6 +102,7 @@ impl Repo {
 
     /// Returns what an annotated tag names in the end; `None` for anything else, and where an object is missing.
     pub fn peel_tag(&self, id: Oid) -> Option<Oid> {
+        self.require_object_file(id).ok()?;
         let found = self.gix.try_find_header(id).ok()??;
         if found.kind() != gix::object::Kind::Tag {
             return None;

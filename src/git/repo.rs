@@ -164,7 +164,9 @@ impl Repo {
     /// Returns a `git` command that sees the worktree that was opened, whatever its `.git` says by now.
     pub fn git_here(&self) -> Git {
         let dir = self.work_dir.as_deref().unwrap_or(&self.git_dir);
-        let git = Git::new(dir).env("GIT_DIR", &self.git_dir);
+        let git = Git::new(dir)
+            .env("GIT_DIR", &self.git_dir)
+            .within(config::git_timeout(self));
         match &self.work_dir {
             Some(dir) => git.env("GIT_WORK_TREE", dir),
             None => git,

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::MARK_VARIABLE;
-use super::proc::{self, Row};
+use super::proc::{self, Row, descendants};
 use crate::clock;
 
 /// Names a process for good: pid and start.
@@ -129,6 +129,14 @@ impl Families {
         self.worked.get(mark).copied().unwrap_or(0)
     }
 
+    /// Returns what carries a mark and still runs.
+    pub(super) fn carriers(&self, mark: &str) -> Vec<Row> {
+        let mut rows = proc::rows();
+        let spared = ancestors(&rows, std::process::id().cast_signed());
+        rows.retain(|row| !row.zombie && !spared.contains(&row.pid) && carries(row.pid, mark));
+        rows
+    }
+
     /// Returns what belongs to a mark and still runs, the child itself left out, and reaps what is dead.
     pub(super) fn members(&self, mark: &str, child: Option<&Row>) -> Vec<Row> {
         let rows = proc::rows();
@@ -202,23 +210,6 @@ fn is_at_or_below(one: &[u8], mark: &[u8]) -> bool {
 
 fn value_of<'a>(variable: &'a [u8], name: &str) -> Option<&'a [u8]> {
     variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-}
-
-/// Returns all that descends from some processes, those themselves left out.
-fn descendants(rows: &[Row], roots: &HashSet<i32>) -> Vec<Row> {
-    let mut known = roots.clone();
-    let mut found = Vec::new();
-    loop {
-        let before = found.len();
-        for row in rows {
-            if known.contains(&row.parent) && known.insert(row.pid) {
-                found.push(*row);
-            }
-        }
-        if found.len() == before {
-            return found;
-        }
-    }
 }
 
 /// Returns a process and those it descends from.

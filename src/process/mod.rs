@@ -13,14 +13,14 @@ mod command;
 mod family;
 mod idle;
 mod output;
-mod proc;
+pub(crate) mod proc;
 mod supervise;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use supervise::{run, run_async, run_until};
-pub use sweep::{close, kill_all, sweep};
+pub use sweep::{close, is_alive, kill_all, sweep};
 
 pub mod detach;
 pub mod inherit;

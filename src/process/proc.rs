@@ -1,27 +1,46 @@
 //! What the kernel says about processes. Without `/proc` it says nothing, and only groups are ended.
 
+use std::collections::HashSet;
+
 /// One process as it was when the table was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) pid: i32,
-    pub(super) parent: i32,
-    pub(super) group: i32,
+pub(crate) struct Row {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
     /// Its start in clock ticks: with the pid it names the process for good, since pids come again.
-    pub(super) start: u64,
-    pub(super) zombie: bool,
+    pub(crate) start: u64,
+    pub(crate) zombie: bool,
     /// Clock ticks of CPU time that it has used, and its children that have ended and were waited for.
-    pub(super) ticks: u64,
+    pub(crate) ticks: u64,
 }
 
 impl Row {
     /// Returns the name of the process that no other ever has until the machine restarts.
-    pub(super) fn identity(&self) -> (i32, u64) {
+    pub(crate) fn identity(&self) -> (i32, u64) {
         (self.pid, self.start)
     }
 }
 
+/// Returns all that descends from some processes, those themselves left out.
+pub(crate) fn descendants(rows: &[Row], roots: &HashSet<i32>) -> Vec<Row> {
+    let mut known = roots.clone();
+    let mut found = Vec::new();
+    loop {
+        let before = found.len();
+        for row in rows {
+            if known.contains(&row.parent) && known.insert(row.pid) {
+                found.push(*row);
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::{become_subreaper, environ, row, rows, signal};
+pub(crate) use linux::{become_subreaper, environ, is_git, row, rows, signal, waits_for_pipe};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -32,13 +51,13 @@ mod linux {
     use super::Row;
 
     /// Makes orphans among our descendants our own children.
-    pub(in crate::process) fn become_subreaper() {
+    pub(crate) fn become_subreaper() {
         // Refused by no kernel since 3.4; without it orphans are found by their mark alone.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
 
     /// Reads the process table.
-    pub(in crate::process) fn rows() -> Vec<Row> {
+    pub(crate) fn rows() -> Vec<Row> {
         let Ok(entries) = fs::read_dir("/proc") else {
             return Vec::new();
         };
@@ -48,7 +67,7 @@ mod linux {
     }
 
     /// Reads one process; `None` where it is gone.
-    pub(in crate::process) fn row(pid: i32) -> Option<Row> {
+    pub(crate) fn row(pid: i32) -> Option<Row> {
         parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -69,12 +88,24 @@ mod linux {
     }
 
     /// Returns the environment that a process was started with; empty where it may not be read.
-    pub(in crate::process) fn environ(pid: i32) -> Vec<u8> {
+    pub(crate) fn environ(pid: i32) -> Vec<u8> {
         fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
     }
 
+    /// Returns whether a process is Git, or one of the programs that Git consists of.
+    pub(crate) fn is_git(pid: i32) -> bool {
+        fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with(b"git"))
+    }
+
+    /// Returns whether a process waits for somebody to open the other end of a named pipe; the kernel tells nothing
+    /// of what is not ours to look into.
+    pub(crate) fn waits_for_pipe(pid: i32) -> bool {
+        let at = fs::read(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        matches!(at.trim_ascii(), b"wait_for_partner" | b"fifo_open")
+    }
+
     /// Signals a process unless it is gone, even if its pid has come again.
-    pub(in crate::process) fn signal(target: &Row, signal: Signal) {
+    pub(crate) fn signal(target: &Row, signal: Signal) {
         let Some(pid) = Pid::from_raw(target.pid) else {
             return;
         };
@@ -92,25 +123,35 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn become_subreaper() {}
+pub(crate) fn become_subreaper() {}
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     Vec::new()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn row(_pid: i32) -> Option<Row> {
+pub(crate) fn row(_pid: i32) -> Option<Row> {
     None
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn environ(_pid: i32) -> Vec<u8> {
+pub(crate) fn environ(_pid: i32) -> Vec<u8> {
     Vec::new()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn signal(_target: &Row, _signal: rustix::process::Signal) {}
+pub(crate) fn is_git(_pid: i32) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn waits_for_pipe(_pid: i32) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn signal(_target: &Row, _signal: rustix::process::Signal) {}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

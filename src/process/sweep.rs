@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use super::family::families;
 use super::proc::{self, Row};
 use crate::clock;
+use crate::git;
 
 /// Time that left-behind processes get to end themselves after a polite signal.
 const GRACE: Duration = Duration::from_millis(500);
@@ -42,8 +43,14 @@ pub fn sweep(mark: &str) -> Result<usize> {
     })
 }
 
-/// Ends all children of this process at once, with all that they started.
+/// Returns whether any process carries a mark, or one below it; this one and those it descends from do not count.
+pub fn is_alive(mark: &str) -> bool {
+    !families().carriers(mark).is_empty()
+}
+
+/// Ends all children of this process at once, with all that they started, and whatever Git looks at just now.
 pub fn kill_all() {
+    git::end_all();
     let begun = clock::monotonic();
     loop {
         let everyone = families().everyone();

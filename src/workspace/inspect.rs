@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::confined::{is_busy, is_lent};
 use super::place::{Place, worktrees_dir};
-use super::private::is_lent;
 use crate::git::Repo;
 use crate::git::worktree::{Head, is_being_made, is_locked, read_head};
 use crate::model::AgentId;
@@ -40,6 +40,8 @@ pub struct Found {
     pub branch: Option<String>,
     /// Whether a person locked it by `git worktree lock`.
     pub is_locked: bool,
+    /// Whether something in a sandbox is at work there: Git is not run there meanwhile.
+    pub is_busy: bool,
 }
 
 /// Looks at every coder's worktree that is registered or has files; those that another process is making or
@@ -89,6 +91,7 @@ fn look(repo: &Repo, place: &Place) -> Found {
             Head::Detached(_) | Head::Broken => None,
         },
         is_locked: is_locked(&place.admin),
+        is_busy: is_busy(repo, place.agent),
     }
 }
 

@@ -18,6 +18,7 @@ use super::recovery::{OPERATION_COMMITS, is_reachable, operation_commits};
 use super::settings::identity;
 use super::uncommitted::{Change, IndexCopy, PLAIN, changes};
 use crate::clock;
+use crate::config;
 use crate::git::objects::NewCommit;
 use crate::git::recovery::Saving;
 use crate::git::worktree::{Head, read_head};
@@ -151,7 +152,7 @@ impl Work {
 
     fn copy_of_index(&self, repo: &Repo) -> Result<IndexCopy> {
         let staging = repo.orch_dir().join("staging");
-        let index = IndexCopy::of(&staging, &self.dir, &self.admin)?;
+        let index = IndexCopy::of(&staging, &self.dir, &self.admin, config::git_timeout(repo))?;
         if let (true, Some(commit)) = (index.is_empty(), self.commit) {
             index.git().args(["read-tree", &commit.to_string()]).run()?;
         }

@@ -52,6 +52,7 @@
 
 pub mod assign;
 mod attempts;
+mod confined;
 pub mod inspect;
 pub mod keys;
 pub mod leftovers;
@@ -79,6 +80,7 @@ pub use assign::{
     Assigned, NoWork, ask, assign, assignment_of, base_commit, claimed, explain, ready, take_up,
 };
 pub use attempts::{attempt_dir, check_mark, load_start};
+pub use confined::is_busy;
 pub use leftovers::{
     Bounds, Refused, Taken, commit_leftovers, commit_within, save_leftovers, uncommitted_within,
 };

@@ -5,13 +5,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::confined::require_idle;
 use super::recovery::keep_loose;
 use super::settings::worktree_name;
 use super::trash;
 use super::uncommitted::PLAIN;
+use crate::config;
 use crate::error::UserError;
 use crate::git::files;
 use crate::git::files::Lock;
@@ -34,6 +37,8 @@ pub(super) struct Place {
     pub(super) dir: PathBuf,
     /// Administrative directory.
     pub(super) admin: PathBuf,
+    /// Time that Git may take to look at it.
+    most: Duration,
 }
 
 impl Place {
@@ -43,6 +48,7 @@ impl Place {
             agent,
             dir: worktrees_dir(repo).join(agent.to_string()),
             admin: repo.worktree_admin(&name),
+            most: config::git_timeout(repo),
             name,
         }
     }
@@ -79,6 +85,7 @@ impl Place {
         Git::new(&self.dir)
             .env("GIT_DIR", &self.admin)
             .env("GIT_WORK_TREE", &self.dir)
+            .within(self.most)
             .args(PLAIN)
     }
 
@@ -296,12 +303,14 @@ impl Place {
 ///
 /// # Errors
 ///
-/// The directory is no worktree of this repository.
+/// The directory is no worktree of this repository, or a sandbox is at work there.
 pub fn seen_from(repo: &Repo, dir: &Path) -> Result<Repo> {
     let at = match Place::at(repo, dir) {
-        Some(place) => repo
-            .open_worktree(&place.admin)
-            .with_context(|| format!("{} is not a worktree", dir.display()))?,
+        Some(place) => {
+            require_idle(repo, place.agent)?;
+            repo.open_worktree(&place.admin)
+                .with_context(|| format!("{} is not a worktree", dir.display()))?
+        }
         None => Repo::discover(dir)?,
     };
     if at.common_dir() != repo.common_dir() {

@@ -17,10 +17,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::attempts::attempt_dir;
+use super::confined::{DIR, Lent, require_idle};
 use super::place::Place;
 use super::recovery::is_reachable;
 use super::uncommitted::{PLAIN, as_path};
-use super::{Assignment, attempt_dir, trash};
+use super::{Assignment, trash};
 use crate::error::UserError;
 use crate::git::config_file::{ConfigFile, quote};
 use crate::git::files::{read_if_exists, replace};
@@ -50,7 +52,7 @@ impl Private {
     /// Returns the place of an attempt, which need not exist.
     pub fn of(repo: &Repo, task: &TaskId, attempt: Attempt) -> Self {
         Self {
-            root: attempt_dir(repo, task, attempt).join("private"),
+            root: attempt_dir(repo, task, attempt).join(DIR),
         }
     }
 
@@ -99,9 +101,11 @@ pub fn lend(repo: &Repo, assignment: &Assignment) -> Result<Private> {
     let private = Private::of(repo, &assignment.task, assignment.attempt);
     private.clear()?;
     make(repo, &place, &private).context("cannot make a repository for the sandbox")?;
-    let mut note = format!("{}\n", assignment.branch).into_bytes();
-    note.extend(private.root.as_os_str().as_bytes());
-    replace(&note_file(repo, assignment.agent), &note)?;
+    let note = Lent {
+        branch: assignment.branch.clone(),
+        private: private.root.clone(),
+    };
+    note.write(repo, assignment.agent)?;
     let admin = worktree_admin(&place, &private);
     relink(&admin, &place.dir)?;
     Ok(private)
@@ -109,15 +113,6 @@ pub fn lend(repo: &Repo, assignment: &Assignment) -> Result<Private> {
 
 fn worktree_admin(place: &Place, private: &Private) -> PathBuf {
     private.repo().join("worktrees").join(&place.name)
-}
-
-fn note_file(repo: &Repo, agent: AgentId) -> PathBuf {
-    repo.orch_dir().join(format!("worktrees/{agent}.lent"))
-}
-
-/// Returns whether a coder's worktree is lent to its agent's own repository.
-pub(super) fn is_lent(repo: &Repo, agent: AgentId) -> bool {
-    note_file(repo, agent).exists()
 }
 
 fn make(repo: &Repo, place: &Place, private: &Private) -> Result<()> {
@@ -233,15 +228,11 @@ pub fn bring_home(repo: &Repo, agent: AgentId) -> Result<()> {
 
 /// As [`bring_home`], for who holds the coder's lock.
 pub(super) fn bring_back(repo: &Repo, place: &Place) -> Result<()> {
-    let note = note_file(repo, place.agent);
-    let Some(said) = read_if_exists(&note)? else {
+    let Some(Lent { branch, private }) = Lent::load(repo, place.agent)? else {
         return Ok(());
     };
-    let cut = said.iter().position(|byte| *byte == b'\n');
-    let (branch, root) = said.split_at(cut.context("the note of a lent worktree is broken")?);
-    let branch = String::from_utf8_lossy(branch).into_owned();
-    let root = PathBuf::from(std::ffi::OsString::from_vec(root[1..].to_vec()));
-    let private = Private { root };
+    let private = Private { root: private };
+    require_idle(repo, place.agent)?;
     // First of all, so that whatever goes wrong afterwards, nobody runs Git in the agent's repository.
     lead_back(repo, place)?;
     let fetched = match private.repo().is_dir() {
@@ -253,7 +244,7 @@ pub(super) fn bring_back(repo: &Repo, place: &Place) -> Result<()> {
         renew_index(place)?;
     }
     defuse(repo, place)?;
-    fs::remove_file(&note).context("cannot remove the note of a lent worktree")?;
+    Lent::forget(repo, place.agent)?;
     if fetched.is_ok() {
         // An agent can make directories that even their owner cannot list; what is left is small.
         let _ = fs::remove_dir_all(private.repo());
@@ -336,7 +327,9 @@ fn defuse(repo: &Repo, place: &Place) -> Result<()> {
 /// Whether the merge that the agent found under way in its worktree has been neither concluded nor given up.
 fn is_merging_still(place: &Place, private: &Private) -> Result<bool> {
     let ours = read_if_exists(&place.admin.join("MERGE_HEAD"))?;
-    let theirs = read_if_exists(&worktree_admin(place, private).join("MERGE_HEAD"))?;
+    // Whatever the agent has put in its place that is no file, it is not that merge.
+    let theirs = read_if_exists(&worktree_admin(place, private).join("MERGE_HEAD"));
+    let theirs = theirs.unwrap_or_default();
     Ok(ours.is_some() && ours == theirs)
 }
 

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result};
 use super::Assignment;
 use crate::config;
 use crate::git::Repo;
-use crate::git::config_file::{edit, quote};
+use crate::git::config_file::{ConfigFile, edit, quote};
 use crate::git::files;
 use crate::ledger::signatures::agent_key;
-use crate::model::AgentId;
 use crate::model::identity::{Identity, of_agent};
+use crate::model::{AgentId, Attempt, TaskId};
 
 /// Returns the name under which Git knows a coder's worktree.
 pub fn worktree_name(agent: AgentId) -> String {
@@ -101,6 +101,16 @@ pub(super) fn write(
     }
     files::edit(&file(repo, agent), text.as_bytes())?;
     add_include(repo, agent)
+}
+
+/// Returns the task and attempt that a coder's configuration names.
+pub(super) fn assigned(repo: &Repo, agent: AgentId) -> Option<(TaskId, Attempt)> {
+    let own = ConfigFile::read(&file(repo, agent)).ok()??;
+    let value = |key: &str| own.value(key);
+    Some((
+        value("orch.task")?.parse().ok()?,
+        value("orch.attempt")?.parse().ok()?,
+    ))
 }
 
 /// Removes a coder's configuration.

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::place::seen_from;
 use super::view::VIEW;
+use crate::config;
 use crate::error::UserError;
 use crate::git::files::open_regular;
 use crate::git::{Git, Oid, Repo};
@@ -176,6 +178,8 @@ struct Tree {
     admin: PathBuf,
     /// Where copies of its index are made.
     staging: PathBuf,
+    /// Time that Git may take.
+    most: Duration,
 }
 
 /// Paths that git was told not to look at, and how.
@@ -196,6 +200,7 @@ impl Tree {
             dir: at.work_dir().unwrap_or(dir).to_path_buf(),
             admin: at.git_dir().to_path_buf(),
             staging: repo.orch_dir().join("staging"),
+            most: config::git_timeout(repo),
         })
     }
 
@@ -203,6 +208,7 @@ impl Tree {
         Git::new(&self.dir)
             .env("GIT_DIR", &self.admin)
             .env("GIT_WORK_TREE", &self.dir)
+            .within(self.most)
             .args(PLAIN)
     }
 
@@ -219,7 +225,7 @@ impl Tree {
         let mut found = if hidden.is_empty() {
             self.status(git)?
         } else {
-            let copy = IndexCopy::of(&self.staging, &self.dir, &self.admin)?;
+            let copy = IndexCopy::of(&self.staging, &self.dir, &self.admin, self.most)?;
             unhide(|| copy.git(), &hidden)?;
             self.status(copy.git())?
         };
@@ -333,11 +339,12 @@ pub(super) struct IndexCopy {
     temp: TempDir,
     dir: PathBuf,
     admin: PathBuf,
+    most: Duration,
 }
 
 impl IndexCopy {
     /// Copies the index of a worktree; where there is none, the copy is empty.
-    pub(super) fn of(staging: &Path, dir: &Path, admin: &Path) -> Result<Self> {
+    pub(super) fn of(staging: &Path, dir: &Path, admin: &Path, most: Duration) -> Result<Self> {
         let copy = || -> std::io::Result<TempDir> {
             fs::create_dir_all(staging)?;
             let temp = tempfile::Builder::new()
@@ -361,6 +368,7 @@ impl IndexCopy {
             temp: copy().context("cannot copy an index")?,
             dir: dir.to_path_buf(),
             admin: admin.to_path_buf(),
+            most,
         })
     }
 
@@ -377,6 +385,7 @@ impl IndexCopy {
             .env("GIT_DIR", &self.admin)
             .env("GIT_WORK_TREE", &self.dir)
             .env("GIT_INDEX_FILE", self.path())
+            .within(self.most)
             .args(PLAIN)
     }
 

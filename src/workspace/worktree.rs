@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -324,6 +325,8 @@ fn switch(repo: &Repo, place: &Place, branch: &str, cone: &[String]) -> Result<(
         .args(sparse)
         .args(["checkout", "--force", "--quiet", "--no-guess"])
         .args(["--ignore-other-worktrees", branch, "--"])
+        // What others committed is as large as it is, and a filter may have to fetch it.
+        .within(Duration::MAX)
         .run()
         .with_context(|| format!("cannot switch {} to {branch}", place.dir.display()))?;
     if !sparse.is_empty() {

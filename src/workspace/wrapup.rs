@@ -40,11 +40,13 @@ pub struct Looked {
 pub fn look(ledger: &Ledger, agent: Option<AgentId>) -> Result<Looked> {
     let repo = ledger.repo();
     let mut looked = Looked::default();
-    let (found, broken) = worktrees(repo, agent)?;
+    let (found, closed) = worktrees(repo, agent)?;
     for worktree in &found {
-        looked.open.extend(left_in(repo, ledger.board(), worktree)?);
+        let left = left_in(repo, ledger.board(), worktree);
+        let left = left.unwrap_or_else(|error| Some(unread(worktree, &error)));
+        looked.open.extend(left);
     }
-    looked.open.extend(broken.iter().map(unknown_files));
+    looked.open.extend(closed.iter().map(not_looked_at));
     for stash in stashes(repo, ledger.board())? {
         let is_asked_for = |owner: &AgentId| agent.is_none_or(|agent| agent == *owner);
         match &stash.agent {
@@ -68,34 +70,47 @@ pub fn look(ledger: &Ledger, agent: Option<AgentId>) -> Result<Looked> {
     Ok(looked)
 }
 
-/// Returns worktrees that can be looked into, and those of which nobody knows what their files are. What a
-/// making that was cut short has written is nobody's work.
+/// Returns worktrees that can be looked into, and those that cannot: nobody knows what their files are, or a sandbox
+/// is at work there. What a making that was cut short has written is nobody's work.
 fn worktrees(repo: &Repo, agent: Option<AgentId>) -> Result<(Vec<Found>, Vec<Found>)> {
     let mut found = inspect(repo)?;
     found.retain(|found| agent.is_none_or(|agent| agent == found.agent));
-    let is = |condition: Condition| {
-        found
-            .iter()
-            .filter(move |found| found.condition == condition)
-    };
-    Ok((
-        is(Condition::Sound).cloned().collect(),
-        is(Condition::Unregistered).cloned().collect(),
-    ))
+    found.retain(|found| matches!(found.condition, Condition::Sound | Condition::Unregistered));
+    Ok(found
+        .into_iter()
+        .partition(|found| found.condition == Condition::Sound && !found.is_busy))
 }
 
-fn unknown_files(found: &Found) -> Open {
+fn not_looked_at(found: &Found) -> Open {
+    let (agent, dir) = (found.agent, found.dir.display());
+    let (what, command) = match found.is_busy {
+        true => (
+            format!("agent {agent} is at work in {dir}, in its sandbox"),
+            format!("git orch status {agent}"),
+        ),
+        false => (
+            format!("what agent {agent} has in {dir} is in no worktree that Git can read"),
+            String::from("git orch doctor"),
+        ),
+    };
+    open_in(found, what, command)
+}
+
+/// What nobody can look at may be work.
+fn unread(found: &Found, error: &anyhow::Error) -> Open {
+    let (agent, why) = (found.agent, one_line(&format!("{error:#}")));
+    let what = format!("what agent {agent} has in its worktree cannot be looked at: {why}");
+    open_in(found, what, String::from("git orch worktree list"))
+}
+
+fn open_in(found: &Found, what: String, command: String) -> Open {
     Open {
         kind: OpenKind::Uncommitted,
         agent: Some(found.agent),
         task: None,
         place: found.dir.display().to_string(),
-        what: format!(
-            "what agent {} has in {} is in no worktree that Git can read",
-            found.agent,
-            found.dir.display()
-        ),
-        command: Some(String::from("git orch doctor")),
+        what,
+        command: Some(command),
     }
 }
 
