@@ -72,6 +72,7 @@ mod slurm;
 mod standalone;
 mod status;
 mod submit;
+mod success;
 mod suite;
 mod surroundings;
 mod teams;

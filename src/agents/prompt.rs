@@ -201,7 +201,7 @@ pub(super) mod tests {
             "agent 1.2, a coder of team 1 (Infrastructure) in the run \"billing\"",
             "Take payments.",
             "- `src/auth/schema.sql`\n",
-            "- this command exits with zero in the worktree: `test -s src/auth/schema.sql`\n",
+            "- this command exits with zero on a checkout of what is committed: `test -s src/auth/schema.sql`\n",
             "- it is normalised\n",
             "- `src/auth/**`\n",
             "- `layout` (Lay out the source), submitted; its commits are in your branch: The folders are there.\n",

@@ -204,7 +204,7 @@ fn run(spec: &Spec, stop: oneshot::Receiver<()>) -> Result<Ended> {
 
 /// Returns the command line of a test without the variables by which an agent is known: a test must not
 /// speak to the ledger in the name of whoever assembles.
-fn without_our_variables(command: &str) -> Command {
+pub(super) fn without_our_variables(command: &str) -> Command {
     let ours = config::environment().into_iter().filter_map(|(name, _)| {
         let name = name.into_string().ok()?;
         (name.starts_with("ORCH_") && name != process::MARK_VARIABLE).then_some(name)

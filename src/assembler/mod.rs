@@ -29,6 +29,7 @@
 pub mod approval;
 mod bench;
 pub mod branches;
+mod check_worktree;
 pub mod conflict;
 mod each;
 mod engine;
@@ -64,6 +65,7 @@ mod verdicts;
 
 pub use approval::approve;
 pub use branches::assemble_branches;
+pub use check_worktree::{CheckWorktree, check_command};
 pub use forget::{Forgotten, forget};
 pub use own::{OwnTest, own_test};
 pub use pattern::branches_like;

@@ -20,9 +20,9 @@ use crate::git::disk::is_of_system;
 use crate::git::exact::{Exact, Owner, remove_all};
 use crate::git::files::{self, Lock};
 use crate::git::{Oid, Repo};
-use crate::model::TeamId;
 use crate::model::keep::Keep;
 use crate::model::train::obtained::Obtained;
+use crate::model::{AgentId, TeamId};
 use crate::process;
 
 /// Name under `<common>/worktrees/` of the first slot's worktree; the others have a number behind it.
@@ -66,6 +66,17 @@ impl TestWorktree {
             slot => format!("-{}", slot + 1),
         };
         Self::called(repo, &format!("{of_team}{number}"), keep)
+    }
+
+    /// Returns the worktree that one coder's work is checked in; for who holds the lock of that.
+    pub(super) fn of_coder(repo: &Repo, agent: AgentId, keep: &Keep) -> Self {
+        Self::called(repo, &format!("-coder-{agent}"), keep)
+    }
+
+    /// Returns the file of the lock that whoever uses a coder's check worktree holds.
+    pub(super) fn lock_of_coder(repo: &Repo, agent: AgentId) -> PathBuf {
+        repo.orch_dir()
+            .join(format!("worktrees/{agent}.check.lock"))
     }
 
     /// Returns the worktree whose directories' names end so.
@@ -238,6 +249,13 @@ pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
         }
     }
     for end in ends {
+        let coder = end.strip_prefix("-coder-").and_then(|id| id.parse().ok());
+        let lock = coder.map(|agent| Lock::take(&TestWorktree::lock_of_coder(repo, agent)));
+        // One that a coder's work is checked in just now is in use.
+        let _own = match lock.transpose()? {
+            Some(None) => continue,
+            held => held,
+        };
         TestWorktree::called(repo, &end, &Keep::default()).leave_nothing()?;
     }
     let logs = super::bench::logs(repo);
@@ -247,13 +265,14 @@ pub fn remove_worktrees(repo: &Repo, alone: &Alone) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether it is what ends the name of a slot: nothing, a number, or a team and a number.
+/// Returns whether it is what ends the name of one of ours: nothing, a number, a team and a number, or a coder.
 fn is_end(end: &str) -> bool {
     let words: Vec<&str> = end.split('-').skip(1).collect();
     let number = |word: &str| word.parse::<u32>().is_ok();
     match words[..] {
         [] => end.is_empty(),
         [slot] => number(slot),
+        ["coder", agent] => agent.parse::<AgentId>().is_ok(),
         ["team", team] => number(team),
         ["team", team, slot] => number(team) && number(slot),
         _ => false,

@@ -8,15 +8,15 @@ use crate::error::UserError;
 use crate::git::repo::Repo;
 use crate::model::{CommitId, Op};
 use crate::tasks::checks::Verdict;
-use crate::tasks::submit;
+use crate::tasks::{Work, submit};
 use crate::workspace;
 
 /// Hand in a finished task
 ///
 /// Checks in the coder's worktree that nothing of the task is uncommitted, that the branch has commits beyond its
-/// base, that the deliverables exist, that the gate lets the branch pass and that the success commands pass; then
-/// writes the result and the handoff contract. Commits that were made past the hooks get their tags and trailers
-/// first. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
+/// base, that the deliverables exist, that the gate lets the branch pass and that the success commands pass on what is
+/// committed; then writes the result and the handoff contract. Commits that were made past the hooks get their tags
+/// and trailers first. Exits with 1 where a check fails, with 4 where the claim does not hold any more.
 #[derive(Debug, clap::Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     let assignment = workspace::assignment_of(&ledger, &held, &claim)?;
     let dir = worktree_of(ledger.repo(), &assignment.branch)?;
     let log = workspace::attempt_dir(ledger.repo(), &claim.task, claim.attempt).join("submit.log");
-    let work = submit::Work {
+    let work = Work {
         ledger: &ledger,
         assignment: &assignment,
         dir: &dir,

@@ -12,6 +12,7 @@ use crate::git::{Oid, Repo, disk};
 use crate::ledger::Ledger;
 use crate::model::{AttemptEnd, CommitBy, EndFacts, Handoff, HandoffStatus, TimeLimits, event};
 use crate::process::{Ended, Ending};
+use crate::tasks::Work;
 use crate::tasks::checks::{CheckFailure, Verdict};
 use crate::tasks::submit::{self, Judged, Uncommitted};
 use crate::workspace::{self, load_start};
@@ -92,7 +93,7 @@ pub(super) fn assess(
     if let Err(reason) = said {
         return Ok((failing(of_agent(ended.ending), plain(reason))?, Vec::new()));
     }
-    let work = submit::Work {
+    let work = Work {
         ledger,
         assignment: a,
         dir: worktree,

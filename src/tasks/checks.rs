@@ -4,19 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::config;
-use crate::error::UserError;
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
-use crate::model::ending::missing_program;
-use crate::model::{
-    Command, Criterion, Handoff, HandoffStatus, TaskSpec, TimeLimit, WrapUpAt, event,
-};
-use crate::process::{self, Ended, Ending};
-use crate::workspace::private::{Private, put_right};
-use crate::workspace::sandbox::Setting;
-use crate::workspace::{Assignment, check_mark, seen_from, uncommitted_within, wrapup};
+use crate::model::{Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
+use crate::workspace::{Assignment, seen_from, uncommitted_within, wrapup};
 
 /// What the checks came to.
 #[derive(Debug, Clone)]
@@ -206,93 +198,6 @@ fn ignoring_rule(at: &Repo, path: &str) -> Result<Option<String>> {
         return Ok(None);
     };
     Ok(Some(format!("{source}:{line}: {pattern}")))
-}
-
-/// Runs the success commands; returns the first that fails, in a line and in full.
-pub(super) fn check_success(
-    ledger: &Ledger,
-    a: &Assignment,
-    spec: &TaskSpec,
-    dir: &Path,
-    log: &Path,
-) -> Result<Option<CheckFailure>> {
-    let repo = ledger.repo();
-    let limit = TimeLimit::of_check(spec, &ledger.board().run());
-    let mark = check_mark(repo, &a.task, a.attempt)?;
-    let board = ledger.board();
-    let row = board.require_task(&a.task).map_err(UserError::from)?;
-    let setting = Setting::of(repo, &board.run(), &board.profile_of(row).1)?;
-    let private = Private::of(repo, &a.task, a.attempt);
-    for criterion in &spec.success {
-        let Some(run) = &criterion.run else {
-            continue;
-        };
-        let (mut command, mut env) = (Command::Shell(run.clone()), Vec::new());
-        // It runs what the agent wrote, so it gets no more rights than the agent.
-        if !setting.is_none() {
-            command = setting.check(repo, dir, &private, command)?;
-            env = setting.environment(&private);
-        }
-        let ended = process::run(&process::Spec {
-            command,
-            dir: dir.to_path_buf(),
-            env,
-            stdin: None,
-            log: log.to_path_buf(),
-            wall: limit.time,
-            idle: None,
-            mark: mark.clone(),
-            jobserver: None,
-        })?;
-        if !setting.is_none() {
-            put_right(repo, a.agent)?;
-        }
-        if let Some(failure) = failed_criterion(criterion, run, &ended, &limit) {
-            return Ok(Some(failure));
-        }
-    }
-    Ok(None)
-}
-
-fn failed_criterion(
-    criterion: &Criterion,
-    run: &str,
-    ended: &Ended,
-    limit: &TimeLimit,
-) -> Option<CheckFailure> {
-    let how = match ended.ending {
-        Ending::Exited(0) => return None,
-        Ending::Exited(code) => format!("exited with {code}"),
-        Ending::Signalled(signal) => format!("was ended by signal {signal}"),
-        Ending::TimedOut | Ending::Silent => format!("took longer than {limit}"),
-        Ending::Stopped => String::from("was stopped"),
-    };
-    let told = criterion
-        .text
-        .as_ref()
-        .map_or_else(|| run.to_owned(), |text| format!("{text} ({run})"));
-    let reason = format!(
-        "success command `{}` {how}",
-        event::shorten(&event::one_line(run), 60)
-    );
-    let findings = format!(
-        "This must hold: {told}\nThe command {how} and printed last:\n{}",
-        ended.tail
-    );
-    Some(CheckFailure {
-        reason,
-        findings,
-        missing: missing_in(ended),
-    })
-}
-
-/// Returns the program that a shell did not find, where nobody else would find it either.
-fn missing_in(ended: &Ended) -> Option<String> {
-    let Ending::Exited(127) = ended.ending else {
-        return None;
-    };
-    let name = missing_program(&ended.tail)?;
-    config::on_path(name).is_none().then(|| name.to_owned())
 }
 
 /// Returns the contract of finished work; its summary is the subject of the branch's tip (B5).

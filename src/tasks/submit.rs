@@ -1,29 +1,12 @@
 //! The way of finished work from a coder's worktree to a head that may be handed in: the same whoever asks.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::checks::{self, CheckFailure, Verdict};
-use super::{branch, uncommitted};
+use super::{Work, branch, success, uncommitted};
 use crate::error::UserError;
 use crate::hooks::gate::task::Surroundings;
-use crate::ledger::Ledger;
 use crate::model::TaskId;
-use crate::workspace::Assignment;
-
-/// What is to be handed in.
-#[derive(Debug, Clone, Copy)]
-pub struct Work<'a> {
-    /// To read by.
-    pub ledger: &'a Ledger,
-    /// Whose work on which task.
-    pub assignment: &'a Assignment,
-    /// The worktree that it was done in.
-    pub dir: &'a Path,
-    /// Where the output of checks goes.
-    pub log: &'a Path,
-}
 
 /// What happens to what is uncommitted.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +51,7 @@ fn judge_in_order(
         ledger,
         assignment: a,
         dir,
-        log,
+        ..
     } = *work;
     let repo = ledger.repo();
     if let Uncommitted::IsCommitted(subject) = uncommitted {
@@ -95,7 +78,7 @@ fn judge_in_order(
         // There is nothing to compare with before the base branch has a commit.
         None => head,
     };
-    if let Some(failure) = checks::check_success(ledger, a, &spec, dir, log)? {
+    if let Some(failure) = success::check(work, &spec, head)? {
         return Ok(Err(failure));
     }
     if let Some(failure) = checks::open_at_submit(ledger, a)? {

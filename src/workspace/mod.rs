@@ -88,7 +88,7 @@ pub use merging::undecided;
 pub use place::seen_from;
 pub use private::bring_home;
 pub use removal::{Removed, remove, remove_all, remove_by_force};
-pub use uncommitted::uncommitted;
+pub use uncommitted::{ignored, uncommitted};
 pub use view::{exclude_add, exclude_remove, show_task};
 pub use worktree::{Start, park, prepare, prepare_cone, prepare_from};
 

@@ -134,7 +134,7 @@ pub fn uncommitted(repo: &Repo, dir: &Path) -> Result<Vec<String>> {
 }
 
 /// Lists what Git ignores in a worktree and no commit of ours takes in; directories as a whole, with a slash behind.
-pub(super) fn ignored(repo: &Repo, dir: &Path) -> Result<Vec<PathBuf>> {
+pub fn ignored(repo: &Repo, dir: &Path) -> Result<Vec<PathBuf>> {
     let tree = Tree::open(repo, dir)?;
     let status = tree
         .git()
