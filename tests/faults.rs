@@ -215,12 +215,13 @@ fn a_claim_at_a_remote_killed_anywhere_is_there_once_or_not_at_all() {
 }
 
 /// Waits until so many intents lie in the spool.
-fn await_spool(repo: &TestRepo, wanted: usize) {
+fn await_spool(repo: &TestRepo, wanted: usize, writer: &mut Child) {
     let spool = repo.path().join(".git/orch/spool");
     loop {
         let listing = std::fs::read_dir(&spool).into_iter().flatten().flatten();
         let whole = listing.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-        if whole.count() >= wanted {
+        // One that was killed before it came there will not come.
+        if whole.count() >= wanted || writer.try_wait().unwrap().is_some() {
             return;
         }
         std::thread::yield_now();
@@ -234,21 +235,21 @@ fn serve_two(bench: &Bench, options: &[&str]) -> (Child, Child) {
     let lock = Lock::wait(&path).unwrap();
     let mut escalate = repo.orch_command(repo.path());
     escalate.args(["escalate", "b", "-m", "served"]);
-    let waiter = escalate
+    let mut waiter = escalate
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    await_spool(repo, 1);
+    await_spool(repo, 1, &mut waiter);
     // It keeps its place in the spool, and leaves the lock to the other.
     kill_process(Pid::from_child(&waiter), Signal::STOP).unwrap();
-    let server = bench
+    let mut server = bench
         .traced(options, repo.path(), ESCALATE)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    await_spool(repo, 2);
+    await_spool(repo, 2, &mut server);
     drop(lock);
     (server, waiter)
 }

@@ -57,6 +57,7 @@ mod powers;
 mod queue;
 mod radar;
 mod readme;
+mod recorded;
 mod recover;
 mod release;
 mod remotes;

@@ -15,7 +15,7 @@ use super::hold::{self, Hold, SEEN};
 use super::layout::{Place, ROOT};
 use super::snapshot::{Changed, Snapshot, check_file, compare};
 use super::spool::Spool;
-use super::{Ledger, store};
+use super::{Ledger, lease, store};
 use crate::clock;
 use crate::config;
 use crate::error::{Exit, UserError};
@@ -325,16 +325,18 @@ impl Ledger {
             broken.push(cache::path(repo));
         }
         broken.extend(super::events::broken(repo));
-        for name in ["watch", "pace"] {
-            let path = repo.orch_dir().join(name);
-            let unreadable = match files_read(&path) {
-                Ok(Some(bytes)) => serde_json::from_slice::<serde_json::Value>(&bytes).is_err(),
-                Ok(None) => false,
-                Err(_) => true,
-            };
-            if unreadable {
-                broken.push(path);
-            }
+        let sealed = lease::watch_path(repo);
+        if sealed.exists() && !lease::is_watch_readable(repo) {
+            broken.push(sealed);
+        }
+        let pace = repo.orch_dir().join("pace");
+        let unreadable = match crate::git::files::read_if_exists(&pace) {
+            Ok(Some(bytes)) => serde_json::from_slice::<serde_json::Value>(&bytes).is_err(),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if unreadable {
+            broken.push(pace);
         }
         broken
     }
@@ -347,10 +349,6 @@ impl Ledger {
     pub fn refuse_checked_out(repo: &Repo) -> Result<()> {
         Self::closed(repo.reopen()?, Actor::Human).refuse_if_checked_out()
     }
-}
-
-fn files_read(path: &std::path::Path) -> Result<Option<Vec<u8>>> {
-    crate::git::files::read_if_exists(path)
 }
 
 /// Whether a commit is there and is one of a ledger.

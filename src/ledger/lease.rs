@@ -2,6 +2,7 @@
 //! (docs/decisions/leases.md).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::Ledger;
 use super::transport::LEASES;
 use crate::error::UserError;
-use crate::git::Oid;
 use crate::git::files::Lock;
 use crate::git::objects::NewCommit;
 use crate::git::refs::Swap;
+use crate::git::{Oid, Repo};
 use crate::model::duration::format_duration;
 use crate::model::identity::of_machine;
 use crate::model::lease::{Expired, Sightings};
@@ -34,6 +35,22 @@ const OWN: &str = "refs/orch/lease/";
 struct Watched {
     boot: Option<String>,
     sightings: Sightings,
+}
+
+/// Returns the file in which it is remembered what was seen of leases.
+pub(super) fn watch_path(repo: &Repo) -> PathBuf {
+    repo.orch_dir().join("watch")
+}
+
+/// Returns what was seen of leases; `None` where nothing is remembered under our seal.
+fn watched(repo: &Repo) -> Result<Option<Watched>> {
+    let bytes = seal::read(repo, &watch_path(repo), WATCHED)?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Returns whether what is remembered of leases can be read.
+pub(super) fn is_watch_readable(repo: &Repo) -> bool {
+    watched(repo).is_ok_and(|watched| watched.is_some())
 }
 
 impl Ledger {
@@ -124,10 +141,9 @@ impl Ledger {
     ///
     /// A ref cannot be read.
     pub fn look_at_leases(&self) -> Result<(Sightings, Vec<Expired>)> {
-        let path = self.repo().orch_dir().join("watch");
+        let path = watch_path(self.repo());
         let boot = config::boot_id();
-        let mut watched: Watched = seal::read(self.repo(), &path, WATCHED)?
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        let mut watched: Watched = watched(self.repo())?
             .filter(|watched: &Watched| watched.boot.is_some() && watched.boot == boot)
             .unwrap_or_default();
         let before = watched.sightings.clone();

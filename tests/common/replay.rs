@@ -80,7 +80,7 @@ pub fn replay(repo: &TestRepo, dir: &Path, ledger: &str) -> Replay {
                 let last = ended.get(task).copied().unwrap_or(0);
                 let pending = (String::from("pending"), last);
                 let before = tasks.get(task).unwrap_or(&pending).clone();
-                let after = blob.as_ref().map_or(pending.clone(), |b| blobs[b].clone());
+                let after = blob.as_ref().map_or(pending, |b| blobs[b].clone());
                 (task.clone(), before, after)
             })
             .collect();
