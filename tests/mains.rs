@@ -452,8 +452,7 @@ fn files_that_cannot_follow_leave_everything_as_it_was() {
         "assemble",
         "--onto",
         "main",
-        "--test",
-        "true",
+        "--no-test",
         "orch/integration",
     ];
     for words in [&["approve"][..], &onto] {

@@ -5,6 +5,7 @@ use std::path::Path;
 use git_orch::git::Repo;
 use git_orch::ledger::Ledger;
 use git_orch::model::{Actor, Op, Wish};
+use git_orch::seal;
 use git_orch::workspace::assign;
 
 use super::common::TestRepo;
@@ -252,12 +253,12 @@ fn a_claim_that_a_killed_executor_did_not_live_to_hear_of_is_known_as_its_own() 
     let repo = Repo::discover(&clone).unwrap();
     let mut ledger = Ledger::open(repo, Actor::Executor).unwrap();
     let claims = ledger.repo().orch_dir().join("claims");
-    std::fs::create_dir_all(&claims).unwrap();
     let mut claim = |is_announced: bool| {
         let ask = assign::ask(&ledger, &Wish::default()).unwrap().unwrap();
         let intent = ledger.intent(Actor::Executor, Op::Claim(Box::new(ask)));
         if is_announced {
-            std::fs::write(claims.join(&intent.id.0), "").unwrap();
+            let (repo, id) = (ledger.repo(), &intent.id.0);
+            seal::replace(repo, &claims.join(id), "claim", id.clone().into_bytes()).unwrap();
         }
         let done = ledger.carry_out(vec![intent]).unwrap().remove(0).unwrap();
         ledger.refresh().unwrap();

@@ -159,7 +159,12 @@ fn judge(repo: &Repo, branch: &Branch<'_>) -> Result<Vec<Finding>> {
     }
     judge.judge_neighbours(&mut findings);
     judge.judge_links_together(&mut findings);
-    findings.extend(markers::check(repo, branch, &history.merges())?);
+    // What is too large to be looked at whole is not looked at for markers either.
+    let is_bounded = findings.len() < MOST_FINDINGS
+        && findings.iter().all(|finding| finding.rule != Rule::Sizes);
+    if is_bounded {
+        findings.extend(markers::check(repo, branch, &history.merges())?);
+    }
     if findings.iter().all(|finding| finding.rule != Rule::Ledger) && brings_ledger(repo, branch) {
         findings.push(Finding {
             commit: branch.head,

@@ -80,12 +80,9 @@ fn caches_that_cannot_be_read_are_deleted() {
     let repo = site();
     repo.orch(["log"]).ok();
     let orch = repo.path().join(".git/orch");
-    // What a cache of this version begins with.
-    let snapshot = std::fs::read(orch.join("snapshot")).unwrap();
-    let end = snapshot.iter().position(|byte| *byte == b'\n').unwrap();
-    let first = String::from_utf8(snapshot[..end].to_vec()).unwrap();
-    assert!(first.starts_with("git-orch snapshot "), "{first}");
-    write_file(&orch.join("snapshot"), &format!("{first}\ngarbage"));
+    let version = env!("CARGO_PKG_VERSION");
+    let garbage = format!("git-orch snapshot 9 {version}\ngarbage");
+    write_file(&orch.join("snapshot"), &garbage);
     write_file(&orch.join("watch"), "{half");
     write_file(&orch.join("events.index"), "garbage");
     mends(&repo, &["cache-unreadable"; 3]);
