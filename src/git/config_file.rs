@@ -113,10 +113,11 @@ pub fn edit(
         Ok(true)
     };
     let written = write().with_context(|| format!("cannot write {}", path.display()));
-    if !matches!(written, Ok(true)) {
-        let _ = fs::remove_file(lock);
+    let is_gone = matches!(written, Ok(true)) || fs::remove_file(lock).is_ok();
+    // By the scratch file a lock that stays is known as ours, and taken away by the next edit.
+    if is_gone {
+        let _ = fs::remove_file(scratch);
     }
-    let _ = fs::remove_file(scratch);
     written
 }
 

@@ -361,9 +361,19 @@ fn kept(repo: &Repo) -> PathBuf {
     repo.orch_dir().join(KEPT)
 }
 
+/// Lets the copy go, at one blow: half a copy would tell of changes that nobody made.
 fn forget(repo: &Repo) -> Result<()> {
     let dir = kept(repo);
-    fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
+    let staging = repo.orch_dir().join("staging");
+    let gone = staging.join("shared.gone");
+    if gone.exists() {
+        fs::remove_dir_all(&gone).with_context(|| format!("cannot remove {}", gone.display()))?;
+    }
+    fs::create_dir_all(&staging).with_context(|| format!("cannot create {}", staging.display()))?;
+    fs::rename(&dir, &gone).with_context(|| format!("cannot remove {}", dir.display()))?;
+    // What stays there is nobody's copy any more, and taken away the next time.
+    let _ = fs::remove_dir_all(&gone);
+    Ok(())
 }
 
 /// Copies everything to a directory that is there whole or not at all.
