@@ -2,7 +2,7 @@
 //!
 //! Variables: an allow-list, see [`reaches_git`]. Settings: whatever a person means for their git is read as
 //! always (trust in a directory, credentials, addresses, filters, ignored files), and what would change the
-//! answers that we read, or what a command does besides what it is asked for, is pinned ([`PINNED`]).
+//! answers that we read, or what a command does besides what it is asked for, is pinned (`PINNED`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
