@@ -28,7 +28,7 @@ pub(super) fn check(plan: &Plan, notes: &mut Notes<'_>) {
                 "write commands that must pass, for example `success = [\"cargo test\"]`",
             );
         }
-        if task.deliverables.is_empty() {
+        if task.deliverables.is_empty() && task.success.is_empty() {
             notes.at(
                 Severity::Warning,
                 &format!("tasks[{i}].deliverables"),
@@ -82,5 +82,24 @@ fn model(plan: &Plan, name: Option<&str>, key: &str, notes: &mut Notes<'_>) {
             format!("the model tier `{name}` has no limit in `[run.limits]`"),
             format!("write `{near}`, or add `{name}` to `[run.limits]`"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::check_text;
+
+    #[test]
+    fn a_command_that_must_pass_or_a_file_that_must_be_there_will_do() {
+        // A repair delivers no file of its own.
+        for said in ["success = [\"true\"]", "deliverables = [\"a/b\"]", ""] {
+            let text =
+                format!("[[tasks]]\nid = \"a\"\ntitle = \"a\"\nscope = [\"a/**\"]\n{said}\n");
+            let findings = check_text(text.as_bytes(), "stem").findings;
+            let warned = findings
+                .iter()
+                .any(|found| found.message.contains("delivers"));
+            assert_eq!(warned, said.is_empty(), "{text}");
+        }
     }
 }
