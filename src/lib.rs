@@ -29,7 +29,7 @@
 //! # Words
 //!
 //! ledger, transition, run, phase, team, leader, coder, task, claim, lease, attempt, executor, agent,
-//! profile, submit, accept, merge, assembler, train, gate: each means one thing; README.md has the list.
+//! profile, submit, accept, merge, assembler, train, gate: each means one thing; docs/reference/words.md has the list.
 
 pub mod agents;
 pub mod assembler;

@@ -1,6 +1,8 @@
-//! README.md says what is the case: commands, flags, keys and examples.
+//! README.md and the documents say what is the case: commands, flags, keys, examples, promises and links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -12,16 +14,51 @@ use git_orch::model::{
     LevelSpec, Levels, Limits, Lock, Owner, PhaseName, PhaseSpec, Plan, Profile, RunSpec, Sandbox,
     Signing, TaskSpec, TeamId, TeamSpec, Trust, WrapUpAt, WrapUpCheck,
 };
+use regex::Regex;
 
 use super::common::words::{command_lines, sample};
 use super::common::{TestRepo, write_file};
 
+/// What a person reads first.
 const README: &str = include_str!("../README.md");
 
+/// The pages below `docs/` that say how it is used, by their paths, and README.md.
+static PAGES: LazyLock<BTreeMap<PathBuf, String>> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![root.join("docs")];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "md") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.insert(path, text);
+            }
+        }
+    }
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        let path = root.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        found.insert(path, text);
+    }
+    found
+});
+
+/// All of them in one.
+static ALL: LazyLock<String> = LazyLock::new(|| {
+    PAGES
+        .values()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("\n")
+});
+
 /// Text of the fenced code blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
+fn blocks(language: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut rest = README;
+    let mut rest = text;
     let fence = format!("```{language}\n");
     while let Some((_, after)) = rest.split_once(&fence) {
         let (block, next) = after.split_once("\n```").expect("every block has an end");
@@ -33,7 +70,7 @@ fn blocks(language: &str) -> Vec<String> {
 
 /// The plan that the README's first use writes.
 fn first_plan() -> String {
-    let block = blocks("sh").join("\n");
+    let block = blocks("sh", README).join("\n");
     let (_, plan) = block.split_once("<<'END'\n").expect("there is a plan");
     plan.split_once("\nEND\n")
         .expect("it has an end")
@@ -43,12 +80,12 @@ fn first_plan() -> String {
 
 #[test]
 fn every_command_line_in_it_parses() {
-    let scripts = blocks("sh").join("\n").replace(&first_plan(), "");
+    let plan = Regex::new(r"(?s)<<'END'\n.*?\nEND\n").unwrap();
+    let scripts = blocks("sh", &ALL).join("\n");
+    let scripts = plan.replace_all(&scripts, "");
     let typed: Vec<Vec<String>> = scripts.lines().flat_map(command_lines).collect();
     assert!(typed.len() >= 7, "{typed:?}");
-    let in_text = README
-        .split('`')
-        .filter(|code| code.starts_with("git orch "));
+    let in_text = ALL.split('`').filter(|code| code.starts_with("git orch "));
     let in_text: Vec<Vec<String>> = in_text
         .map(sample)
         .flat_map(|line| command_lines(&line))
@@ -72,8 +109,8 @@ fn every_command_and_every_option_is_in_it() {
                 check(sub, &said, shared);
                 continue;
             }
-            let lines: Vec<&str> = README.lines().filter(|line| line.contains(&said)).collect();
-            assert!(!lines.is_empty(), "`{said}` is not in README.md");
+            let lines: Vec<&str> = ALL.lines().filter(|line| line.contains(&said)).collect();
+            assert!(!lines.is_empty(), "`{said}` is in no document");
             if sub.is_hide_set() {
                 continue;
             }
@@ -82,14 +119,14 @@ fn every_command_and_every_option_is_in_it() {
                 let here = lines.iter().any(|line| line.contains(&flag));
                 assert!(
                     here || shared.contains(option),
-                    "`{said} {flag}` is not in README.md"
+                    "`{said} {flag}` is in no document"
                 );
             }
         }
     }
     // Said once for all commands that have them.
     let shared = BTreeSet::from(["agent", "attempt"]);
-    assert!(README.contains("`--agent` and\n`--attempt` are known"));
+    assert!(ALL.contains("`--agent` and\n`--attempt` are known"));
     check(&super::cli::whole(), "git orch", &shared);
 }
 
@@ -276,7 +313,7 @@ fn every_key_of_a_plan_is_in_its_table() {
     ];
     assert_eq!(plan.len() + 2, sections.len());
     for (heading, keys) in sections {
-        let (_, section) = README.split_once(&format!("\n{heading}")).expect(heading);
+        let (_, section) = ALL.split_once(&format!("\n{heading}")).expect(heading);
         let (_, section) = section.split_once("| key |").expect("a table follows");
         let section = section.split("\n\n").next().unwrap();
         let rows: Vec<&str> = section.lines().collect();
@@ -287,7 +324,7 @@ fn every_key_of_a_plan_is_in_its_table() {
             };
             assert!(
                 rows.iter().any(row),
-                "`{key}` of {heading} is not in README.md"
+                "`{key}` of {heading} is in no document"
             );
         }
         // And nothing that does not exist.
@@ -307,7 +344,7 @@ fn every_key_of_a_plan_is_in_its_table() {
 fn the_defaults_in_it_are_those_of_the_model() {
     let run = RunSpec::default();
     let said = |key: &str| {
-        let row = README
+        let row = ALL
             .lines()
             .find(|line| line.starts_with(&format!("| `{key}` |")));
         row.unwrap().split('|').nth(2).unwrap().trim().to_owned()
@@ -345,7 +382,7 @@ fn its_plan_and_the_demos_pass_the_check() {
 
 #[test]
 fn every_promise_names_tests_that_are_there() {
-    let text = std::fs::read_to_string("README.md").unwrap();
+    let text = std::fs::read_to_string("docs/promises.md").unwrap();
     let promised = text.split("## What is promised").nth(1).unwrap();
     let promised = promised.split("\n## ").next().unwrap();
     let rows: Vec<&str> = promised
@@ -376,4 +413,41 @@ fn every_promise_names_tests_that_are_there() {
             assert!((source + &more).contains(&wanted), "there is no {test}");
         }
     }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let heading = |text: &str, anchor: &str| {
+        text.lines()
+            .filter(|line| line.starts_with('#'))
+            .any(|line| {
+                let words = line.trim_start_matches('#').trim().to_lowercase();
+                let kept = words
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+                kept.collect::<String>().replace(' ', "-") == anchor
+            })
+    };
+    let mut seen = 0;
+    for (path, text) in &*PAGES {
+        for found in link.captures_iter(text) {
+            let target = &found[1];
+            if target.contains("://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let there = match file {
+                "" => path.clone(),
+                file => path.with_file_name(file),
+            };
+            assert!(there.exists(), "{}: {target}", path.display());
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(&there).unwrap();
+                assert!(heading(&text, anchor), "{}: {target}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "only {seen} links");
 }

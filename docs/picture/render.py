@@ -11,6 +11,7 @@ import sys
 COLOURS = {31: "#f47067", 32: "#6bc46d", 33: "#d4a72c", 34: "#6cb6ff", 35: "#dcbdfb", 36: "#76e3ea"}
 PLAIN, FAINT, BACK = "#d0d7de", "#8b949e", "#161b22"
 WIDTH, HEIGHT, MARGIN = 8.4, 19, 16
+MOST = 100  # characters of a line
 
 
 def spans(line):
@@ -33,6 +34,7 @@ def spans(line):
 
 def main():
     lines = sys.stdin.read().rstrip("\n").split("\n")
+    lines = [line if len(line) <= MOST or "\x1b" in line else line[: MOST - 1] + "…" for line in lines]
     bare = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
     width = int(max(map(len, bare)) * WIDTH + 2 * MARGIN)
     height = len(lines) * HEIGHT + 2 * MARGIN
