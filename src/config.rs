@@ -156,6 +156,21 @@ pub fn git_timeout(repo: &Repo) -> Duration {
         .unwrap_or(DEFAULT)
 }
 
+/// Returns whether the user's `pre-push` hook is asked about what git-orch pushes: `orch.prePush`, unless it is set to no.
+pub fn asks_pre_push(repo: &Repo) -> bool {
+    let said = repo.config("orch.prePush");
+    !matches!(said.as_deref(), Some("false" | "no" | "off" | "0"))
+}
+
+/// Returns how long a hook of the user's may take that git-orch asks: `orch.hookTimeout`, `10m` unless it is set.
+pub fn hook_timeout(repo: &Repo) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(10 * 60);
+    let named = repo.config("orch.hookTimeout");
+    named
+        .and_then(|text| parse_duration(text.trim()))
+        .unwrap_or(DEFAULT)
+}
+
 /// Returns how long what was saved is kept: `orch.recoveryExpiry`, `30d` unless it is set; `None` for ever.
 ///
 /// # Errors

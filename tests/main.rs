@@ -54,6 +54,7 @@ mod pains;
 mod parsers;
 mod plan;
 mod powers;
+mod pre_push;
 mod queue;
 mod radar;
 mod readme;

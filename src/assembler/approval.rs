@@ -52,6 +52,7 @@ pub fn approve(ledger: &mut Ledger, watch: &mut dyn Watch) -> Result<Move> {
         if attempt == 0 {
             levels::tell_criteria(ledger, watch);
         }
+        in_step::require_push_allowed(ledger, &moves)?;
         levels::check_approval(ledger, (&repo, &alone), moves[0].new, watch)?;
         let message = format!("orch approve: {}", ledger.board().run_name());
         if landing::land(&repo, &alone, &moves, Kind::Approval, &message)? == Swap::Won {

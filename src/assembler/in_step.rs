@@ -16,7 +16,7 @@ use crate::git::Repo;
 use crate::git::checkout::short;
 use crate::git::recovery::Saving;
 use crate::git::refs::Swap;
-use crate::ledger::{Ledger, Unreachable};
+use crate::ledger::{Ledger, Outgoing, Unreachable};
 
 /// Whose work recovery refs of branches keep that were set to the remote's.
 const OWNER: &str = "assembler";
@@ -91,6 +91,25 @@ pub(super) fn take_over(
     Ok(())
 }
 
+/// Asks the user's `pre-push` hook about integrated branches before they move: what it refuses is not landed, since it
+/// could not go up.
+///
+/// # Errors
+///
+/// The hook refuses, or does not come to an end.
+pub(super) fn require_push_allowed(ledger: &Ledger, moves: &[Move]) -> Result<()> {
+    let ours = moves
+        .iter()
+        .filter(|m| short(&m.branch).starts_with("orch/"));
+    let going: Vec<Outgoing> = ours
+        .map(|m| Outgoing {
+            branch: m.branch.clone(),
+            commit: m.new,
+        })
+        .collect();
+    ledger.require_push_allowed(&going)
+}
+
 /// Sends integrated branches up that went forward without a merge of their own.
 ///
 /// # Errors
@@ -103,6 +122,12 @@ pub(super) fn hand_over(ledger: &Ledger, watch: &mut dyn Watch) -> Result<()> {
             watch.progress(Progress::Note(&text));
             Ok(())
         }
-        pushed => pushed.map(drop),
+        pushed => {
+            for told in pushed?.1 {
+                let text = format!("{told}; the branch goes up once the hook lets it");
+                watch.progress(Progress::Note(&text));
+            }
+            Ok(())
+        }
     }
 }

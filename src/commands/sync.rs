@@ -46,6 +46,7 @@ pub fn run(ctx: &Ctx, SyncArgs {}: SyncArgs) -> Result<()> {
             "received": synced.received,
             "sent": synced.sent,
             "branches": synced.branches,
+            "kept_back": synced.kept_back,
             "renewed": synced.renewed,
             "expired": expired,
         }));
@@ -76,6 +77,9 @@ fn text(synced: &Synced) -> String {
             }
             if !synced.branches.is_empty() {
                 let _ = writeln!(text, "sent {}", synced.branches.join(", "));
+            }
+            for told in &synced.kept_back {
+                let _ = writeln!(text, "not sent: {told}");
             }
             if synced.renewed {
                 text.push_str("the lease of this machine's claims was renewed\n");

@@ -12,6 +12,7 @@ use anyhow::Result;
 use super::Ledger;
 use super::hold::{Hold, SEEN, descends};
 use super::pace::Pace;
+use super::pre_push::{self, Outgoing};
 use super::transact::{Decided, Done, Matter};
 use super::transport::{HANDED_IN, Lease, Manner, Push, Unreachable, diverged};
 use crate::clock;
@@ -168,6 +169,10 @@ impl Ledger {
         pace.save(&self.repo);
         self.snapshot.save_if_worth_it(&self.repo);
         self.note_verified(new);
+        for Push { branch, commit, .. } in &decided.pushes {
+            let (branch, commit) = (branch.clone(), *commit);
+            pre_push::note(&self.repo, Outgoing { branch, commit }, true);
+        }
         decided.settle(matters);
         Ok(())
     }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ledger;
 use super::hold::{self, Hold, SEEN, Truth};
+use super::pre_push::{self, HookAnswer, Outgoing};
 use super::transport::Lease;
 use crate::config;
 use crate::error::UserError;
@@ -23,6 +24,8 @@ pub struct Synced {
     pub sent: bool,
     /// Branches of ours that went up.
     pub branches: Vec<String>,
+    /// Why others did not, a line each.
+    pub kept_back: Vec<String>,
     /// Whether this machine's lease was renewed.
     pub renewed: bool,
     /// Claims whose lease had run out, and what came of taking them over.
@@ -68,7 +71,7 @@ impl Ledger {
             self.refresh()?;
             synced.received = self.count_since(before)?;
             if round.work {
-                synced.branches = self.push_integrated()?;
+                (synced.branches, synced.kept_back) = self.push_integrated()?;
             }
         } else {
             self.refresh()?;
@@ -136,20 +139,21 @@ impl Ledger {
         Ok(count)
     }
 
-    /// Pushes the integrated branches where the remote's are behind, and returns which; none without a remote.
+    /// Pushes the integrated branches where the remote's are behind, and returns which, and why others were not: the
+    /// user's `pre-push` hook does not let them. None without a remote.
     ///
     /// # Errors
     ///
     /// The remote cannot be reached ([`super::Unreachable`]).
-    pub fn push_integrated(&self) -> Result<Vec<String>> {
+    pub fn push_integrated(&self) -> Result<(Vec<String>, Vec<String>)> {
         if self.remote().is_none() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let remote = self.require_remote()?;
         let teams = self.board().teams.keys();
         let mut branches = vec![String::from("orch/integration")];
         branches.extend(teams.map(|team| format!("orch/team-{team}/integration")));
-        let mut pushed = Vec::new();
+        let (mut pushed, mut kept_back) = (Vec::new(), Vec::new());
         for branch in branches {
             let full = format!("refs/heads/{branch}");
             let Some(ours) = self.repo.read_ref(&full)? else {
@@ -160,12 +164,27 @@ impl Ledger {
                 Some(theirs) => theirs != ours && self.repo.is_ancestor(theirs, ours)?,
                 None => true,
             };
-            if behind {
-                self.push_forward(&remote, ours, &full)?;
-                pushed.push(branch);
+            if !behind {
+                continue;
+            }
+            let going = Outgoing {
+                branch: full.clone(),
+                commit: ours,
+            };
+            // Told once; whatever goes round here all the time does not ask all the time.
+            if pre_push::said_of(&self.repo, &going) == Some(false) {
+                continue;
+            }
+            match self.ask_before_push(&[going]) {
+                Ok(HookAnswer::Agreed | HookAnswer::NotAsked(_)) => {
+                    self.push_forward(&remote, ours, &full)?;
+                    pushed.push(branch);
+                }
+                Ok(HookAnswer::Refused(refusal)) => kept_back.push(refusal.reason),
+                Err(error) => kept_back.push(format!("{error:#}")),
             }
         }
-        Ok(pushed)
+        Ok((pushed, kept_back))
     }
 
     /// Asks a remote whether it has a ledger; `None` where it does not answer.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::git::worktree::{Head, read_head};
 use crate::git::{Oid, Repo};
-use crate::ledger::Ledger;
+use crate::ledger::{HookAnswer, Ledger, Outgoing};
 use crate::model::{Handoff, HandoffStatus, TaskSpec, WrapUpAt, event};
 use crate::workspace::{Assignment, seen_from, uncommitted_within, wrapup};
 
@@ -117,6 +117,34 @@ pub(super) fn open_at_submit(ledger: &Ledger, a: &Assignment) -> Result<Option<C
         items.join("\n")
     );
     Ok(Some((refusal.message, findings).into()))
+}
+
+/// Returns why the user's `pre-push` hook does not let the branch go up, where it does not.
+pub(super) fn ask_before_push(
+    ledger: &Ledger,
+    a: &Assignment,
+    head: Oid,
+    notes: &mut Vec<String>,
+) -> Result<Option<CheckFailure>> {
+    let going = Outgoing {
+        branch: format!("refs/heads/{}", a.branch),
+        commit: head,
+    };
+    Ok(match ledger.ask_before_push(&[going])? {
+        HookAnswer::Agreed => None,
+        HookAnswer::NotAsked(note) => {
+            notes.push(note);
+            None
+        }
+        HookAnswer::Refused(refusal) => Some(CheckFailure::from((
+            refusal.reason,
+            format!(
+                "Nothing was pushed, and the commits are on {} as they were. The hook said last:\n{}\n\n`{}` asks it again \
+                 and sends nothing.",
+                a.branch, refusal.words, refusal.again
+            ),
+        ))),
+    })
 }
 
 /// Returns the deliverables that the branch's tip does not have; they may be globs.

@@ -28,7 +28,7 @@ pub struct Judged {
 
 /// Brings work to where it can be handed in, as far as that is ours to do, and checks it: everything of the task is
 /// committed, the branch has commits beyond its base and passes the gate, deliverables are in its tip, success
-/// commands pass.
+/// commands pass, the user's `pre-push` hook lets it go up.
 ///
 /// # Errors
 ///
@@ -82,6 +82,9 @@ fn judge_in_order(
         return Ok(Err(failure));
     }
     if let Some(failure) = checks::open_at_submit(ledger, a)? {
+        return Ok(Err(failure));
+    }
+    if let Some(failure) = checks::ask_before_push(ledger, a, head, notes)? {
         return Ok(Err(failure));
     }
     let handoff = checks::handoff(repo, &spec, a, head)?;

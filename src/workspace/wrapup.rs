@@ -496,10 +496,14 @@ fn push(repo: &Repo, item: &Open) -> Result<Option<String>> {
         .git_at_top()
         .args(["push", "--quiet", remote])
         .arg(format!("refs/heads/{branch}:refs/heads/{branch}"))
+        // The user's own hook is asked by git itself.
+        .limit(config::hook_timeout(repo))
         .output()?;
-    // Refused, it stays open and is told as such.
-    Ok(pushed
-        .status
-        .success()
-        .then(|| format!("{branch} was pushed to {remote}")))
+    if pushed.status.success() {
+        return Ok(Some(format!("{branch} was pushed to {remote}")));
+    }
+    // It stays open, and this is why.
+    let said = [pushed.stdout, pushed.stderr].concat();
+    let said = shorten(&one_line(&String::from_utf8_lossy(&said)), 300);
+    Ok(Some(format!("{branch} was not pushed to {remote}: {said}")))
 }

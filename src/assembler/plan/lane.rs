@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::assembler::conflict::Whose;
 use crate::assembler::fault::{self, Fault, Tried};
+use crate::assembler::in_step;
 use crate::assembler::landing::{self, Kind, Move};
 use crate::assembler::lane::{Landed, Lane, Ready};
 use crate::assembler::lock::Alone;
@@ -252,6 +253,7 @@ impl Lane for PlanLane<'_> {
         let at = (self.target.as_str(), Some(tip));
         moved::require_at(self.ledger, self.repo, at, &mut Silent)?;
         let moves = self.moves(landed, last, tip)?;
+        in_step::require_push_allowed(self.ledger, &moves)?;
         let message = format!("orch assemble: {}", self.cars[last.position].name());
         let swap = landing::land(self.repo, self.alone, &moves, Kind::Assembly, &message)?;
         if swap == Swap::Won {
