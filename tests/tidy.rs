@@ -24,7 +24,7 @@ const MAY_DO_WHAT_LINTS_FORBID: &[&str] = &[
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &[
-        "git", "process", "config", "clock", "error", "seal", "ui", "waits",
+        "git", "process", "config", "clock", "error", "seal", "ui", "answer", "waits",
     ],
     &["ledger"],
     &["workspace", "plan", "agents"],
@@ -204,6 +204,7 @@ fn the_model_is_pure() {
                 "std",
                 "serde",
                 "serde_json",
+                "schemars",
                 "quick_xml",
                 "unicode_normalization",
                 "super",

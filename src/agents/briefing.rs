@@ -119,7 +119,7 @@ impl Briefing {
                 &profile,
             ),
             run: board.run_name().to_owned(),
-            is_sandboxed: !profile.sandbox_in(&run).is_none(),
+            is_sandboxed: !profile.sandbox_in(&run.sandbox).is_none(),
             program: config::program(),
             goal: run.goal,
             team_name: team.map(|team| team.name.clone()).unwrap_or_default(),

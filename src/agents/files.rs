@@ -33,7 +33,7 @@ impl AttemptFiles {
         profile: &Profile,
     ) -> Self {
         let files = Self::new(repo, task, attempt);
-        match profile.sandbox_in(run).is_none() {
+        match profile.sandbox_in(&run.sandbox).is_none() {
             true => files,
             false => files.handing_over_in(Private::of(repo, task, attempt).out()),
         }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AgentId, CommitId, OpId, PhaseName, TaskId, TeamId, Timestamp};
 use super::levels::Levels;
 use super::locks::Lock;
+use super::profile::Profile;
 use super::signing::{Signer, Signing};
 use super::spec::{
-    Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, Profile, RunSpec, TaskSpec, TeamSpec,
+    Coupling, DEFAULT_MODEL, Dependency, Limits, PhaseSpec, RunSpec, TaskSpec, TeamSpec,
 };
 use super::state::{State, Status};
 use super::tasks::Tasks;

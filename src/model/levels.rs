@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::apply::Refusal;
@@ -14,7 +15,7 @@ use super::op::Actor;
 use super::powers::{Over, Power};
 
 /// One step up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// From a coder's branch to its team's.
@@ -98,11 +99,12 @@ impl<'de> Deserialize<'de> for Owner {
 }
 
 /// `[levels.<step>]`: what holds of one step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LevelSpec {
     /// Whose it is, where it is not whose it usually is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub owner: Option<Owner>,
     /// What the owner looks at, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,7 +121,7 @@ pub struct LevelSpec {
 }
 
 /// `[levels]`: the steps that a plan says something about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Levels {
     /// Onto a team's branch; holds for every team.

@@ -7,6 +7,8 @@ pub mod board;
 pub mod bounds;
 pub mod branch;
 pub mod choose;
+pub mod command;
+
 pub mod duration;
 pub mod ending;
 pub mod event;
@@ -20,6 +22,7 @@ pub mod lines;
 pub mod locks;
 pub mod op;
 pub mod powers;
+pub mod profile;
 mod prospect;
 pub mod radar;
 pub mod sandbox;
@@ -39,6 +42,7 @@ pub mod wrapup;
 pub use apply::{Decision, PlanDifference, Refusal, RefusalKind};
 pub use board::{AgentRecord, Board, Gate, PhaseState, Settings, Task, Tested};
 pub use choose::{Ask, Choice, Explanation, Other, Wish};
+pub use command::Command;
 pub use ending::{AttemptEnd, Breaker, EndFacts, EndingClass};
 pub use event::{Event, EventKind};
 pub use gate::GateSpec;
@@ -52,11 +56,12 @@ pub use op::{
     Retry, Undone,
 };
 pub use powers::{Over, Power, Reach, Role};
+pub use profile::{CommitBy, DoneSign, Profile};
 pub use sandbox::{Confined, Sandbox};
 pub use signing::{Signer, Signing};
 pub use spec::{
-    CoderSpec, Command, CommitBy, Coupling, Criterion, Dependency, DoneSign, Handoff,
-    HandoffStatus, Limits, PhaseSpec, Plan, Profile, RunSpec, TaskSpec, TeamSpec,
+    CoderSpec, Coupling, Criterion, Dependency, Handoff, HandoffStatus, Limits, PhaseSpec, Plan,
+    RunSpec, TaskSpec, TeamSpec,
 };
 pub use state::{State, Status};
 pub use tasks::{Glance, Tasks};

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::Command;
+use super::command::Command;
 use super::template::{Piece, pieces};
 
 /// Names that may stand in braces in the words of a sandbox's own command.
@@ -17,7 +18,7 @@ pub const SANDBOX_PLACEHOLDERS: [&str; 4] = ["worktree", "git_dir", "common_dir"
 pub const SANDBOX_KINDS: [&str; 3] = ["none", "bwrap", "landlock"];
 
 /// What an agent is kept in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "SandboxText", into = "SandboxText")]
 pub enum Sandbox {
     /// Nothing: it may do what its executor may do.
@@ -31,7 +32,7 @@ pub enum Sandbox {
     Prefix(Vec<String>),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum SandboxText {
     Kind(String),

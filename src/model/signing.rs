@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Decision, Refusal};
@@ -14,7 +15,7 @@ use super::ids::AgentId;
 use super::op::{Change, Edit};
 
 /// How transitions and commits are signed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Signing {
     /// Not at all.
@@ -46,7 +47,7 @@ impl Signing {
 }
 
 /// A key, and whose it is: `agent-1.2@orch`, `executor-<machine>@orch`, or a person's address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Signer {
     /// Whose it is.
     pub principal: String,

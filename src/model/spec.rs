@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
@@ -13,6 +14,7 @@ use super::gate::GateSpec;
 use super::ids::{LockId, PhaseName, TaskId, TeamId};
 use super::levels::Levels;
 use super::locks::Lock;
+use super::profile::Profile;
 use super::sandbox::Sandbox;
 use super::signing::Signing;
 use super::suite::Format;
@@ -20,7 +22,7 @@ use super::train::obtained::Confirm;
 use super::wrapup::{WrapUpAt, WrapUpCheck};
 
 /// A whole `plan.toml`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The run's own settings.
     #[serde(default)]
@@ -49,7 +51,7 @@ pub struct Plan {
 }
 
 /// `[run]`: settings of one run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RunSpec {
     /// Name of the run, quoted in every message.
@@ -67,15 +69,19 @@ pub struct RunSpec {
     pub retries: u32,
     /// Wall time that one attempt may take.
     #[serde(with = "duration::text")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
     /// Time that an agent may be idle: no output, no CPU time of its processes, no commit.
     #[serde(with = "duration::text")]
+    #[schemars(with = "String")]
     pub idle_timeout: Duration,
     /// How long a claim holds without renewal.
     #[serde(with = "duration::text")]
+    #[schemars(with = "String")]
     pub lease: Duration,
     /// Time that one run of `test` may take.
     #[serde(with = "duration::text")]
+    #[schemars(with = "String")]
     pub test_timeout: Duration,
     /// How the test's output tells which tests failed, where its command does not say so by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +172,7 @@ impl Default for RunSpec {
 }
 
 /// Most agents at once per model tier; a tier without an entry is not limited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Limits(pub BTreeMap<String, u32>);
 
@@ -180,92 +186,8 @@ impl Default for Limits {
 /// The tier of a task that names none, and whose team and profile name none.
 pub const DEFAULT_MODEL: &str = "sonnet";
 
-/// `[agents.<name>]`: how to start an agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Profile {
-    /// Command line; a string is run by `sh`, an array is executed as it stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<Command>,
-    /// Ready-made command line instead of `command`; `shell` runs the task's own `run`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// Model tier of the tasks this profile works on, where they name none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Who commits what the agent leaves uncommitted.
-    pub commit: CommitBy,
-    /// What besides a zero exit status tells that the agent is done.
-    pub done: DoneSign,
-    /// Wall time instead of the run's.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        with = "duration::text_option"
-    )]
-    pub timeout: Option<Duration>,
-    /// Silent time instead of the run's.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        with = "duration::text_option"
-    )]
-    pub idle_timeout: Option<Duration>,
-    /// Variables added to the agent's environment.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-    /// What the agent is kept in, instead of the run's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<Sandbox>,
-    /// Paths that it may write in its sandbox, besides its own and the run's.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sandbox_write: Vec<String>,
-    /// Whether it may use the network in its sandbox, instead of the run's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sandbox_network: Option<bool>,
-}
-
-impl Profile {
-    /// Returns what the agent is kept in.
-    pub fn sandbox_in<'a>(&'a self, run: &'a RunSpec) -> &'a Sandbox {
-        self.sandbox.as_ref().unwrap_or(&run.sandbox)
-    }
-}
-
-/// A command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Command {
-    /// Run by `sh -c`.
-    Shell(String),
-    /// Executed as it stands.
-    Argv(Vec<String>),
-}
-
-/// Who commits what an agent leaves uncommitted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CommitBy {
-    /// The executor, in the agent's name.
-    #[default]
-    Executor,
-    /// The agent; anything left over is a failed verification.
-    Agent,
-}
-
-/// What tells that an agent is done (C3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DoneSign {
-    /// Exit status zero.
-    #[default]
-    Exit,
-    /// `<!-- DONE -->` as the last line of its output, whatever the exit status.
-    Sentinel,
-    /// A handoff contract in `ORCH_RESULT_FILE` whose status is `completed`, whatever the exit status.
-    Result,
-}
-
 /// `[[phases]]`: teams that work at the same time (A5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseSpec {
     /// Name, unique in the plan.
     pub name: PhaseName,
@@ -278,7 +200,7 @@ pub struct PhaseSpec {
 }
 
 /// `[[teams]]`: a leader and its coders (A1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TeamSpec {
     /// Number, unique in the plan.
     pub id: TeamId,
@@ -306,7 +228,7 @@ pub struct TeamSpec {
 }
 
 /// `[[teams.agents]]`: what sets one coder apart from the others of its team (C6).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoderSpec {
     /// Its number in the team.
     pub number: u32,
@@ -326,7 +248,7 @@ fn default_coders() -> u32 {
 }
 
 /// `[[tasks]]`: one unit of work (B2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskSpec {
     /// Id, unique in the plan.
     pub id: TaskId,
@@ -385,6 +307,7 @@ pub struct TaskSpec {
         skip_serializing_if = "Option::is_none",
         with = "duration::text_option"
     )]
+    #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
     /// Silent time instead of the profile's or run's.
     #[serde(
@@ -392,6 +315,7 @@ pub struct TaskSpec {
         skip_serializing_if = "Option::is_none",
         with = "duration::text_option"
     )]
+    #[schemars(with = "Option<String>")]
     pub idle_timeout: Option<Duration>,
     /// Retries instead of the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -448,7 +372,7 @@ impl TaskSpec {
 }
 
 /// One success criterion; as a plain string it is a command that must exit with zero in the worktree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "CriterionText", into = "CriterionText")]
 pub struct Criterion {
     /// What must hold, in words.
@@ -457,7 +381,7 @@ pub struct Criterion {
     pub run: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum CriterionText {
     Run(String),
@@ -494,7 +418,7 @@ impl From<Criterion> for CriterionText {
 }
 
 /// A task that comes before another; as a plain string the coupling is medium.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "DependencyText", into = "DependencyText")]
 pub struct Dependency {
     /// The task that comes before.
@@ -504,7 +428,7 @@ pub struct Dependency {
 }
 
 /// How much of a dependency the dependent needs before it may start (B2).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Coupling {
     /// It must be merged: tested together with everything else.
@@ -516,7 +440,7 @@ pub enum Coupling {
     Loose,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum DependencyText {
     Id(TaskId),
@@ -552,7 +476,7 @@ impl From<Dependency> for DependencyText {
 }
 
 /// What a finished, failed or blocked task hands on (B5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Handoff {
     /// The task.
     pub task_id: TaskId,
@@ -576,7 +500,7 @@ pub struct Handoff {
 }
 
 /// The five states of the handoff contract (B5).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HandoffStatus {
     /// Not begun.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::format_duration;
-use super::spec::{Profile, RunSpec, TaskSpec};
+use super::profile::Profile;
+use super::spec::{RunSpec, TaskSpec};
 
 /// A time, the key of the plan that sets it, and where that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Decision, Refusal};
@@ -17,7 +18,7 @@ use super::state::State;
 use super::train::INTEGRATION;
 
 /// Whose end an open item forbids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WrapUpAt {
     /// A coder's: `submit` is refused while its worktree has open items.
@@ -27,7 +28,7 @@ pub enum WrapUpAt {
 }
 
 /// `[[wrapup]]`: something that must hold at the end, of which Git knows nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WrapUpCheck {
     /// What it is called.
     pub name: String,
@@ -43,7 +44,7 @@ pub struct WrapUpCheck {
 }
 
 /// Where a check is run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckedIn {
     /// Once, in the main worktree.
@@ -64,7 +65,7 @@ impl CheckedIn {
 }
 
 /// What kind of thing is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OpenKind {
     /// Files that are not committed, or an operation under way.
@@ -98,7 +99,7 @@ impl fmt::Display for OpenKind {
 }
 
 /// Something that is open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Open {
     /// What kind of thing it is.
     pub kind: OpenKind,
@@ -116,7 +117,7 @@ pub struct Open {
 }
 
 /// What is told at the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Tasks that are merged.
     pub done: Vec<String>,
@@ -127,7 +128,7 @@ pub struct Summary {
 }
 
 /// The ledger's record of a wrap-up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WrapUp {
     /// The summary.
     pub summary: Summary,

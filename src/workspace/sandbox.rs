@@ -28,7 +28,7 @@ impl Setting {
     ///
     /// A path that is to be writable does not exist, or would open the repository.
     pub fn of(repo: &Repo, run: &RunSpec, profile: &Profile) -> Result<Self> {
-        let sandbox = profile.sandbox_in(run).clone();
+        let sandbox = profile.sandbox_in(&run.sandbox).clone();
         let mut write = Vec::new();
         if !sandbox.is_none() {
             for path in run.sandbox_write.iter().chain(&profile.sandbox_write) {

@@ -1,5 +1,6 @@
 //! `[run.gate]`: what a plan says of the gate.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -53,7 +54,7 @@ pub const DEFAULT_GUARDED: [&str; 34] = [
 ];
 
 /// Settings of the gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GateSpec {
     /// Files, as globs, that a task changes only where its plan names them; `default` stands for our list.

@@ -1,5 +1,6 @@
 //! How a verdict was obtained, and what several of one tree come to together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Said;
@@ -29,7 +30,7 @@ impl Obtained {
 }
 
 /// When a pass that decides a landing is confirmed on a clean checkout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confirm {
     /// Before any branch moves.

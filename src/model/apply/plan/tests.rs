@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::ids::{AgentId, Attempt, MachineId, OpId, Timestamp};
 use crate::model::op::{Actor, Op};
-use crate::model::spec::{Dependency, Profile, TeamSpec};
+use crate::model::profile::Profile;
+use crate::model::spec::{Dependency, TeamSpec};
 
 fn id(text: &str) -> TaskId {
     text.parse().unwrap()

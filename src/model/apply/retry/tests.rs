@@ -4,7 +4,8 @@ use super::*;
 use crate::model::board::Gate;
 use crate::model::ids::{AgentId, Attempt, CommitId, MachineId, OpId, TeamId, Timestamp};
 use crate::model::op::{Actor, Claim, Op, PlanChange};
-use crate::model::spec::{Dependency, Plan, Profile, TaskSpec, TeamSpec};
+use crate::model::profile::Profile;
+use crate::model::spec::{Dependency, Plan, TaskSpec, TeamSpec};
 use crate::model::{Ask, RefusalKind};
 
 fn id(text: &str) -> TaskId {
