@@ -120,7 +120,7 @@ fn with_commands_that_begin_so(mut error: clap::Error, all: &clap::Command) -> c
 /// Parses words and runs the command that they are.
 fn type_in(ctx: &Ctx, words: &[&str]) -> anyhow::Result<()> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    run(ctx, parse(&words)?.command)
+    ctx.ui.show(run(ctx, parse(&words)?.command)?)
 }
 
 /// Parses the process's arguments, runs the command, and returns the exit code.
@@ -147,7 +147,8 @@ pub fn main() -> ExitCode {
     };
     let _listening = crate::waits::listen(move |text| ui.note(text));
     let place = config::require_directory(&ctx.dir).map_err(anyhow::Error::from);
-    end(&ui, place.and_then(|()| run(&ctx, cli.command)))
+    let reply = place.and_then(|()| run(&ctx, cli.command));
+    end(&ui, reply.and_then(|reply| ui.show(reply)))
 }
 
 /// Turns what a command came to into an exit code; an answer that did not get out is no success.

@@ -23,6 +23,7 @@
 //! * [`report`] renders status and log for people and machines.
 //! * [`seal`] marks records that decide something as written by this user's git-orch.
 //! * [`waits`] tells of waits that take long.
+//! * [`answer`] is what commands return, in the form that is asked for.
 //! * [`config`], [`ui`] and [`clock`] are the only readers of the environment, writers to the
 //!   terminal, and sources of time and fresh ids.
 //!
@@ -32,6 +33,7 @@
 //! profile, submit, accept, merge, assembler, train, gate: each means one thing; docs/reference/words.md has the list.
 
 pub mod agents;
+pub mod answer;
 pub mod assembler;
 pub mod cli;
 pub mod clock;

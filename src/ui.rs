@@ -2,6 +2,7 @@
 //!
 //! Whatever is for people passes [`printable()`] on its way, whether a terminal is there or not.
 
+pub mod paint;
 pub mod printable;
 pub mod progress;
 
@@ -11,9 +12,11 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use crate::answer::{Answer, Document, Form, Remark, Reply};
 use crate::config;
 use crate::error::{UserError, user_error};
 
+pub use paint::{Paint, Style};
 use printable::{printable, printable_json};
 
 /// When to colour.
@@ -26,21 +29,6 @@ pub enum ColorChoice {
     Always,
     /// Never
     Never,
-}
-
-/// How a word is set off; never the only sign of what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Something went well.
-    Good,
-    /// Something needs a look.
-    Warning,
-    /// Something went wrong.
-    Bad,
-    /// A heading.
-    Strong,
-    /// Less important.
-    Faint,
 }
 
 /// The way to the terminal.
@@ -60,6 +48,47 @@ impl Ui {
     /// Returns whether the answer is to be one JSON document.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Returns the form in which answers are wanted.
+    pub fn form(&self) -> Form {
+        if self.json {
+            Form::Json
+        } else {
+            Form::Text(self.for_answers())
+        }
+    }
+
+    /// Shows what a command came to; remarks are for people.
+    ///
+    /// # Errors
+    ///
+    /// The command failed after it had answered.
+    pub fn show(&self, reply: Reply) -> anyhow::Result<()> {
+        match reply.document {
+            None => {}
+            Some(Document::Text(text)) if text.is_empty() => {}
+            Some(Document::Text(text)) => self.answer(&text),
+            Some(Document::Json(text)) => self.answer_line(&printable_json(&text)),
+            Some(Document::Bytes(bytes)) => self.answer_bytes(&bytes),
+        }
+        for remark in reply.remarks.iter().filter(|_| !self.json) {
+            match remark {
+                Remark::Note(text) => self.note(text),
+                Remark::Warning(text) => self.warn(text),
+                Remark::Hint(text) => self.hint(text),
+            }
+        }
+        reply.error.map_or(Ok(()), Err)
+    }
+
+    /// Returns how words of the story are set off.
+    pub fn for_notes(&self) -> Paint {
+        Paint::when(self.wants_color(io::stderr().is_terminal()))
+    }
+
+    fn for_answers(&self) -> Paint {
+        Paint::when(self.wants_color(io::stdout().is_terminal()))
     }
 
     /// Returns whether a person watches the story on a terminal.
@@ -82,10 +111,10 @@ impl Ui {
         note_answer(&writeln!(io::stdout(), "{text}"));
     }
 
-    /// Prints a part of a long answer and returns whether anybody still reads it.
-    pub fn answer_part(&self, text: &str) -> bool {
-        let text = self.for_answer(text);
-        note_answer(&io::stdout().write_all(text.as_bytes()))
+    /// Shows a part of a long answer, for people, and returns whether anybody still reads it.
+    pub fn part(&self, part: &impl Answer) -> bool {
+        let text = part.text(self.for_answers());
+        note_answer(&io::stdout().write_all(self.for_answer(&text).as_bytes()))
     }
 
     /// Prints a value as the answer, as one JSON document.
@@ -166,12 +195,12 @@ impl Ui {
 
     /// Sets off a word of the answer.
     pub fn paint(&self, style: Style, text: &str) -> String {
-        paint(self.wants_color(io::stdout().is_terminal()), style, text)
+        self.for_answers().set(style, text)
     }
 
     /// Sets off a word of the story.
     pub fn paint_err(&self, style: Style, text: &str) -> String {
-        paint(self.wants_color(io::stderr().is_terminal()), style, text)
+        self.for_notes().set(style, text)
     }
 
     fn for_answer<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -219,20 +248,5 @@ pub fn finish_answer() -> Result<(), UserError> {
         Some(why) => Err(UserError::new(format!(
             "the answer cannot be written to stdout: {why}"
         ))),
-    }
-}
-
-fn paint(color: bool, style: Style, text: &str) -> String {
-    let code = match style {
-        Style::Good => "32",
-        Style::Warning => "33",
-        Style::Bad => "31",
-        Style::Strong => "1",
-        Style::Faint => "2",
-    };
-    if color {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
     }
 }

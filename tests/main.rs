@@ -66,6 +66,7 @@ mod renames;
 mod retry;
 mod run;
 mod sandbox;
+mod schema;
 mod serial;
 mod shared;
 mod signing;

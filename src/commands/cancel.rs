@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::answer;
+use crate::answer::Reply;
 use crate::model::{Op, TaskId};
 
 /// Tell that a task is not wanted any more
@@ -23,8 +24,8 @@ pub struct CancelArgs {
 /// # Errors
 ///
 /// There is no such task, it is merged, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: CancelArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: CancelArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let done = ledger.transact(Op::Cancel(args.task.clone(), args.message))?;
-    answer(ctx, &ledger, &args.task, &done)
+    answer(ctx, &ledger, &args.task, done)
 }

@@ -1,14 +1,20 @@
 //! `git orch claim`: gives one agent the right to work on a task.
 
+use std::path::Path;
+
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::hooks;
 use crate::ledger::Ledger;
-use crate::model::{Actor, AgentId, Attempt, Choice, Claim, Other, TaskId, Wish};
+use crate::model::{Actor, AgentId, Attempt, Choice, Claim, Other, State, TaskId, Wish};
 use crate::report::text::clean;
+use crate::ui::Paint;
 use crate::workspace::{self, Assigned};
 
 /// Claim a task for an agent
@@ -44,7 +50,7 @@ pub struct ClaimArgs {
 /// # Errors
 ///
 /// The task cannot be claimed, or its worktree cannot be made.
-pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger_to_build_on()?;
     let agent = args
         .agent
@@ -66,40 +72,56 @@ pub fn run(ctx: &Ctx, args: ClaimArgs) -> Result<()> {
     }
     let assigned = take(&mut ledger, &wish, args.attempt, !args.no_worktree)?;
     let a = &assigned.assignment;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "task": a.task,
-            "agent": a.agent,
-            "attempt": a.attempt,
-            "lease_until": clock::rfc3339(assigned.lease_until),
-            "branch": a.branch,
-            "base": a.base.to_string(),
-            "worktree": assigned.worktree,
-        }));
-        return Ok(());
-    }
     let title = &ledger
         .board()
         .require_task(&a.task)
         .map_err(UserError::from)?
         .title;
-    ctx.ui.answer(&format!(
-        "agent {agent} holds task {} (attempt {}): {title}",
-        a.task, a.attempt
-    ));
-    match &assigned.worktree {
-        Some(dir) => ctx
-            .ui
-            .answer(&format!("on branch {} in {}", a.branch, dir.display())),
-        None => ctx
-            .ui
-            .answer(&format!("on branch {} from {}", a.branch, a.base)),
-    }
-    ctx.ui.hint(&format!(
+    let reply = ctx.answer(&Claimed {
+        task: &a.task,
+        agent,
+        attempt: a.attempt,
+        lease_until: clock::rfc3339(assigned.lease_until),
+        branch: &a.branch,
+        base: a.base.to_string(),
+        worktree: assigned.worktree.as_deref(),
+        title,
+    })?;
+    Ok(reply.hint(format!(
         "git orch start {} --agent {agent} --attempt {}",
         a.task, a.attempt
-    ));
-    Ok(())
+    )))
+}
+
+/// A claim.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Claimed<'a> {
+    task: &'a TaskId,
+    agent: AgentId,
+    /// Number of the attempt, which every later word about it quotes.
+    attempt: Attempt,
+    /// Until when it holds, as RFC 3339.
+    lease_until: String,
+    branch: &'a str,
+    /// Commit that the branch is based on.
+    base: String,
+    /// Null where none was asked for.
+    worktree: Option<&'a Path>,
+    #[serde(skip)]
+    title: &'a str,
+}
+
+impl Answer for Claimed<'_> {
+    fn text(&self, _: Paint) -> String {
+        let place = match self.worktree {
+            Some(dir) => format!("on branch {} in {}", self.branch, dir.display()),
+            None => format!("on branch {} from {}", self.branch, self.base),
+        };
+        format!(
+            "agent {} holds task {} (attempt {}): {}\n{place}",
+            self.agent, self.task, self.attempt, self.title
+        )
+    }
 }
 
 /// Claims a task, or goes on with an attempt at it that holds already.
@@ -127,52 +149,85 @@ fn take(
 }
 
 /// Says which task a claim would get, and why no other.
-fn explain(ctx: &Ctx, ledger: &Ledger, wish: &Wish, number: usize) -> Result<()> {
+fn explain(ctx: &Ctx, ledger: &Ledger, wish: &Wish, number: usize) -> Result<Reply> {
     let explanation = workspace::explain(ledger, wish)?;
     let (shown, rest) = explanation
         .others
         .split_at(number.min(explanation.others.len()));
-    if ctx.ui.is_json() {
-        let other = |other: &Other<'_>| {
-            serde_json::json!({
-                "task": other.task.id,
-                "state": other.task.status.state,
-                "why": other.why,
-            })
-        };
-        let chosen = explanation.chosen.as_ref().ok().map(|choice| {
-            serde_json::json!({
-                "task": choice.task.id,
-                "agent": choice.agent,
-                "reasons": explanation.reasons,
-            })
-        });
-        ctx.ui.json(&serde_json::json!({
-            "chosen": chosen,
-            "others": shown.iter().map(other).collect::<Vec<_>>(),
-            "more": rest.len(),
-        }));
-    } else {
-        if let Ok(Choice { task, agent }) = &explanation.chosen {
-            let title = clean(&task.title);
-            ctx.ui
-                .answer(&format!("agent {agent} would get {}: {title}", task.id));
-            for reason in &explanation.reasons {
-                ctx.ui.answer(&format!("  {}", clean(reason)));
-            }
-        }
-        for Other { task, why } in shown {
-            let state = task.status.state;
-            ctx.ui
-                .answer(&format!("not {} ({state}): {}", task.id, clean(why)));
-        }
-        if !rest.is_empty() {
-            ctx.ui.answer(&format!("and {} more", rest.len()));
-        }
-    }
-    match explanation.chosen {
-        Ok(_) => Ok(()),
+    let other = |other: &Other<'_>| OtherTask {
+        task: other.task.id.clone(),
+        state: other.task.status.state,
+        why: other.why.clone(),
+    };
+    let chosen = explanation.chosen.as_ref().ok();
+    let chosen = chosen.map(|Choice { task, agent }| ChosenTask {
+        task: task.id.clone(),
+        agent: *agent,
+        reasons: explanation.reasons.clone(),
+        title: task.title.clone(),
+    });
+    let reply = ctx.answer(&Explained {
+        chosen,
+        others: shown.iter().map(other).collect(),
+        more: rest.len(),
+    })?;
+    Ok(match explanation.chosen {
+        Ok(_) => reply,
         // Nothing was asked for that could be refused or lost: there is nothing to be had.
-        Err(refusal) => Err(UserError::from(refusal).exit(Exit::NothingToDo).into()),
+        Err(refusal) => {
+            let error = UserError::from(refusal).exit(Exit::NothingToDo);
+            reply.failing(Err(error.into()))
+        }
+    })
+}
+
+/// What a claim would get, and why no other task.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Explained {
+    chosen: Option<ChosenTask>,
+    others: Vec<OtherTask>,
+    /// How many others are not listed.
+    more: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChosenTask {
+    task: TaskId,
+    agent: AgentId,
+    reasons: Vec<String>,
+    #[serde(skip)]
+    title: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct OtherTask {
+    task: TaskId,
+    state: State,
+    why: String,
+}
+
+impl Answer for Explained {
+    fn text(&self, _: Paint) -> String {
+        let mut lines = Vec::new();
+        if let Some(chosen) = &self.chosen {
+            let title = clean(&chosen.title);
+            lines.push(format!(
+                "agent {} would get {}: {title}",
+                chosen.agent, chosen.task
+            ));
+            lines.extend(chosen.reasons.iter().map(|why| format!("  {}", clean(why))));
+        }
+        lines.extend(self.others.iter().map(|other| {
+            format!(
+                "not {} ({}): {}",
+                other.task,
+                other.state,
+                clean(&other.why)
+            )
+        }));
+        if self.more > 0 {
+            lines.push(format!("and {} more", self.more));
+        }
+        lines.join("\n")
     }
 }

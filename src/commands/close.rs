@@ -1,13 +1,17 @@
 //! `git orch close`: a run ends.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
 use super::wrapup::everything_open;
+use crate::answer::{Answer, Reply};
 use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
 use crate::model::train::INTEGRATION;
-use crate::model::{Op, WrapUpAt};
+use crate::model::{Op, Timestamp, WrapUpAt};
+use crate::ui::Paint;
 
 /// End the run
 ///
@@ -27,7 +31,7 @@ pub struct CloseArgs {
 /// # Errors
 ///
 /// Something is not done yet, the run is closed already, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: CloseArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: CloseArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let open = match ledger.board().wrap_up_at() {
         Some(WrapUpAt::Close) => everything_open(&ledger)?,
@@ -46,17 +50,32 @@ pub fn run(ctx: &Ctx, args: CloseArgs) -> Result<()> {
             .exit(Exit::NothingToDo)
             .into());
     }
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "run": board.run_name(),
-            "closed": board.settings.closed,
-            "archive": board.settings.archive,
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-    } else {
-        ctx.ui.answer(&done.subject);
+    ctx.answer(&Closed {
+        run: board.run_name(),
+        closed: board.settings.closed,
+        archive: board.settings.archive.as_deref(),
+        commit: done.commit.map(|commit| commit.to_string()),
+        subject: done.subject,
+    })
+}
+
+/// A run that is over.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Closed<'a> {
+    run: &'a str,
+    /// When it was closed, in seconds since 1970.
+    closed: Option<Timestamp>,
+    /// Directory of the ledger that has its tasks.
+    archive: Option<&'a str>,
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for Closed<'_> {
+    fn text(&self, _: Paint) -> String {
+        self.subject.clone()
     }
-    Ok(())
 }
 
 /// Work that is integrated and not on the base branch would be forgotten.

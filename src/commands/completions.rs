@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use clap_complete::Shell;
 
 use super::Ctx;
+use crate::answer::Reply;
 
 /// What git's own completion in bash calls for `git orch`.
 const BASH_GLUE: &str = include_str!("../../templates/completions/git-orch.bash");
@@ -27,7 +28,7 @@ pub struct CompletionsArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: CompletionsArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: CompletionsArgs) -> Result<Reply> {
     let mut script = Vec::new();
     clap_complete::generate(
         args.shell,
@@ -42,6 +43,5 @@ pub fn run(ctx: &Ctx, args: CompletionsArgs) -> Result<()> {
         script = script.replace("git__subcmd__orch", "git__orch");
         script.push_str(BASH_GLUE);
     }
-    ctx.ui.answer(&script);
-    Ok(())
+    Ok(Reply::bytes(script))
 }

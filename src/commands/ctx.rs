@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 
+use crate::answer::{Answer, Reply};
 use crate::config;
 use crate::error::UserError;
 use crate::git::{Repo, bound};
@@ -56,6 +57,15 @@ impl FromStr for Speaker {
 }
 
 impl Ctx {
+    /// Returns a reply with an answer, in the form that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be put into that form.
+    pub fn answer(&self, answer: &impl Answer) -> Result<Reply> {
+        Reply::new(self.ui.form(), answer)
+    }
+
     /// Opens the repository.
     ///
     /// # Errors

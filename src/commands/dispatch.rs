@@ -1,9 +1,13 @@
 //! `git orch dispatch`: makes ready what may start.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
-use crate::model::{Gate, Op};
+use crate::answer::{Answer, Reply};
+use crate::model::{Gate, Op, TaskId};
+use crate::ui::Paint;
 
 /// Make ready what may start
 ///
@@ -25,7 +29,7 @@ pub struct DispatchArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: DispatchArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: DispatchArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let gate = if args.merged {
         Gate::Merged
@@ -33,11 +37,22 @@ pub fn run(ctx: &Ctx, args: DispatchArgs) -> Result<()> {
         Gate::Submitted
     };
     let done = ledger.transact(Op::Dispatch(gate))?;
-    let ready: Vec<String> = done.tasks.iter().map(ToString::to_string).collect();
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({ "dispatched": ready }));
-    } else {
-        ctx.ui.answer(&done.subject);
+    ctx.answer(&Dispatched {
+        dispatched: done.tasks,
+        subject: done.subject,
+    })
+}
+
+/// What was made ready.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Dispatched {
+    dispatched: Vec<TaskId>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for Dispatched {
+    fn text(&self, _: Paint) -> String {
+        self.subject.clone()
     }
-    Ok(())
 }

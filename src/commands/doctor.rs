@@ -1,9 +1,9 @@
 //! `git orch doctor`: finds what is wrong, from the repository to the ledger to the worktrees, and mends it.
 
-mod audit;
+pub mod audit;
 mod branches;
-mod checkup;
-mod choose;
+pub mod checkup;
+pub mod choose;
 mod files;
 mod finding;
 mod hooks;
@@ -12,17 +12,21 @@ mod locks;
 mod queue;
 mod repository;
 mod sandbox;
-mod shared;
+pub mod shared;
 mod submitted;
 mod unfinished;
 mod worktrees;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use self::checkup::Checkup;
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::ledger::Ledger;
 use crate::model::Power;
+use crate::ui::Paint;
 
 /// Find what is wrong, and mend it
 ///
@@ -75,7 +79,7 @@ pub enum Shared {
 /// # Errors
 ///
 /// Findings remain, an agent wants to mend, or what was chosen cannot be done.
-pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Reply> {
     let repo = match ctx.repo() {
         Ok(repo) => repo,
         Err(error) => return Checkup::failed(ctx, &error),
@@ -88,18 +92,15 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
         return shared::run(ctx, &repo, shared);
     }
     if let Some(path) = args.restore {
-        let subject = Ledger::restore(&repo, &path)?;
-        if ctx.ui.is_json() {
-            ctx.ui
-                .json(&serde_json::json!({ "restored": path, "subject": subject }));
-        } else {
-            ctx.ui.answer(&subject);
-        }
+        let reply = ctx.answer(&Restored {
+            subject: Ledger::restore(&repo, &path)?,
+            restored: path,
+        })?;
         let remote = ctx.ledger().ok().and_then(|ledger| ledger.remote());
-        if remote.is_some() {
-            ctx.ui.hint("git orch sync");
-        }
-        return Ok(());
+        return Ok(match remote {
+            Some(_) => reply.hint("git orch sync"),
+            None => reply,
+        });
     }
     if let Some(commit) = args.accept {
         return audit::accept(ctx, &commit);
@@ -107,5 +108,20 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<()> {
     match args.keep {
         Some(keep) => choose::run(ctx, &repo, keep),
         None => Checkup::begin(ctx, repo, args.fix).run(),
+    }
+}
+
+/// A file of the ledger that was put back.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Restored {
+    /// Its path on the ledger.
+    restored: String,
+    /// Subject line of the ledger's commit.
+    subject: String,
+}
+
+impl Answer for Restored {
+    fn text(&self, _: Paint) -> String {
+        self.subject.clone()
     }
 }

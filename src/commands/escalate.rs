@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::answer;
+use crate::answer::Reply;
 use crate::model::{Op, TaskId};
 
 /// Tell people that someone must look at a task
@@ -24,8 +25,8 @@ pub struct EscalateArgs {
 /// # Errors
 ///
 /// There is no such task, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: EscalateArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: EscalateArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let done = ledger.transact(Op::Escalate(args.task.clone(), args.message))?;
-    answer(ctx, &ledger, &args.task, &done)
+    answer(ctx, &ledger, &args.task, done)
 }

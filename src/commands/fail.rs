@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::{HeldArgs, carry_out};
+use crate::answer::Reply;
 use crate::model::Op;
 
 /// Tell that an attempt failed
@@ -23,7 +24,7 @@ pub struct FailArgs {
 /// # Errors
 ///
 /// The claim does not hold, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: FailArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: FailArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, |claim| {

@@ -1,12 +1,16 @@
 //! Arguments by which a holder quotes its claim, shared by the workers' verbs.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::config;
 use crate::error::{Exit, UserError};
-use crate::ledger::Ledger;
-use crate::model::{Actor, AgentId, Attempt, Claim, Op, Over, Power, TaskId};
+use crate::ledger::{Done, Ledger};
+use crate::model::{Actor, AgentId, Attempt, Claim, Op, Over, Power, State, TaskId};
+use crate::ui::Paint;
 
 /// Which claim is meant; in a coder's worktree all of it is known.
 #[derive(Debug, clap::Args)]
@@ -105,38 +109,50 @@ pub(super) fn carry_out(
     ledger: &mut Ledger,
     claim: Claim,
     op: impl FnOnce(Claim) -> Op,
-) -> Result<()> {
+) -> Result<Reply> {
     let task = claim.task.clone();
     let done = ledger.transact(op(claim))?;
-    answer(ctx, ledger, &task, &done)
+    answer(ctx, ledger, &task, done)
 }
 
-/// Tells what became of a task.
+/// A task after a word about it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TaskNow {
+    task: TaskId,
+    status: State,
+    /// Who holds it.
+    agent: Option<AgentId>,
+    /// Attempts so far.
+    attempt: Attempt,
+    /// The ledger's new commit; null where nothing changed.
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for TaskNow {
+    fn text(&self, _: Paint) -> String {
+        match self.commit {
+            Some(_) => self.subject.clone(),
+            None => format!("task {} is {} already", self.task, self.status),
+        }
+    }
+}
+
+/// Answers what became of a task.
 ///
 /// # Errors
 ///
 /// The task is gone from the board.
-pub(super) fn answer(
-    ctx: &Ctx,
-    ledger: &Ledger,
-    task: &TaskId,
-    done: &crate::ledger::Done,
-) -> Result<()> {
+pub(super) fn answer(ctx: &Ctx, ledger: &Ledger, task: &TaskId, done: Done) -> Result<Reply> {
     let row = ledger.board().require_task(task).map_err(UserError::from)?;
     let status = &row.status;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "task": task,
-            "status": status.state,
-            "agent": status.agent,
-            "attempt": status.attempt,
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-    } else if done.changed() {
-        ctx.ui.answer(&done.subject);
-    } else {
-        ctx.ui
-            .answer(&format!("task {task} is {} already", status.state));
-    }
-    Ok(())
+    ctx.answer(&TaskNow {
+        task: task.clone(),
+        status: status.state,
+        agent: status.agent,
+        attempt: status.attempt,
+        commit: done.commit.map(|commit| commit.to_string()),
+        subject: done.subject,
+    })
 }

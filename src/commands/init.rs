@@ -1,11 +1,12 @@
 //! `git orch init`: begins the ledger and puts hooks in place for coders' worktrees; `--undo` takes all of it away.
 
 mod join;
-mod undo;
+pub mod undo;
 
 use anyhow::Result;
 
 use super::Ctx;
+use crate::answer::Reply;
 use crate::config;
 use crate::error::UserError;
 use crate::git::Repo;
@@ -44,7 +45,7 @@ pub struct InitArgs {
 ///
 /// There is no repository, no commit on the base branch, or something in the way of the ledger; or nobody knows
 /// where the main worktree is.
-pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: InitArgs) -> Result<Reply> {
     let repo = ctx.repo()?;
     ctx.require(Power::SetUp)?;
     if args.undo {
@@ -54,7 +55,7 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<()> {
     set_up(ctx, &repo, args)?;
     // There was no place for it before.
     repo.note_main_worktree();
-    Ok(())
+    Ok(Reply::default())
 }
 
 fn set_up(ctx: &Ctx, repo: &Repo, args: InitArgs) -> Result<()> {

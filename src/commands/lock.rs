@@ -4,13 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::error::UserError;
-use crate::ledger::Ledger;
+use crate::ledger::{Done, Ledger};
 use crate::model::{Board, Command, Lock, LockId, Op, TaskId, Trust};
 use crate::process::{self, Ending};
 use crate::report::text::{clean, count};
+use crate::ui::Paint;
 
 /// Keep decisions, and who may change what they cover
 ///
@@ -81,29 +85,25 @@ struct SetArgs {
 /// # Errors
 ///
 /// There is no such lock, it may not be changed by whoever asks, or a check fails.
-pub fn run(ctx: &Ctx, args: LockArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: LockArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     match args.command {
-        LockCommand::List => {
-            list(ctx, ledger.board());
-            Ok(())
-        }
+        LockCommand::List => ctx.answer(&Locks {
+            locks: &ledger.board().locks,
+        }),
         LockCommand::Show { lock } => {
             let lock = ledger.board().require_lock(&lock);
-            show(ctx, lock.map_err(UserError::from)?);
-            Ok(())
+            ctx.answer(lock.map_err(UserError::from)?)
         }
         LockCommand::Set(set) => {
             let lock = merged(ledger.board(), *set);
             let id = lock.id.clone();
             let done = ledger.transact(Op::SetLock(Box::new(lock)))?;
-            tell(ctx, &id, &done);
-            Ok(())
+            changed(ctx, id, done)
         }
         LockCommand::Remove { lock } => {
             let done = ledger.transact(Op::RemoveLock(lock.clone()))?;
-            tell(ctx, &lock, &done);
-            Ok(())
+            changed(ctx, lock, done)
         }
         LockCommand::Check { locks } => check(ctx, &ledger, &locks),
     }
@@ -148,78 +148,128 @@ fn merged(board: &Board, set: SetArgs) -> Lock {
     }
 }
 
-fn list(ctx: &Ctx, board: &Board) {
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({ "locks": board.locks }));
-        return;
-    }
-    if board.locks.is_empty() {
-        ctx.ui.answer("there are no locks");
-    }
-    for lock in &board.locks {
-        ctx.ui.answer(&format!(
-            "{} ({}) {}: {}",
-            lock.id,
-            lock.trust,
-            clean(&lock.paths.join(" ")),
-            clean(&lock.assertion)
-        ));
+/// All locks.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Locks<'a> {
+    locks: &'a [Lock],
+}
+
+impl Answer for Locks<'_> {
+    fn text(&self, _: Paint) -> String {
+        if self.locks.is_empty() {
+            return String::from("there are no locks");
+        }
+        let line = |lock: &Lock| {
+            format!(
+                "{} ({}) {}: {}",
+                lock.id,
+                lock.trust,
+                clean(&lock.paths.join(" ")),
+                clean(&lock.assertion)
+            )
+        };
+        let lines: Vec<String> = self.locks.iter().map(line).collect();
+        lines.join("\n")
     }
 }
 
-fn show(ctx: &Ctx, lock: &Lock) {
-    if ctx.ui.is_json() {
-        ctx.ui.json(&lock);
-        return;
-    }
-    let mut lines = vec![
-        format!("lock       {}", lock.id),
-        format!("trust      {}", lock.trust),
-        format!("paths      {}", clean(&lock.paths.join(" "))),
-        format!("assertion  {}", clean(&lock.assertion)),
-    ];
-    let more = [
-        ("check", &lock.check),
-        ("reason", &lock.reason),
-        ("owner", &lock.owner),
-    ];
-    for (name, value) in more {
-        lines.extend(
-            value
-                .as_ref()
-                .map(|value| format!("{name:<10} {}", clean(value))),
-        );
-    }
-    if !lock.tasks.is_empty() {
-        let tasks: Vec<String> = lock.tasks.iter().map(ToString::to_string).collect();
-        lines.push(format!("tasks      {}", tasks.join(" ")));
-    }
-    ctx.ui.answer(&lines.join("\n"));
-}
-
-fn tell(ctx: &Ctx, lock: &LockId, done: &crate::ledger::Done) {
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "lock": lock,
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-    } else if done.changed() {
-        ctx.ui.answer(&done.subject);
-    } else {
-        ctx.ui.answer(&format!("lock {lock} is so already"));
+impl Answer for Lock {
+    fn text(&self, _: Paint) -> String {
+        let mut lines = vec![
+            format!("lock       {}", self.id),
+            format!("trust      {}", self.trust),
+            format!("paths      {}", clean(&self.paths.join(" "))),
+            format!("assertion  {}", clean(&self.assertion)),
+        ];
+        let more = [
+            ("check", &self.check),
+            ("reason", &self.reason),
+            ("owner", &self.owner),
+        ];
+        for (name, value) in more {
+            lines.extend(
+                value
+                    .as_ref()
+                    .map(|value| format!("{name:<10} {}", clean(value))),
+            );
+        }
+        if !self.tasks.is_empty() {
+            let tasks: Vec<String> = self.tasks.iter().map(ToString::to_string).collect();
+            lines.push(format!("tasks      {}", tasks.join(" ")));
+        }
+        lines.join("\n")
     }
 }
 
-/// What a check came to.
-struct Checked<'a> {
-    lock: &'a Lock,
-    command: &'a str,
+/// What setting or removing a lock came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LockChanged {
+    lock: LockId,
+    /// The ledger's new commit; null where nothing changed.
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for LockChanged {
+    fn text(&self, _: Paint) -> String {
+        match self.commit {
+            Some(_) => self.subject.clone(),
+            None => format!("lock {} is so already", self.lock),
+        }
+    }
+}
+
+fn changed(ctx: &Ctx, lock: LockId, done: Done) -> Result<Reply> {
+    ctx.answer(&LockChanged {
+        lock,
+        commit: done.commit.map(|commit| commit.to_string()),
+        subject: done.subject,
+    })
+}
+
+/// What the locks' checks came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LockChecks {
+    checks: Vec<LockCheck>,
+    /// How many did not pass.
+    failed: usize,
+}
+
+/// What one check came to.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LockCheck {
+    lock: LockId,
+    command: String,
+    passed: bool,
     /// How it ended where it did not pass.
     failed: Option<String>,
-    tail: String,
+    /// The end of what it printed.
+    output: String,
+    #[serde(skip)]
+    assertion: String,
 }
 
-fn check(ctx: &Ctx, ledger: &Ledger, named: &[LockId]) -> Result<()> {
+impl Answer for LockChecks {
+    fn text(&self, _: Paint) -> String {
+        if self.checks.is_empty() {
+            return String::from("no lock has a command that checks it");
+        }
+        let line = |one: &LockCheck| match &one.failed {
+            None => format!("{}: `{}` passes", one.lock, one.command),
+            Some(how) => format!(
+                "{}: `{}` {how}, so it does not hold that: {}",
+                one.lock,
+                one.command,
+                clean(&one.assertion)
+            ),
+        };
+        let lines: Vec<String> = self.checks.iter().map(line).collect();
+        lines.join("\n")
+    }
+}
+
+fn check(ctx: &Ctx, ledger: &Ledger, named: &[LockId]) -> Result<Reply> {
     let board = ledger.board();
     for id in named {
         board.require_lock(id).map_err(UserError::from)?;
@@ -242,55 +292,32 @@ fn check(ctx: &Ctx, ledger: &Ledger, named: &[LockId]) -> Result<()> {
             )?);
         }
     }
-    let failed = all.iter().filter(|one| one.failed.is_some()).count();
-    if ctx.ui.is_json() {
-        let row = |one: &Checked<'_>| {
-            serde_json::json!({
-                "lock": one.lock.id,
-                "command": one.command,
-                "passed": one.failed.is_none(),
-                "failed": one.failed,
-                "output": one.tail,
-            })
-        };
-        let rows: Vec<_> = all.iter().map(row).collect();
-        ctx.ui
-            .json(&serde_json::json!({ "checks": rows, "failed": failed }));
-    } else if all.is_empty() {
-        ctx.ui.answer("no lock has a command that checks it");
+    let failed = all.iter().filter(|one| !one.passed).count();
+    let answer = LockChecks {
+        checks: all,
+        failed,
+    };
+    let mut reply = ctx.answer(&answer)?;
+    for one in answer.checks.iter().filter(|one| !one.passed) {
+        reply = reply.note(&one.output);
     }
-    for one in all.iter().filter(|_| !ctx.ui.is_json()) {
-        match &one.failed {
-            None => ctx
-                .ui
-                .answer(&format!("{}: `{}` passes", one.lock.id, one.command)),
-            Some(how) => {
-                ctx.ui.answer(&format!(
-                    "{}: `{}` {how}, so it does not hold that: {}",
-                    one.lock.id,
-                    one.command,
-                    clean(&one.lock.assertion)
-                ));
-                ctx.ui.note(&one.tail);
-            }
-        }
-    }
-    match failed {
-        0 => Ok(()),
-        failed => Err(
-            UserError::new(format!("{} not kept", count(failed, "lock")))
-                .hint("git orch lock list")
-                .into(),
-        ),
-    }
+    Ok(match failed {
+        0 => reply,
+        failed => reply.failing(Err(UserError::new(format!(
+            "{} not kept",
+            count(failed, "lock")
+        ))
+        .hint("git orch lock list")
+        .into())),
+    })
 }
 
-fn carry_out<'a>(
-    (lock, command): (&'a Lock, &'a str),
+fn carry_out(
+    (lock, command): (&Lock, &str),
     dir: &Path,
     log: &Path,
     wall: Duration,
-) -> Result<Checked<'a>> {
+) -> Result<LockCheck> {
     let ended = process::run(&process::Spec {
         command: Command::Shell(command.to_owned()),
         dir: dir.to_path_buf(),
@@ -310,11 +337,13 @@ fn carry_out<'a>(
         Ending::TimedOut | Ending::Silent => Some(format!("took longer than {} s", wall.as_secs())),
         Ending::Stopped => Some(String::from("was stopped")),
     };
-    Ok(Checked {
-        lock,
-        command,
+    Ok(LockCheck {
+        lock: lock.id.clone(),
+        command: command.to_owned(),
+        passed: failed.is_none(),
         failed,
-        tail: ended.tail,
+        output: ended.tail,
+        assertion: lock.assertion.clone(),
     })
 }
 

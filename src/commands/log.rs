@@ -4,11 +4,15 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::ledger::Ledger;
 use crate::report::story::{Filter, Kind, Row};
 use crate::report::target::{Target, require_task, require_team};
+use crate::ui::Paint;
 
 /// Show what happened, newest first
 ///
@@ -48,7 +52,7 @@ fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
 /// # Errors
 ///
 /// There is no ledger, a commit cannot be read, or there never was such a team or task.
-pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: LogArgs) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     let filter = Filter {
         target: args.target,
@@ -57,7 +61,7 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
         grep: args.grep,
     };
     let most = args.number.unwrap_or(usize::MAX);
-    let at_once = ctx.ui.is_json() || args.reverse;
+    let at_once = ctx.ui.form().is_json() || args.reverse;
     let mut rows = Vec::new();
     let mut found = 0;
     let reading = |read| {
@@ -76,8 +80,8 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
         found += 1;
         if at_once {
             rows.push(row);
-        } else if !ctx.ui.answer_part(&row.render(&ctx.ui)) {
-            return Ok(());
+        } else if !ctx.ui.part(&row) {
+            return Ok(Reply::default());
         }
     }
     if found == 0 && most > 0 {
@@ -86,14 +90,20 @@ pub fn run(ctx: &Ctx, args: LogArgs) -> Result<()> {
     if args.reverse {
         rows.reverse();
     }
-    if ctx.ui.is_json() {
-        ctx.ui.json(&rows);
-    } else {
-        for row in &rows {
-            ctx.ui.answer(&row.render(&ctx.ui));
-        }
+    match at_once {
+        true => ctx.answer(&Story(rows)),
+        false => Ok(Reply::default()),
     }
-    Ok(())
+}
+
+/// What happened, in the order that was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Story(Vec<Row>);
+
+impl Answer for Story {
+    fn text(&self, paint: Paint) -> String {
+        self.0.iter().map(|row| row.text(paint)).collect()
+    }
 }
 
 /// Tells a name that does not exist from one that nothing happened to; what an earlier run had is found by

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Command;
 use clap_mangen::Man;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::config;
 use crate::error::UserError;
 use crate::git::files;
+use crate::ui::Paint;
 
 /// Print the manual page, or write all of them
 ///
@@ -32,7 +36,7 @@ pub struct ManArgs {
 /// # Errors
 ///
 /// The directory cannot be written, or there is no HOME to install below.
-pub fn run(ctx: &Ctx, args: ManArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: ManArgs) -> Result<Reply> {
     // The commands have a page each, which `help` would only repeat.
     let mut root = (ctx.line.grammar)().disable_help_subcommand(true);
     root.build();
@@ -40,8 +44,7 @@ pub fn run(ctx: &Ctx, args: ManArgs) -> Result<()> {
         (Some(dir), _) => ctx.dir.join(dir),
         (None, true) => place()?.join("man1"),
         (None, false) => {
-            ctx.ui.answer_bytes(&render(root)?.1);
-            return Ok(());
+            return Ok(Reply::bytes(render(root)?.1));
         }
     };
     let mut left = vec![root];
@@ -53,12 +56,25 @@ pub fn run(ctx: &Ctx, args: ManArgs) -> Result<()> {
         files::replace(&dir.join(name), &page)?;
         written += 1;
     }
-    ctx.ui
-        .answer(&format!("{written} pages written to {}", dir.display()));
-    if args.install {
-        ctx.ui.hint("git orch --help");
+    let reply = ctx.answer(&Pages { written, dir })?;
+    Ok(match args.install {
+        true => reply.hint("git orch --help"),
+        false => reply,
+    })
+}
+
+/// Manual pages that were written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Pages {
+    /// How many.
+    written: usize,
+    dir: PathBuf,
+}
+
+impl Answer for Pages {
+    fn text(&self, _: Paint) -> String {
+        format!("{} pages written to {}", self.written, self.dir.display())
     }
-    Ok(())
 }
 
 /// Returns the directory of manual pages that `man` derives from PATH for this program.

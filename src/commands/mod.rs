@@ -50,4 +50,4 @@ pub mod worktree;
 pub mod wrapup;
 
 pub use ctx::{CommandLine, Ctx, Speaker};
-pub use table::{Command, GROUPS, run};
+pub use table::{ANSWERS, Command, GROUPS, run};

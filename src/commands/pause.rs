@@ -1,9 +1,13 @@
 //! `git orch pause`: an agent gets no work for now.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::model::{AgentId, Op};
+use crate::ui::Paint;
 
 /// Give an agent no work for now
 ///
@@ -22,30 +26,41 @@ pub struct PauseArgs {
 /// # Errors
 ///
 /// There is no such agent, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: PauseArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: PauseArgs) -> Result<Reply> {
     steer(ctx, args.agent, Op::Pause(args.agent, args.message))
 }
 
-/// Carries out an operation on an agent and tells how it stands now.
-pub(super) fn steer(ctx: &Ctx, agent: AgentId, op: Op) -> Result<()> {
+/// An agent after it was paused or resumed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Steered {
+    agent: AgentId,
+    /// Why it is paused; null where it is not.
+    paused: Option<String>,
+    /// The ledger's new commit; null where nothing changed.
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for Steered {
+    fn text(&self, _: Paint) -> String {
+        let agent = self.agent;
+        match (&self.commit, &self.paused) {
+            (Some(_), _) => self.subject.clone(),
+            (None, Some(_)) => format!("agent {agent} is paused already"),
+            (None, None) => format!("agent {agent} is not paused already"),
+        }
+    }
+}
+
+/// Carries out an operation on an agent and answers how it stands now.
+pub(super) fn steer(ctx: &Ctx, agent: AgentId, op: Op) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let done = ledger.transact(op)?;
-    let paused = ledger.board().paused(agent);
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "agent": agent,
-            "paused": paused,
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-    } else if done.changed() {
-        ctx.ui.answer(&done.subject);
-    } else {
-        let state = if paused.is_some() {
-            "paused"
-        } else {
-            "not paused"
-        };
-        ctx.ui.answer(&format!("agent {agent} is {state} already"));
-    }
-    Ok(())
+    ctx.answer(&Steered {
+        agent,
+        paused: ledger.board().paused(agent).map(str::to_owned),
+        commit: done.commit.map(|commit| commit.to_string()),
+        subject: done.subject,
+    })
 }

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::error::UserError;
 use crate::git::files::read_named;
 use crate::ledger::Ledger;
 use crate::model::bounds::MOST_PLAN;
-use crate::model::{Op, Plan, PlanChange};
-use crate::plan::{self, Checked, Comparison, Severity, standing_plan};
-use crate::ui::Style;
+use crate::model::{Op, Plan, PlanChange, TaskId};
+use crate::plan::{self, Checked, Comparison, Finding, Severity, standing_plan};
+use crate::ui::{Paint, Style};
 
 /// Check a plan, apply it to the ledger, or show it
 #[derive(Debug, clap::Args)]
@@ -50,7 +53,7 @@ enum Verb {
 /// # Errors
 ///
 /// The plan has errors, or the ledger cannot be read or written.
-pub fn run(ctx: &Ctx, args: PlanArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: PlanArgs) -> Result<Reply> {
     match args.verb {
         Verb::Check { file } => check(ctx, &file),
         Verb::Apply { file, dry_run } => apply(ctx, &file, dry_run),
@@ -78,15 +81,30 @@ impl Read {
         })
     }
 
-    fn render(&self, paint: impl Fn(Style, &str) -> String) -> String {
+    fn render(&self, paint: Paint) -> String {
         let findings = &self.checked.findings;
         plan::render_findings(findings, &self.name, &self.text, |severity, label| {
             let style = match severity {
                 Severity::Error => Style::Bad,
                 Severity::Warning => Style::Warning,
             };
-            paint(style, label)
+            paint.set(style, label)
         })
+    }
+
+    /// Says how large a plan is.
+    fn told(&self, plan: &Plan) -> String {
+        let warned = match self.checked.counts().1 {
+            0 => String::new(),
+            n => format!(", {}", count(n, "warning")),
+        };
+        format!(
+            "{}: {} in {} and {}{warned}",
+            self.name,
+            count(plan.tasks.len(), "task"),
+            count(plan.teams.len(), "team"),
+            count(plan.phases.len(), "phase"),
+        )
     }
 
     fn refuse_errors(&self) -> Result<()> {
@@ -109,39 +127,41 @@ fn count(n: usize, what: &str) -> String {
     }
 }
 
-fn check(ctx: &Ctx, file: &Path) -> Result<()> {
+fn check(ctx: &Ctx, file: &Path) -> Result<Reply> {
     let read = Read::new(ctx, file)?;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&read.checked.findings);
-    } else if !read.checked.findings.is_empty() {
-        ctx.ui
-            .answer(&read.render(|style, text| ctx.ui.paint(style, text)));
-    }
-    read.refuse_errors()?;
-    if !ctx.ui.is_json()
-        && let Some(plan) = &read.checked.plan
-    {
-        let (_, warnings) = read.checked.counts();
-        let warned = match warnings {
-            0 => String::new(),
-            n => format!(", {}", count(n, "warning")),
-        };
-        ctx.ui.note(&format!(
-            "{}: {} in {} and {}{warned}",
-            read.name,
-            count(plan.tasks.len(), "task"),
-            count(plan.teams.len(), "team"),
-            count(plan.phases.len(), "phase"),
-        ));
-    }
-    Ok(())
+    let reply = ctx.answer(&PlanChecked {
+        findings: &read.checked.findings,
+        read: &read,
+    })?;
+    let ending = read.refuse_errors();
+    Ok(match (&ending, &read.checked.plan) {
+        (Ok(()), Some(plan)) => reply.note(read.told(plan)),
+        _ => reply.failing(ending),
+    })
 }
 
-fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<()> {
+/// What is wrong with a plan.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PlanChecked<'a> {
+    findings: &'a [Finding],
+    #[serde(skip)]
+    read: &'a Read,
+}
+
+impl Answer for PlanChecked<'_> {
+    fn text(&self, paint: Paint) -> String {
+        match self.findings {
+            [] => String::new(),
+            _ => self.read.render(paint),
+        }
+    }
+}
+
+fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<Reply> {
     let read = Read::new(ctx, file)?;
     if !read.checked.findings.is_empty() {
-        ctx.ui
-            .note(&read.render(|style, text| ctx.ui.paint_err(style, text)));
+        ctx.ui.note(&read.render(ctx.ui.for_notes()));
     }
     read.refuse_errors()?;
     let plan = read
@@ -172,30 +192,47 @@ fn apply(ctx: &Ctx, file: &Path, dry_run: bool) -> Result<()> {
         );
     }
     let commit = commit.map(|commit| commit.to_string());
-    if ctx.ui.is_json() {
-        let difference = &comparison.difference;
-        ctx.ui.json(&serde_json::json!({
-            "added": difference.added,
-            "changed": difference.changed,
-            "removed": difference.removed,
-            "brought_back": difference.brought_back,
-            "kept": difference.kept,
-            "settings": comparison.settings,
-            "commit": commit,
-        }));
-        return Ok(());
+    let note = match (&commit, dry_run, comparison.is_empty()) {
+        (_, true, false) => String::from("nothing was changed (--dry-run)"),
+        (Some(commit), ..) => format!("applied as {commit}"),
+        (None, ..) => String::from("nothing changes"),
+    };
+    let difference = &comparison.difference;
+    let reply = ctx.answer(&PlanApplied {
+        added: &difference.added,
+        changed: &difference.changed,
+        removed: &difference.removed,
+        brought_back: &difference.brought_back,
+        kept: &difference.kept,
+        settings: &comparison.settings,
+        commit,
+        comparison: &comparison,
+    })?;
+    Ok(reply.note(note))
+}
+
+/// What a plan has changed on the ledger, or would.
+#[derive(Serialize, JsonSchema)]
+pub struct PlanApplied<'a> {
+    added: &'a [TaskId],
+    changed: &'a [TaskId],
+    removed: &'a [TaskId],
+    /// Tasks that had failed or were given up, and are tried again.
+    brought_back: &'a [TaskId],
+    /// Tasks that stay as they are, since they were begun.
+    kept: &'a [TaskId],
+    /// Changes of everything but tasks, as a unified diff; empty where there are none.
+    settings: &'a str,
+    /// The ledger's new commit; null where nothing changed.
+    commit: Option<String>,
+    #[serde(skip)]
+    comparison: &'a Comparison,
+}
+
+impl Answer for PlanApplied<'_> {
+    fn text(&self, paint: Paint) -> String {
+        self.comparison.render(|style, text| paint.set(style, text))
     }
-    let text = comparison.render(|style, text| ctx.ui.paint(style, text));
-    if !text.is_empty() {
-        ctx.ui.answer(&text);
-    }
-    ctx.ui
-        .note(&match (&commit, dry_run, comparison.is_empty()) {
-            (_, true, false) => String::from("nothing was changed (--dry-run)"),
-            (Some(commit), ..) => format!("applied as {commit}"),
-            (None, ..) => String::from("nothing changes"),
-        });
-    Ok(())
 }
 
 fn require_base(ledger: &Ledger, plan: &Plan) -> Result<()> {
@@ -216,18 +253,19 @@ fn require_base(ledger: &Ledger, plan: &Plan) -> Result<()> {
     .into())
 }
 
-fn show(ctx: &Ctx) -> Result<()> {
+fn show(ctx: &Ctx) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     if ledger.board().settings.run.is_none() {
         return Err(UserError::new("no plan was applied yet")
             .hint("git orch plan apply plan.toml")
             .into());
     }
-    let plan = standing_plan(&ledger)?;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&plan);
-    } else {
-        ctx.ui.answer(&plan::render_plan(&plan));
+    ctx.answer(&standing_plan(&ledger)?)
+}
+
+/// The plan as it stands on the ledger.
+impl Answer for Plan {
+    fn text(&self, _: Paint) -> String {
+        plan::render_plan(self)
     }
-    Ok(())
 }

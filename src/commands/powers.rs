@@ -1,9 +1,16 @@
 //! `git orch powers`: who may do what.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
-use crate::model::{Actor, Board, Power, Role, powers};
+use crate::answer::{Answer, Reply};
+use crate::model::powers::{self, Reach};
+use crate::model::{Actor, Board, Power, Role};
+use crate::ui::Paint;
 
 /// Show who may do what
 ///
@@ -19,34 +26,54 @@ pub struct PowersArgs {}
 /// # Errors
 ///
 /// Nobody knows whose command it is.
-pub fn run(ctx: &Ctx, PowersArgs {}: PowersArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, PowersArgs {}: PowersArgs) -> Result<Reply> {
     let actor = ctx.actor()?;
     let role = role_of(ctx, actor);
-    if ctx.ui.is_json() {
-        let row = |power: &Power| {
-            let roles = Role::ALL.map(|role| (role.as_str(), power.reach(role)));
-            let roles: std::collections::BTreeMap<_, _> = roles.into();
-            serde_json::json!({
-                "power": power.as_str(),
-                "what": power.says(),
-                "commands": power.commands(),
-                "roles": roles,
-            })
-        };
-        ctx.ui.json(&serde_json::json!({
-            "you": actor.to_string(),
-            "role": role,
-            "roles": Role::ALL,
-            "powers": Power::ALL.iter().map(row).collect::<Vec<_>>(),
-        }));
-        return Ok(());
-    }
-    ctx.ui.answer(&powers::table());
-    ctx.ui.note(&match actor {
+    let row = |power: &Power| PowerRow {
+        power: power.as_str(),
+        what: power.says(),
+        commands: power.commands(),
+        roles: Role::ALL
+            .map(|role| (role.as_str(), power.reach(role)))
+            .into(),
+    };
+    let reply = ctx.answer(&Powers {
+        you: actor.to_string(),
+        role,
+        roles: Role::ALL.to_vec(),
+        powers: Power::ALL.iter().map(row).collect(),
+    })?;
+    Ok(reply.note(match actor {
         Actor::Agent(agent) => format!("you are agent {agent}, a {}", role.as_str()),
         _ => String::from("you are a person"),
-    });
-    Ok(())
+    }))
+}
+
+/// Who may do what.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Powers {
+    /// Whose command this is.
+    you: String,
+    role: Role,
+    roles: Vec<Role>,
+    powers: Vec<PowerRow>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct PowerRow {
+    power: &'static str,
+    /// What it is to have it.
+    what: &'static str,
+    /// Commands that need it.
+    commands: &'static [&'static str],
+    /// How far each role has it.
+    roles: BTreeMap<&'static str, Reach>,
+}
+
+impl Answer for Powers {
+    fn text(&self, _: Paint) -> String {
+        powers::table()
+    }
 }
 
 /// Returns the role of whoever asks; what the plan says of it counts where there is one.

@@ -5,6 +5,7 @@ mod show;
 use anyhow::Result;
 
 use super::Ctx;
+use crate::answer::Reply;
 use crate::clock;
 use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
@@ -57,7 +58,7 @@ struct ActiveArgs {
 /// # Errors
 ///
 /// There is no ledger, no run or no such team, or a commit cannot be read.
-pub fn run(ctx: &Ctx, args: QueueArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: QueueArgs) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     if ledger.board().settings.run.is_none() {
         return Err(UserError::new("there is no run, so there is no queue")
@@ -72,29 +73,24 @@ pub fn run(ctx: &Ctx, args: QueueArgs) -> Result<()> {
     }
 }
 
-fn stats(ctx: &Ctx, ledger: &Ledger, args: &StatsArgs) -> Result<()> {
+fn stats(ctx: &Ctx, ledger: &Ledger, args: &StatsArgs) -> Result<Reply> {
     require_teams(ledger, &args.team)?;
     let now = clock::now();
     let per_hour = Throughput::load(ledger, &args.team, now)?;
     let stats = Stats::new(ledger.board(), &args.team, &look(ledger)?, per_hour, now);
-    if ctx.ui.is_json() {
-        ctx.ui.json(&stats);
-    } else {
-        ctx.ui.answer(&show::stats(&stats, &ctx.ui));
-    }
-    Ok(())
+    ctx.answer(&stats)
 }
 
-fn active(ctx: &Ctx, ledger: &Ledger, args: &ActiveArgs) -> Result<()> {
+fn active(ctx: &Ctx, ledger: &Ledger, args: &ActiveArgs) -> Result<Reply> {
     require_teams(ledger, &args.team)?;
     let (seen, now) = (look(ledger)?, clock::now());
-    let active = Active::new(ledger.board(), &args.team, &seen, args.number, now);
-    if ctx.ui.is_json() {
-        ctx.ui.json(&active);
-    } else {
-        ctx.ui.answer(&show::active(&active, &ctx.ui));
-    }
-    Ok(())
+    ctx.answer(&Active::new(
+        ledger.board(),
+        &args.team,
+        &seen,
+        args.number,
+        now,
+    ))
 }
 
 fn look(ledger: &Ledger) -> Result<Seen> {

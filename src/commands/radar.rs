@@ -1,10 +1,11 @@
 //! `git orch radar`: which branches in flight will conflict.
 
-mod show;
+pub mod show;
 
 use anyhow::Result;
 
 use super::Ctx;
+use crate::answer::Reply;
 use crate::assembler::radar::{self, Branch, Radar, Target};
 use crate::config;
 use crate::error::{Exit, UserError};
@@ -39,7 +40,7 @@ pub struct RadarArgs {
 /// # Errors
 ///
 /// Nothing is in flight ([`Exit::NothingToDo`]), a branch does not exist, or git cannot be run.
-pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<Reply> {
     let repo = ctx.repo()?;
     let committed = args.committed;
     let (target, mut branches) = choose(ctx, &repo, args)?;
@@ -56,19 +57,14 @@ pub fn run(ctx: &Ctx, args: RadarArgs) -> Result<()> {
         }
     }
     let radar: Radar = radar::scan(&repo, target.tip, &branches)?;
+    let mut reply = ctx.answer(&show::Prospects::new(&target, &radar, !committed))?;
     for (dir, why) in &radar.unread {
-        ctx.ui.warn(&format!(
-            "what lies uncommitted in {} is not counted: {why}",
-            dir.display()
+        let dir = dir.display();
+        reply = reply.warn(format!(
+            "what lies uncommitted in {dir} is not counted: {why}"
         ));
     }
-    if ctx.ui.is_json() {
-        ctx.ui.json(&show::json(&target, &radar, !committed));
-    } else {
-        ctx.ui
-            .answer(&show::text(&target, &radar, !committed, &ctx.ui));
-    }
-    Ok(())
+    Ok(reply)
 }
 
 fn choose(ctx: &Ctx, repo: &Repo, args: RadarArgs) -> Result<(Target, Vec<Branch>)> {

@@ -1,9 +1,9 @@
 //! `git orch recover`: lists, shows, brings back and gives up what was saved.
 
-mod list;
-mod prune;
-mod restore;
-mod show;
+pub mod list;
+pub mod prune;
+pub mod restore;
+pub mod show;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Ctx;
+use crate::answer::Reply;
 use crate::config;
 use crate::model::Power;
 use crate::report::text::count;
@@ -81,7 +82,7 @@ fn age(text: &str) -> Result<Duration, String> {
 /// # Errors
 ///
 /// Nothing is saved under that name, something is in the way, or an agent asks for what only a person may do.
-pub fn run(ctx: &Ctx, args: RecoverArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: RecoverArgs) -> Result<Reply> {
     let repo = ctx.repo()?;
     match args.verb {
         Verb::List { owner, task } => list::run(ctx, &repo, owner.as_deref(), task.as_deref()),

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::{HeldArgs, answer, carry_out};
+use crate::answer::Reply;
 use crate::model::Op;
 
 /// Give a claim back
@@ -29,7 +30,7 @@ pub struct ReleaseArgs {
 /// # Errors
 ///
 /// The claim does not hold, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     if let Some(task) = args.held.by_name_only(&ledger) {
         let done = ledger.transact(Op::Free {
@@ -37,7 +38,7 @@ pub fn run(ctx: &Ctx, args: ReleaseArgs) -> Result<()> {
             reason: args.message.clone(),
             message: Some(args.message),
         })?;
-        return answer(ctx, &ledger, &task, &done);
+        return answer(ctx, &ledger, &task, done);
     }
     let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, |claim| {

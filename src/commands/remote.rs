@@ -1,10 +1,14 @@
 //! `git orch remote`: where the ledger's truth is.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
-use crate::model::Power;
+use crate::answer::{Answer, Reply};
 use crate::model::board::LOCAL;
+use crate::model::{MachineId, Power};
+use crate::ui::Paint;
 
 /// Show or set where the ledger's truth is
 #[derive(Debug, clap::Args)]
@@ -32,7 +36,7 @@ enum RemoteCommand {
 /// # Errors
 ///
 /// There is no such remote, it cannot be reached or does not take the ledger.
-pub fn run(ctx: &Ctx, args: RemoteArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: RemoteArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     if let Some(RemoteCommand::Set { remote }) = args.command {
         ctx.require(Power::Authority)?;
@@ -47,30 +51,47 @@ pub fn run(ctx: &Ctx, args: RemoteArgs) -> Result<()> {
     let url = remote
         .as_ref()
         .and_then(|remote| ledger.repo().config(&format!("remote.{remote}.url")));
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "authority": ledger.board().settings.authority,
-            "remote": remote,
-            "url": url,
-            "ledger": ledger.branch(),
-            "commit": ledger.tip().map(|tip| tip.to_string()),
-            "machine": ledger.machine(),
-        }));
-        return Ok(());
+    ctx.answer(&Authority {
+        authority: ledger.board().settings.authority.clone(),
+        remote,
+        url,
+        ledger: ledger.branch().to_owned(),
+        commit: ledger.tip().map(|tip| tip.to_string()),
+        machine: ledger.machine().clone(),
+    })
+}
+
+/// Where the ledger's truth is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Authority {
+    /// The remote whose ledger counts, as the ledger has it; `local` for this clone's own.
+    authority: String,
+    /// The same, as this clone has it.
+    remote: Option<String>,
+    url: Option<String>,
+    /// Name of the ledger's branch.
+    ledger: String,
+    /// Its tip.
+    commit: Option<String>,
+    /// Name of this machine.
+    machine: MachineId,
+}
+
+impl Answer for Authority {
+    fn text(&self, _: Paint) -> String {
+        let Self {
+            ledger, machine, ..
+        } = self;
+        match (&self.remote, &self.url) {
+            (None, _) => {
+                String::from("this clone's ledger is the truth; no other machine can claim work")
+            }
+            (Some(remote), Some(url)) => format!(
+                "the truth is branch {ledger} of {remote} ({url}); this machine is {machine}"
+            ),
+            (Some(remote), None) => format!(
+                "the truth is branch {ledger} of {remote}, which this repository does not know"
+            ),
+        }
     }
-    match (remote, url) {
-        (None, _) => ctx
-            .ui
-            .answer("this clone's ledger is the truth; no other machine can claim work"),
-        (Some(remote), Some(url)) => ctx.ui.answer(&format!(
-            "the truth is branch {} of {remote} ({url}); this machine is {}",
-            ledger.branch(),
-            ledger.machine()
-        )),
-        (Some(remote), None) => ctx.ui.answer(&format!(
-            "the truth is branch {} of {remote}, which this repository does not know",
-            ledger.branch()
-        )),
-    }
-    Ok(())
 }

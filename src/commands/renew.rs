@@ -1,10 +1,15 @@
 //! `git orch renew`: makes a claim hold for longer.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
 use super::held::HeldArgs;
+use crate::answer::{Answer, Reply};
 use crate::clock;
+use crate::model::{AgentId, Attempt, TaskId};
+use crate::ui::Paint;
 
 /// Make a claim hold for longer
 ///
@@ -25,22 +30,33 @@ pub struct RenewArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: RenewArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: RenewArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(&ledger)?;
     let until = clock::rfc3339(ledger.renew(&claim)?);
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "task": claim.task,
-            "agent": claim.agent,
-            "attempt": claim.attempt,
-            "lease_until": until,
-        }));
-    } else {
-        ctx.ui.answer(&format!(
-            "the claim of {} on {} holds until {until}",
-            claim.agent, claim.task
-        ));
+    ctx.answer(&Renewed {
+        task: claim.task,
+        agent: claim.agent,
+        attempt: claim.attempt,
+        lease_until: until,
+    })
+}
+
+/// A claim that holds for longer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Renewed {
+    task: TaskId,
+    agent: AgentId,
+    attempt: Attempt,
+    /// Until when, as RFC 3339.
+    lease_until: String,
+}
+
+impl Answer for Renewed {
+    fn text(&self, _: Paint) -> String {
+        format!(
+            "the claim of {} on {} holds until {}",
+            self.agent, self.task, self.lease_until
+        )
     }
-    Ok(())
 }

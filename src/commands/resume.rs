@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::pause::steer;
+use crate::answer::Reply;
 use crate::model::{AgentId, Op};
 
 /// Give a paused agent work again
@@ -22,6 +23,6 @@ pub struct ResumeArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: ResumeArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: ResumeArgs) -> Result<Reply> {
     steer(ctx, args.agent, Op::Resume(args.agent))
 }

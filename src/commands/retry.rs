@@ -1,12 +1,14 @@
 //! `git orch retry`: tasks that were given up are tried again.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::error::UserError;
 use crate::model::{Attempt, Op, Retry, State, TaskId};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 
 /// Bring back tasks that were given up, failed or are blocked
 ///
@@ -32,24 +34,12 @@ pub struct RetryArgs {
     message: Option<String>,
 }
 
-/// One task, as it is afterwards.
-#[derive(Serialize)]
-struct Row<'a> {
-    task: &'a TaskId,
-    status: State,
-    /// Attempts so far.
-    attempt: Attempt,
-    branch: String,
-    /// Whether the branch goes on as it is.
-    resumes: bool,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// A task is in no state to be tried again, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: RetryArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: RetryArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let done = ledger.transact(Op::Retry(Box::new(Retry {
         tasks: args.tasks,
@@ -61,34 +51,52 @@ pub fn run(ctx: &Ctx, args: RetryArgs) -> Result<()> {
     let mut rows = Vec::new();
     for id in &done.tasks {
         let task = board.require_task(id).map_err(UserError::from)?;
-        rows.push(Row {
-            task: &task.id,
+        rows.push(RetriedTask {
+            task: task.id.clone(),
             status: task.status.state,
             attempt: task.status.attempt,
             branch: task.branch_name(),
             resumes: args.resume || !task.has_own_branch(),
         });
     }
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "tasks": rows,
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-        return Ok(());
-    }
-    for row in &rows {
-        let how = if row.resumes {
-            "goes on"
-        } else {
-            "begins anew"
+    let answer = Retried {
+        tasks: rows,
+        commit: done.commit.map(|commit| commit.to_string()),
+    };
+    Ok(ctx.answer(&answer)?.hint("git orch run --assemble"))
+}
+
+/// Tasks that are tried again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Retried {
+    tasks: Vec<RetriedTask>,
+    /// The ledger's new commit.
+    commit: Option<String>,
+}
+
+/// One task, as it is afterwards.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RetriedTask {
+    task: TaskId,
+    status: State,
+    /// Attempts so far.
+    attempt: Attempt,
+    branch: String,
+    /// Whether the branch goes on as it is.
+    resumes: bool,
+}
+
+impl Answer for Retried {
+    fn text(&self, paint: Paint) -> String {
+        let line = |row: &RetriedTask| {
+            let how = match row.resumes {
+                true => "goes on",
+                false => "begins anew",
+            };
+            let task = paint.set(Style::Strong, row.task.as_str());
+            format!("{task} is {}: branch {} {how}", row.status, row.branch)
         };
-        ctx.ui.answer(&format!(
-            "{} is {}: branch {} {how}",
-            ctx.ui.paint(Style::Strong, row.task.as_str()),
-            row.status,
-            row.branch
-        ));
+        let lines: Vec<String> = self.tasks.iter().map(line).collect();
+        lines.join("\n")
     }
-    ctx.ui.hint("git orch run --assemble");
-    Ok(())
 }

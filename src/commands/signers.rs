@@ -1,9 +1,13 @@
 //! `git orch signers`: whose signatures count.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
-use crate::model::{Op, Signer};
+use crate::answer::{Answer, Reply};
+use crate::model::{Op, Power, Signer, Signing};
+use crate::ui::Paint;
 
 /// Show and change whose signatures count
 ///
@@ -41,35 +45,18 @@ enum SignersCommand {
 /// # Errors
 ///
 /// Whoever asks may not, there is no such signer, or that is no key.
-pub fn run(ctx: &Ctx, args: SignersArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: SignersArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let op = match args.command {
         SignersCommand::List => {
-            let signers = &ledger.board().signers;
-            if ctx.ui.is_json() {
-                ctx.ui.json(&serde_json::json!({
-                    "signing": ledger.board().settings.signing,
-                    "signers": signers,
-                }));
-            } else if signers.is_empty() {
-                ctx.ui.answer("nobody: nothing is signed here");
-            }
-            for signer in signers.iter().filter(|_| !ctx.ui.is_json()) {
-                ctx.ui
-                    .answer(&format!("{} {}", signer.principal, signer.key));
-            }
-            return Ok(());
+            return ctx.answer(&Signers {
+                signing: ledger.board().settings.signing,
+                signers: ledger.board().signers.clone(),
+            });
         }
         SignersCommand::Machine => {
-            ctx.require(crate::model::Power::Sync)?;
-            let signer = ledger.machine_signer()?;
-            if ctx.ui.is_json() {
-                ctx.ui.json(&signer);
-            } else {
-                ctx.ui
-                    .answer(&format!("{} '{}'", signer.principal, signer.key));
-            }
-            return Ok(());
+            ctx.require(Power::Sync)?;
+            return ctx.answer(&ledger.machine_signer()?);
         }
         SignersCommand::Add { who, key } => {
             let words: Vec<&str> = key.split_whitespace().take(2).collect();
@@ -81,14 +68,54 @@ pub fn run(ctx: &Ctx, args: SignersArgs) -> Result<()> {
         SignersCommand::Remove { who } => Op::Dismiss(who),
     };
     let done = ledger.transact(op)?;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "commit": done.commit.map(|commit| commit.to_string()),
-        }));
-    } else if done.changed() {
-        ctx.ui.answer(&done.subject);
-    } else {
-        ctx.ui.answer("it is so already");
+    ctx.answer(&SignersChanged {
+        commit: done.commit.map(|commit| commit.to_string()),
+        subject: done.subject,
+    })
+}
+
+/// Who may sign.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Signers {
+    /// Whether anything is signed here.
+    signing: Signing,
+    signers: Vec<Signer>,
+}
+
+impl Answer for Signers {
+    fn text(&self, _: Paint) -> String {
+        if self.signers.is_empty() {
+            return String::from("nobody: nothing is signed here");
+        }
+        let lines = self.signers.iter();
+        let lines: Vec<String> = lines
+            .map(|signer| format!("{} {}", signer.principal, signer.key))
+            .collect();
+        lines.join("\n")
     }
-    Ok(())
+}
+
+/// This machine's name and key, as `signers add` takes them.
+impl Answer for Signer {
+    fn text(&self, _: Paint) -> String {
+        format!("{} '{}'", self.principal, self.key)
+    }
+}
+
+/// What `signers add` and `signers remove` came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SignersChanged {
+    /// The ledger's new commit; null where nothing changed.
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for SignersChanged {
+    fn text(&self, _: Paint) -> String {
+        match self.commit {
+            Some(_) => self.subject.clone(),
+            None => String::from("it is so already"),
+        }
+    }
 }

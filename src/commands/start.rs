@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::{HeldArgs, carry_out};
+use crate::answer::Reply;
 use crate::model::Op;
 
 /// Tell that work on a claimed task has begun
@@ -24,7 +25,7 @@ pub struct StartArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: StartArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: StartArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(&ledger)?;
     carry_out(ctx, &mut ledger, claim, Op::Start)

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::{HeldArgs, answer};
+use crate::answer::Reply;
 use crate::error::UserError;
 use crate::git::repo::Repo;
 use crate::model::{CommitId, Op};
@@ -34,7 +35,7 @@ pub struct SubmitArgs {
 /// # Errors
 ///
 /// A check fails, the claim does not hold, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let claim = args.held.claim(&ledger)?;
     // Said before the checks, which may take minutes: a stale claim learns it at once.
@@ -73,7 +74,7 @@ pub fn run(ctx: &Ctx, args: SubmitArgs) -> Result<()> {
     handoff.next_steps = args.next;
     let head = CommitId(head.to_string());
     let done = ledger.transact(Op::Submit(claim.clone(), head, Box::new(handoff)))?;
-    answer(ctx, &ledger, &claim.task, &done)
+    answer(ctx, &ledger, &claim.task, done)
 }
 
 /// Returns the worktree that has a branch checked out.

@@ -1,12 +1,14 @@
 //! `git orch sync`: one round of give and take with the remote.
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
-use crate::ledger::sync::Synced;
-use crate::model::Power;
+use crate::answer::{Answer, Reply};
+use crate::model::{AgentId, Attempt, MachineId, Power, TaskId};
+use crate::report::text::count;
+use crate::ui::Paint;
 
 /// Exchange everything with the remote once
 ///
@@ -21,81 +23,105 @@ pub struct SyncArgs {}
 /// # Errors
 ///
 /// The remote cannot be reached, or its ledger does not build on what was seen of it.
-pub fn run(ctx: &Ctx, SyncArgs {}: SyncArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, SyncArgs {}: SyncArgs) -> Result<Reply> {
     ctx.require(Power::Sync)?;
     let mut ledger = ctx.ledger_to_build_on()?;
     let synced = ledger.sync()?;
-    if ctx.ui.is_json() {
-        let expired: Vec<_> = synced
-            .expired
-            .iter()
-            .map(|(expired, outcome)| {
-                serde_json::json!({
-                    "task": expired.claim.task,
-                    "agent": expired.claim.agent,
-                    "attempt": expired.claim.attempt,
-                    "machine": expired.machine,
-                    "seconds": expired.unmoved.as_secs(),
-                    "taken_over": outcome.is_ok(),
-                })
-            })
-            .collect();
-        ctx.ui.json(&serde_json::json!({
-            "remote": synced.remote,
-            "ledger": ledger.tip().map(|tip| tip.to_string()),
-            "received": synced.received,
-            "sent": synced.sent,
-            "branches": synced.branches,
-            "kept_back": synced.kept_back,
-            "renewed": synced.renewed,
-            "expired": expired,
-        }));
-    } else {
-        ctx.ui.answer(text(&synced).trim_end());
-    }
-    Ok(())
+    let expired = synced
+        .expired
+        .into_iter()
+        .map(|(expired, outcome)| Expired {
+            task: expired.claim.task,
+            agent: expired.claim.agent,
+            attempt: expired.claim.attempt,
+            machine: expired.machine,
+            seconds: expired.unmoved.as_secs(),
+            taken_over: outcome.is_ok(),
+            refused: outcome.err().map(|refusal| refusal.message),
+        });
+    ctx.answer(&Exchanged {
+        remote: synced.remote,
+        ledger: ledger.tip().map(|tip| tip.to_string()),
+        received: synced.received,
+        sent: synced.sent,
+        branches: synced.branches,
+        kept_back: synced.kept_back,
+        renewed: synced.renewed,
+        expired: expired.collect(),
+    })
 }
 
-fn text(synced: &Synced) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    match &synced.remote {
-        None => text.push_str("this clone's ledger is the truth: there is nothing to exchange\n"),
-        Some(remote) => {
-            let plural = if synced.received == 1 {
-                "transition"
-            } else {
-                "transitions"
-            };
-            let _ = writeln!(
-                text,
-                "in step with {remote}: {} {plural} received",
-                synced.received
-            );
-            if synced.sent {
-                text.push_str("commits made by hand on the ledger were sent\n");
-            }
-            if !synced.branches.is_empty() {
-                let _ = writeln!(text, "sent {}", synced.branches.join(", "));
-            }
-            for told in &synced.kept_back {
-                let _ = writeln!(text, "not sent: {told}");
-            }
-            if synced.renewed {
-                text.push_str("the lease of this machine's claims was renewed\n");
+/// What one exchange with the remote came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Exchanged {
+    /// The remote; null where this clone's ledger is the truth.
+    remote: Option<String>,
+    /// The ledger's tip.
+    ledger: Option<String>,
+    /// Transitions that came in.
+    received: usize,
+    /// Whether commits made by hand on the ledger were sent.
+    sent: bool,
+    /// Branches that were sent.
+    branches: Vec<String>,
+    /// Branches that were not sent, and why.
+    kept_back: Vec<String>,
+    /// Whether this machine's lease was renewed.
+    renewed: bool,
+    /// Claims whose lease had run out.
+    expired: Vec<Expired>,
+}
+
+/// A claim whose lease had run out.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Expired {
+    task: TaskId,
+    agent: AgentId,
+    attempt: Attempt,
+    machine: Option<MachineId>,
+    /// For how long its lease was not renewed, as seen from here.
+    seconds: u64,
+    taken_over: bool,
+    /// Why it was not taken over.
+    #[serde(skip)]
+    refused: Option<String>,
+}
+
+impl Answer for Exchanged {
+    fn text(&self, _: Paint) -> String {
+        let mut lines = Vec::new();
+        match &self.remote {
+            None => lines.push(String::from(
+                "this clone's ledger is the truth: there is nothing to exchange",
+            )),
+            Some(remote) => {
+                let received = count(self.received, "transition");
+                lines.push(format!("in step with {remote}: {received} received"));
+                if self.sent {
+                    lines.push(String::from("commits made by hand on the ledger were sent"));
+                }
+                if !self.branches.is_empty() {
+                    lines.push(format!("sent {}", self.branches.join(", ")));
+                }
+                lines.extend(
+                    self.kept_back
+                        .iter()
+                        .map(|told| format!("not sent: {told}")),
+                );
+                if self.renewed {
+                    lines.push(String::from(
+                        "the lease of this machine's claims was renewed",
+                    ));
+                }
             }
         }
-    }
-    for (expired, outcome) in &synced.expired {
-        let claim = &expired.claim;
-        let _ = match outcome {
-            Ok(()) => writeln!(
-                text,
+        lines.extend(self.expired.iter().map(|one| match &one.refused {
+            None => format!(
                 "took {} from agent {} (attempt {}): its lease had run out",
-                claim.task, claim.agent, claim.attempt
+                one.task, one.agent, one.attempt
             ),
-            Err(refusal) => writeln!(text, "{}: {}", claim.task, refusal.message),
-        };
+            Some(refused) => format!("{}: {refused}", one.task),
+        }));
+        lines.join("\n")
     }
-    text
 }

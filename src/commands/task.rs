@@ -1,12 +1,13 @@
 //! `git orch task`: lists, shows and adds tasks.
 
-mod add;
-mod list;
-mod show;
+pub mod add;
+pub mod list;
+pub mod show;
 
 use anyhow::Result;
 
 use super::Ctx;
+use crate::answer::Reply;
 use crate::model::{State, TaskId, TeamId};
 
 /// List, show and add tasks
@@ -40,7 +41,7 @@ enum Verb {
 /// # Errors
 ///
 /// There is no such task or team, or the new task has errors.
-pub fn run(ctx: &Ctx, args: TaskArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: TaskArgs) -> Result<Reply> {
     match args.verb {
         Verb::List { team, state } => list::run(ctx, team, state),
         Verb::Show { task } => show::run(ctx, &task),

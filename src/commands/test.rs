@@ -1,11 +1,17 @@
 //! `git orch test`: the plan's test in this worktree, remembered for the assembler.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::assembler;
 use crate::error::UserError;
 use crate::model::levels::with_checks;
+use crate::ui::Paint;
 
 /// Run the plan's test here, and remember what it says
 ///
@@ -31,7 +37,7 @@ pub struct TestArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: TestArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: TestArgs) -> Result<Reply> {
     let ledger = ctx.ledger_to_build_on()?;
     let mut run = ledger.board().run();
     // What the plan's steps ask for besides is asked of a merge too.
@@ -39,39 +45,61 @@ pub fn run(ctx: &Ctx, args: TestArgs) -> Result<()> {
     run.test = with_checks(run.test.as_deref(), &checks);
     let command = run.test.clone().unwrap_or_default();
     let tested = assembler::own_test(&ctx.repo()?, &run, args.again)?;
-    let verdict = if tested.green { "passed" } else { "failed" };
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "command": command,
-            "verdict": if tested.green { "green" } else { "red" },
-            "tree": tested.tree.map(|tree| tree.to_string()),
-            "remembered": tested.tree.is_some(),
-            "known": tested.known,
-            "seconds": tested.seconds,
-            "log": tested.log,
-        }));
-    } else {
-        if !tested.green {
-            ctx.ui.note(&tested.output);
-        }
-        let seconds = tested.seconds;
-        ctx.ui.answer(&match tested.known {
-            true => format!("`{command}` is known to pass on this tree"),
-            false => format!("`{command}` {verdict} in {seconds:.1} s"),
-        });
-        if tested.tree.is_none() {
-            ctx.ui.warn(
-                "there are changes that are not committed: nothing is remembered of this run",
-            );
-        }
+    let answer = OwnTest {
+        command,
+        verdict: if tested.green { "green" } else { "red" },
+        remembered: tested.tree.is_some(),
+        tree: tested.tree.map(|tree| tree.to_string()),
+        known: tested.known,
+        seconds: tested.seconds,
+        log: tested.log.clone(),
+    };
+    let mut reply = ctx.answer(&answer)?;
+    if !tested.green {
+        reply = reply.note(&tested.output);
+    }
+    if !answer.remembered {
+        reply = reply
+            .warn("there are changes that are not committed: nothing is remembered of this run");
     }
     if tested.green {
-        return Ok(());
+        return Ok(reply);
     }
     let error = UserError::new("the test fails");
-    Err(match &tested.log {
+    Ok(reply.failing(Err(match &tested.log {
         Some(log) => error.hint(format!("cat '{}'", log.display())),
         None => error,
     }
-    .into())
+    .into())))
+}
+
+/// What the plan's test said in this worktree.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OwnTest {
+    command: String,
+    /// `green` or `red`.
+    verdict: &'static str,
+    /// The tree that was tested; null where changes are not committed.
+    tree: Option<String>,
+    /// Whether the result is remembered.
+    remembered: bool,
+    /// Whether it was known before and not run.
+    known: bool,
+    seconds: f64,
+    /// The whole of what it printed.
+    log: Option<PathBuf>,
+}
+
+impl Answer for OwnTest {
+    fn text(&self, _: Paint) -> String {
+        let (command, seconds) = (&self.command, self.seconds);
+        let verdict = match self.verdict {
+            "green" => "passed",
+            _ => "failed",
+        };
+        match self.known {
+            true => format!("`{command}` is known to pass on this tree"),
+            false => format!("`{command}` {verdict} in {seconds:.1} s"),
+        }
+    }
 }

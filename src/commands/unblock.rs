@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Ctx;
 use super::held::{HeldArgs, answer, carry_out};
+use crate::answer::Reply;
 use crate::model::Op;
 
 /// Tell that a blocked task goes on
@@ -25,7 +26,7 @@ pub struct UnblockArgs {
 /// # Errors
 ///
 /// The claim does not hold, or the ledger cannot be written.
-pub fn run(ctx: &Ctx, args: UnblockArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: UnblockArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let named = args.held.by_name_only(&ledger);
     let held = args.held.held_by_name(&ledger);
@@ -39,7 +40,7 @@ pub fn run(ctx: &Ctx, args: UnblockArgs) -> Result<()> {
                 reason: reason.unwrap_or_else(|| String::from("unblocked")),
                 message: args.message,
             })?;
-            return answer(ctx, &ledger, &task, &done);
+            return answer(ctx, &ledger, &task, done);
         }
         (None, None) => args.held.claim(&ledger)?,
     };

@@ -1,11 +1,15 @@
 //! `git orch undo`: takes a landing back out.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
 use super::assemble::Lines;
+use crate::answer::{Answer, Reply};
 use crate::assembler::undo::{self, Asked, How, Outcome};
-use crate::model::Power;
+use crate::model::{Power, TaskId};
+use crate::ui::Paint;
 
 /// Take a landing back out
 ///
@@ -40,7 +44,7 @@ pub struct UndoArgs {
 /// # Errors
 ///
 /// There is nothing to undo, what came after is in the way, or the branch fails its test without it.
-pub fn run(ctx: &Ctx, args: UndoArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: UndoArgs) -> Result<Reply> {
     ctx.require(Power::Undo)?;
     let asked = Asked {
         what: args.what,
@@ -53,47 +57,67 @@ pub fn run(ctx: &Ctx, args: UndoArgs) -> Result<()> {
         Some(onto) => undo::undo_branch(&ctx.repo()?, onto, &asked, &mut watch)?,
         None => undo::undo(&mut ctx.ledger_to_build_on()?, &asked, &mut watch)?,
     };
-    answer(ctx, &outcome, asked.dry_run);
-    Ok(())
-}
-
-fn answer(ctx: &Ctx, outcome: &Outcome, dry_run: bool) {
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "target": outcome.target,
-            "undone": outcome.landing.to_string(),
-            "task": outcome.task,
-            "how": outcome.how,
-            "before": outcome.before.to_string(),
-            "after": outcome.after.map(|after| after.to_string()),
-            "kept": outcome.kept,
-            "built_on": outcome.built_on,
-            "dry_run": dry_run,
-        }));
-        return;
-    }
-    let landing = outcome.landing.to_hex_with_len(12);
-    let name = match &outcome.task {
-        Some(task) => format!("{task} ({landing})"),
-        None => landing.to_string(),
-    };
-    let (would, target) = (if dry_run { "would be " } else { "" }, &outcome.target);
-    let how = match (outcome.how, outcome.after) {
-        (How::MovedBack, Some(after)) => {
-            format!("{target} {would}moved back to {:.12}", after.to_string())
-        }
-        (How::Reverted, Some(after)) => {
-            format!("{would}reverted on {target} by {:.12}", after.to_string())
-        }
-        (_, None) => format!("{would}reverted on {target}, once that is tested"),
-    };
-    ctx.ui.answer(&format!("undo {name}: {how}"));
+    let answer = Undone::new(&outcome, asked.dry_run);
+    let mut reply = ctx.answer(&answer)?;
     if !outcome.built_on.is_empty() {
         let others = outcome.built_on.join(", ");
-        ctx.ui
-            .note(&format!("not moved back, since it is built on by {others}"));
+        reply = reply.note(format!("not moved back, since it is built on by {others}"));
     }
     if let Some(kept) = &outcome.kept {
-        ctx.ui.note(&format!("what {target} was is kept as {kept}"));
+        reply = reply.note(format!("what {} was is kept as {kept}", outcome.target));
+    }
+    Ok(reply)
+}
+
+/// A landing that was taken back out, or would be.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Undone<'a> {
+    /// Branch that it had landed on.
+    target: &'a str,
+    /// Commit of the landing.
+    undone: String,
+    task: Option<&'a TaskId>,
+    how: How,
+    before: String,
+    /// Where the branch is, or would be; null where that needs a test first.
+    after: Option<String>,
+    /// Ref that keeps what the branch was.
+    kept: Option<&'a str>,
+    /// Landings that are built on it.
+    built_on: &'a [String],
+    dry_run: bool,
+}
+
+impl<'a> Undone<'a> {
+    fn new(outcome: &'a Outcome, dry_run: bool) -> Self {
+        Self {
+            target: &outcome.target,
+            undone: outcome.landing.to_string(),
+            task: outcome.task.as_ref(),
+            how: outcome.how,
+            before: outcome.before.to_string(),
+            after: outcome.after.map(|after| after.to_string()),
+            kept: outcome.kept.as_deref(),
+            built_on: &outcome.built_on,
+            dry_run,
+        }
+    }
+}
+
+impl Answer for Undone<'_> {
+    fn text(&self, _: Paint) -> String {
+        let name = match self.task {
+            Some(task) => format!("{task} ({:.12})", self.undone),
+            None => self.undone.clone(),
+        };
+        let (would, target) = (if self.dry_run { "would be " } else { "" }, self.target);
+        let how = match (self.how, &self.after) {
+            (How::MovedBack, Some(after)) => format!("{target} {would}moved back to {after:.12}"),
+            (How::Reverted, Some(after)) => {
+                format!("{would}reverted on {target} by {after:.12}")
+            }
+            (_, None) => format!("{would}reverted on {target}, once that is tested"),
+        };
+        format!("undo {name}: {how}")
     }
 }

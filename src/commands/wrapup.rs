@@ -1,15 +1,18 @@
 //! `git orch wrapup`: nothing stays local, and what was done, what is next and what is in the way is told.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::assembler::landing;
 use crate::error::UserError;
 use crate::git::files::Lock;
 use crate::ledger::Ledger;
 use crate::model::{Actor, AgentId, Op, Open, OpenKind, Summary, WrapUp, wrapup};
 use crate::report::text::{clean, count};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 use crate::workspace::wrapup::{look, settle};
 
 /// The command that closes whatever needs no choice.
@@ -38,7 +41,7 @@ pub struct WrapupArgs {
     clippy::needless_pass_by_value,
     reason = "commands own their arguments"
 )]
-pub fn run(ctx: &Ctx, args: WrapupArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: WrapupArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let agent = match ledger.actor() {
         Actor::Agent(agent) => Some(agent),
@@ -60,15 +63,15 @@ pub fn run(ctx: &Ctx, args: WrapupArgs) -> Result<()> {
             recorded = record(&mut ledger, &summary, &open)?;
         }
     }
-    let answer = Answer {
-        open: &open,
-        told: &looked.told,
-        done: &done,
-        summary: agent.is_none().then_some(&summary),
-        recorded: recorded.as_deref(),
-    };
-    answer.tell(ctx);
-    verdict(&open, args.fix)
+    let ending = verdict(&open, args.fix);
+    let reply = ctx.answer(&WrappedUp {
+        open,
+        told: looked.told,
+        fixed: done,
+        summary: agent.is_none().then_some(summary),
+        recorded,
+    })?;
+    Ok(reply.failing(ending))
 }
 
 /// Returns all that is open, of everybody and of the run itself.
@@ -107,30 +110,25 @@ fn record(ledger: &mut Ledger, summary: &Summary, open: &[Open]) -> Result<Optio
     Ok(done.commit.map(|commit| commit.to_string()))
 }
 
-/// What the command has found and done.
-struct Answer<'a> {
-    open: &'a [Open],
-    told: &'a [String],
-    done: &'a [String],
-    summary: Option<&'a Summary>,
-    recorded: Option<&'a str>,
+/// What is open, and what was done about it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WrappedUp {
+    open: Vec<Open>,
+    /// What is told and stands in nobody's way.
+    told: Vec<String>,
+    /// What was done about what was open.
+    fixed: Vec<String>,
+    /// What the run came to; null for a coder's own.
+    summary: Option<Summary>,
+    /// The ledger's commit that has it.
+    recorded: Option<String>,
 }
 
-impl Answer<'_> {
-    fn tell(&self, ctx: &Ctx) {
-        if ctx.ui.is_json() {
-            ctx.ui.json(&serde_json::json!({
-                "open": self.open,
-                "told": self.told,
-                "fixed": self.done,
-                "summary": self.summary,
-                "recorded": self.recorded,
-            }));
-            return;
-        }
-        let mut lines: Vec<String> = self.done.iter().map(|line| clean(line)).collect();
-        for item in self.open {
-            let kind = ctx.ui.paint(Style::Warning, &format!("{:<11}", item.kind));
+impl Answer for WrappedUp {
+    fn text(&self, paint: Paint) -> String {
+        let mut lines: Vec<String> = self.fixed.iter().map(|line| clean(line)).collect();
+        for item in &self.open {
+            let kind = paint.set(Style::Warning, &format!("{:<11}", item.kind));
             lines.push(format!("{kind} {}", clean(&item.what)));
             if let Some(command) = &item.command {
                 lines.push(format!("            {}", clean(command)));
@@ -141,23 +139,21 @@ impl Answer<'_> {
                 .iter()
                 .map(|line| format!("note: {}", clean(line))),
         );
-        if let Some(Summary {
-            done,
-            next,
-            blockers,
-        }) = self.summary
-        {
-            for (head, rows) in [("done", done), ("next", next), ("in the way", blockers)] {
-                if !rows.is_empty() {
-                    lines.push(ctx.ui.paint(Style::Strong, &format!("{head}:")));
-                    lines.extend(rows.iter().map(|row| format!("  {}", clean(row))));
-                }
+        if let Some(summary) = &self.summary {
+            let parts = [
+                ("done", &summary.done),
+                ("next", &summary.next),
+                ("in the way", &summary.blockers),
+            ];
+            for (head, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+                lines.push(paint.set(Style::Strong, &format!("{head}:")));
+                lines.extend(rows.iter().map(|row| format!("  {}", clean(row))));
             }
         }
         if self.open.is_empty() {
             lines.push(String::from("nothing stays behind"));
         }
-        ctx.ui.answer(&lines.join("\n"));
+        lines.join("\n")
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::throughput::Throughput;
@@ -34,7 +35,7 @@ impl Seen {
 }
 
 /// Numbers of tasks, of one team or of all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// May be claimed.
     pub ready: usize,
@@ -63,7 +64,7 @@ pub struct Counts {
 }
 
 /// Numbers of pending tasks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Waits {
     /// On a task that comes before.
     pub dependency: usize,
@@ -74,7 +75,7 @@ pub struct Waits {
 }
 
 /// One team's numbers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TeamCounts<'a> {
     /// Its number.
     pub team: TeamId,
@@ -86,7 +87,7 @@ pub struct TeamCounts<'a> {
 }
 
 /// One machine's numbers.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MachineCounts {
     /// Its name; none where claims say none.
     pub machine: Option<MachineId>,
@@ -97,7 +98,7 @@ pub struct MachineCounts {
 }
 
 /// `queue stats`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Stats<'a> {
     /// Name of the run.
     pub run: &'a str,
@@ -196,7 +197,7 @@ impl Counts {
 }
 
 /// `queue active`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Active<'a> {
     /// Name of the run.
     pub run: &'a str,
@@ -215,7 +216,7 @@ pub struct Active<'a> {
 }
 
 /// A held task.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Held<'a> {
     /// The task.
     pub task: &'a TaskId,
@@ -246,7 +247,7 @@ pub struct Held<'a> {
 }
 
 /// A ready task.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Ready<'a> {
     /// The task.
     pub task: &'a TaskId,
@@ -263,7 +264,7 @@ pub struct Ready<'a> {
 }
 
 /// What a pending task waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum On {
     /// A task that comes before.
@@ -275,7 +276,7 @@ pub enum On {
 }
 
 /// A pending task.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Waiting<'a> {
     /// The task.
     pub task: &'a TaskId,

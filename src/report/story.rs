@@ -5,21 +5,23 @@
 //! ([`crate::model::event`]).
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::target::Target;
 use super::text::{clean, clean_lines, short};
+use crate::answer::Answer;
 use crate::clock;
 use crate::ledger::{Entry, Query};
 use crate::model::event::{EDIT, Told};
 use crate::model::{AgentId, EventKind, State, TeamId, Timestamp};
-use crate::ui::{Style, Ui};
+use crate::ui::{Paint, Style};
 
 /// Lines of a body that are shown to people; `--json` and `git log` have them all.
 const MOST_LINES: usize = 12;
 
 /// One event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Row {
     /// The ledger's commit.
     pub commit: String,
@@ -95,12 +97,14 @@ impl Row {
             author: entry.author.clone(),
         }
     }
+}
 
-    /// Renders the event for people: a line, and the prose of what somebody must read.
-    pub fn render(&self, ui: &Ui) -> String {
+/// A line for people, and the prose of what somebody must read.
+impl Answer for Row {
+    fn text(&self, paint: Paint) -> String {
         let time = self.time.replace('T', " ");
-        let time = ui.paint(Style::Faint, time.trim_end_matches('Z'));
-        let commit = ui.paint(Style::Faint, short(&self.commit));
+        let time = paint.set(Style::Faint, time.trim_end_matches('Z'));
+        let commit = paint.set(Style::Faint, short(&self.commit));
         let subject = clean(&self.subject);
         let look = match self.event.as_str() {
             "escalate" | "fail" | "reject" => Some(Style::Bad),
@@ -108,7 +112,7 @@ impl Row {
             "submit" | "merge" | "approve" => Some(Style::Good),
             _ => None,
         };
-        let subject = look.map_or(subject.clone(), |style| ui.paint(style, &subject));
+        let subject = look.map_or(subject.clone(), |style| paint.set(style, &subject));
         let change = match (self.from, self.to) {
             (Some(from), Some(to)) => format!("  ({from} -> {to})"),
             _ => String::new(),
@@ -266,8 +270,7 @@ mod tests {
             ..Filter::default()
         };
         assert!(edits.wants(&row, &message));
-        let ui = Ui::new(false, false, crate::ui::ColorChoice::Never);
-        let text = row.render(&ui);
+        let text = row.text(Paint::PLAIN);
         assert!(
             !text.contains(|c: char| c.is_control() && c != '\n'),
             "{text:?}"

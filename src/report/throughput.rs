@@ -1,6 +1,7 @@
 //! How fast the queue moves, counted from the ledger's history.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ledger::Ledger;
@@ -14,7 +15,7 @@ const HOUR: i64 = 3600;
 const ENOUGH: i64 = 60;
 
 /// How fast tasks are claimed and handed in.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Throughput {
     /// Claims, also those of further attempts.
     pub claims: Rate,
@@ -23,7 +24,7 @@ pub struct Throughput {
 }
 
 /// One kind of event.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Rate {
     /// How many there were in the hour up to now.
     pub last_hour: u32,

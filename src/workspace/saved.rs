@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::trash::{self, Trashed};
@@ -28,7 +29,7 @@ const RECOVERED: &str = "recovered";
 const MOST_COMMITS: usize = 100;
 
 /// One saved state.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Saved {
     /// Its place in the list, from 1 for the oldest.
     pub number: usize,
@@ -66,7 +67,7 @@ pub struct Saved {
 }
 
 /// What kind of thing is saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A commit under a ref.

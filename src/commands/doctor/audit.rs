@@ -1,11 +1,15 @@
 //! Does the ledger hold commits that claim a power which their actor lacks?
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::finding::Finding;
+use crate::answer::{Answer, Reply};
 use crate::commands::Ctx;
 use crate::error::{Exit, UserError};
 use crate::ledger::Ledger;
+use crate::ui::Paint;
 
 /// Looks at the transitions since the last look. Only a person can say whether one stands.
 pub(super) fn check(ledger: &Ledger) -> Result<Vec<Finding>> {
@@ -28,7 +32,7 @@ pub(super) fn check(ledger: &Ledger) -> Result<Vec<Finding>> {
 }
 
 /// Lets a doubtful commit stand.
-pub(super) fn accept(ctx: &Ctx, name: &str) -> Result<()> {
+pub(super) fn accept(ctx: &Ctx, name: &str) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     let commit = ledger.repo().resolve_commit(name)?;
     if !ledger.let_stand(commit)? {
@@ -39,11 +43,19 @@ pub(super) fn accept(ctx: &Ctx, name: &str) -> Result<()> {
                 .into(),
         );
     }
-    if ctx.ui.is_json() {
-        ctx.ui
-            .json(&serde_json::json!({ "accepted": commit.to_string() }));
-    } else {
-        ctx.ui.answer(&format!("commit {commit} stands"));
+    ctx.answer(&Accepted {
+        accepted: commit.to_string(),
+    })
+}
+
+/// A doubtful commit of the ledger that stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Accepted {
+    accepted: String,
+}
+
+impl Answer for Accepted {
+    fn text(&self, _: Paint) -> String {
+        format!("commit {} stands", self.accepted)
     }
-    Ok(())
 }

@@ -1,18 +1,22 @@
 //! One check after another: each works as far as those before it have found a way.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::finding::{FIX, Finding};
 use super::{
     audit, branches, files, hooks, ledger, locks, queue, repository, sandbox, shared, submitted,
     unfinished, worktrees,
 };
+use crate::answer::{Answer, Reply};
 use crate::commands::Ctx;
 use crate::error::UserError;
 use crate::git::Repo;
 use crate::ledger::Ledger;
 use crate::model::Actor;
 use crate::report::text::{clean, count};
+use crate::ui::Paint;
 use crate::workspace;
 
 /// A check of a repository whose ledger can be read.
@@ -39,14 +43,14 @@ impl<'a> Checkup<'a> {
     }
 
     /// Tells that the repository cannot even be opened.
-    pub(super) fn failed(ctx: &Ctx, error: &anyhow::Error) -> Result<()> {
+    pub(super) fn failed(ctx: &Ctx, error: &anyhow::Error) -> Result<Reply> {
         let place = ctx.dir.display().to_string();
         let finding = Finding::of_error("repository-unusable", place, error);
-        tell(ctx, &[finding], &[])
+        tell(ctx, vec![finding], Vec::new(), None)
     }
 
     /// Makes all checks and tells what they have found.
-    pub(super) fn run(mut self) -> Result<()> {
+    pub(super) fn run(mut self) -> Result<Reply> {
         self.take("repository", repository::check(&self.repo));
         self.take("hooks", hooks::check(&self.repo));
         self.take("shared", shared::check(&self.repo));
@@ -82,11 +86,8 @@ impl<'a> Checkup<'a> {
             worktrees::check(&self.repo, ledger.as_ref().map(Ledger::board)),
         );
         self.look_into_trash();
-        match self.ctx.ui.is_json() {
-            true => self.notes.push(sandbox::told()),
-            false => self.ctx.ui.note(&sandbox::told()),
-        }
-        tell(self.ctx, &self.findings, &self.notes)
+        let sandboxes = sandbox::told();
+        tell(self.ctx, self.findings, self.notes, Some(sandboxes))
     }
 
     /// Opens the ledger if nothing about it stands in the way of going on.
@@ -164,35 +165,59 @@ fn kilobytes(bytes: u64) -> String {
     }
 }
 
-/// Tells what was found; fails while findings remain.
-fn tell(ctx: &Ctx, findings: &[Finding], notes: &[String]) -> Result<()> {
-    let ui = &ctx.ui;
-    let left: Vec<&Finding> = findings.iter().filter(|f| !f.is_mended()).collect();
-    if ui.is_json() {
-        ui.json(&serde_json::json!({
-            "findings": findings,
-            "notes": notes,
-            "remaining": left.len(),
-        }));
-    } else {
-        let mut lines: Vec<String> = findings.iter().map(|f| f.render(ui)).collect();
-        lines.extend(notes.iter().map(|note| format!("note: {}", clean(note))));
+/// Answers what was found; fails while findings remain.
+fn tell(
+    ctx: &Ctx,
+    findings: Vec<Finding>,
+    notes: Vec<String>,
+    sandboxes: Option<String>,
+) -> Result<Reply> {
+    let remaining = findings.iter().filter(|found| !found.is_mended()).count();
+    let is_fixable = |found: &Finding| !found.is_mended() && found.is_fixable();
+    let fixable = findings.iter().any(is_fixable);
+    let reply = ctx.answer(&Diagnosis {
+        findings,
+        remaining,
+        // Machines get it among the notes, people beside them.
+        notes: notes.iter().chain(&sandboxes).cloned().collect(),
+        told: notes.len(),
+    })?;
+    let reply = sandboxes.into_iter().fold(reply, Reply::note);
+    if remaining == 0 {
+        return Ok(reply);
+    }
+    let verb = if remaining == 1 { "remains" } else { "remain" };
+    let error = UserError::new(format!("{} {verb}", count(remaining, "finding")));
+    Ok(reply.failing(Err(match fixable {
+        true => error.hint(FIX),
+        false => error,
+    }
+    .into())))
+}
+
+/// What is wrong, and what is worth knowing.
+#[derive(Serialize, JsonSchema)]
+pub struct Diagnosis {
+    findings: Vec<Finding>,
+    notes: Vec<String>,
+    /// Findings that are not mended.
+    remaining: usize,
+    /// How many of the notes stand in the text.
+    #[serde(skip)]
+    told: usize,
+}
+
+impl Answer for Diagnosis {
+    fn text(&self, paint: Paint) -> String {
+        let findings = &self.findings;
+        let mut lines: Vec<String> = findings.iter().map(|found| found.render(paint)).collect();
+        let notes = self.notes.iter().take(self.told);
+        lines.extend(notes.map(|note| format!("note: {}", clean(note))));
         if findings.is_empty() {
             lines.push(String::from("nothing is wrong"));
-        } else if left.is_empty() {
+        } else if self.remaining == 0 {
             lines.push(format!("{} mended", count(findings.len(), "finding")));
         }
-        ui.answer(&lines.join("\n"));
+        lines.join("\n")
     }
-    if left.is_empty() {
-        return Ok(());
-    }
-    let verb = if left.len() == 1 { "remains" } else { "remain" };
-    let error = UserError::new(format!("{} {verb}", count(left.len(), "finding")));
-    Err(if left.iter().any(|finding| finding.is_fixable()) {
-        error.hint(FIX)
-    } else {
-        error
-    }
-    .into())
 }

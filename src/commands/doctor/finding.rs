@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::user_error;
 use crate::git::Repo;
 use crate::report::text::clean;
-use crate::ui::{Style, Ui};
+use crate::ui::{Paint, Style};
 
 /// The command that mends whatever needs no choice.
 pub(super) const FIX: &str = "git orch doctor --fix";
@@ -17,7 +18,7 @@ pub(super) const FIX: &str = "git orch doctor --fix";
 type Mend = Box<dyn FnOnce(&Repo) -> Result<String>>;
 
 /// Something that is wrong.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Finding {
     /// What kind of thing it is.
     id: &'static str,
@@ -114,14 +115,14 @@ impl Finding {
     }
 
     /// Renders it for people.
-    pub(super) fn render(&self, ui: &Ui) -> String {
+    pub(super) fn render(&self, paint: Paint) -> String {
         let style = if self.mended {
             Style::Good
         } else {
             Style::Warning
         };
         let mut lines = vec![
-            format!("{}: {}", ui.paint(style, self.id), clean(&self.what)),
+            format!("{}: {}", paint.set(style, self.id), clean(&self.what)),
             format!("  at {}", clean(&self.place)),
         ];
         if let Some(outcome) = &self.outcome {

@@ -1,15 +1,19 @@
 //! Is what agents share with people as it was before they began to work?
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Shared;
 use super::finding::Finding;
+use crate::answer::{Answer, Reply};
 use crate::commands::Ctx;
 use crate::commands::shared::is_anybody_at_work;
 use crate::git::Repo;
 use crate::hooks;
 use crate::ledger::Ledger;
 use crate::model::Actor;
+use crate::ui::Paint;
 use crate::workspace::shared;
 
 pub(super) fn check(repo: &Repo) -> Result<Vec<Finding>> {
@@ -32,7 +36,7 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<Finding>> {
 }
 
 /// Carries out a person's choice.
-pub(super) fn run(ctx: &Ctx, repo: &Repo, choice: Shared) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, repo: &Repo, choice: Shared) -> Result<Reply> {
     let done = match choice {
         Shared::Restore => {
             let done = shared::restore(repo)?;
@@ -54,19 +58,34 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo, choice: Shared) -> Result<()> {
     if ledger.is_ok_and(|ledger| !is_anybody_at_work(&ledger)) {
         shared::let_go(repo)?;
     }
-    let (key, verb) = match choice {
-        Shared::Accept => ("accepted", "accepted"),
-        Shared::Restore => ("restored", "undone"),
-    };
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({ key: done }));
-        return Ok(());
+    let is_empty = done.is_empty();
+    let reply = ctx.answer(&match choice {
+        Shared::Accept => SharedSettled::Accepted(done),
+        Shared::Restore => SharedSettled::Restored(done),
+    })?;
+    Ok(match is_empty {
+        true => reply.note("nothing was changed while agents worked"),
+        false => reply,
+    })
+}
+
+/// What became of changes to what agents share with people.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SharedSettled {
+    /// They stand.
+    Accepted(Vec<String>),
+    /// They are undone.
+    Restored(Vec<String>),
+}
+
+impl Answer for SharedSettled {
+    fn text(&self, _: Paint) -> String {
+        let (verb, all) = match self {
+            Self::Accepted(all) => ("accepted", all),
+            Self::Restored(all) => ("undone", all),
+        };
+        let lines: Vec<String> = all.iter().map(|what| format!("{verb}: {what}")).collect();
+        lines.join("\n")
     }
-    if done.is_empty() {
-        ctx.ui.note("nothing was changed while agents worked");
-    }
-    for what in done {
-        ctx.ui.answer(&format!("{verb}: {what}"));
-    }
-    Ok(())
 }

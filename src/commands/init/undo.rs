@@ -1,10 +1,14 @@
 //! `git orch init --undo`: takes everything of ours away, unless work would be lost.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{existing, join};
+use crate::answer::{Answer, Reply};
 use crate::assembler::landing;
 use crate::assembler::lock::Alone;
 use crate::commands::Ctx;
@@ -15,6 +19,7 @@ use crate::git::refs::Swap;
 use crate::git::{Oid, Repo};
 use crate::ledger::Ledger;
 use crate::ledger::signatures::verified_path;
+use crate::ui::Paint;
 use crate::{assembler, config, hooks, workspace};
 
 /// How many branches a refusal names.
@@ -28,7 +33,7 @@ struct Ours {
     worktree: String,
 }
 
-pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<Reply> {
     let ledger = existing(repo)?;
     let refs = ours(repo)?;
     if ledger.is_none() && refs.is_empty() && !repo.orch_dir().exists() {
@@ -64,25 +69,38 @@ pub(super) fn run(ctx: &Ctx, repo: &Repo) -> Result<()> {
     drop((running, assembling, alone));
     let names: Vec<&str> = refs.iter().map(|ours| ours.name.as_str()).collect();
     let kept: Vec<_> = removed.into_iter().filter_map(|one| one.kept_in).collect();
-    if ctx.ui.is_json() {
-        ctx.ui
-            .json(&serde_json::json!({ "undone": true, "refs": names, "kept_in": kept }));
-    } else {
-        let count = match names.len() {
+    let mut reply = ctx.answer(&TakenAway {
+        undone: true,
+        refs: names,
+        kept_in: &kept,
+    })?;
+    for place in &kept {
+        reply = reply.note(format!(
+            "what git ignored in a worktree, and no tool builds again, is kept in {}",
+            place.display()
+        ));
+    }
+    Ok(reply)
+}
+
+/// What was taken away.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TakenAway<'a> {
+    undone: bool,
+    /// Branches and refs that are gone.
+    refs: Vec<&'a str>,
+    /// Directories that keep what git ignored in worktrees.
+    kept_in: &'a [PathBuf],
+}
+
+impl Answer for TakenAway<'_> {
+    fn text(&self, _: Paint) -> String {
+        let count = match self.refs.len() {
             1 => String::from("1 branch"),
             n => format!("{n} branches and refs"),
         };
-        ctx.ui.answer(&format!(
-            "everything of git-orch's is gone: {count}, hooks, worktrees, logs"
-        ));
-        for place in kept {
-            ctx.ui.note(&format!(
-                "what git ignored in a worktree, and no tool builds again, is kept in {}",
-                place.display()
-            ));
-        }
+        format!("everything of git-orch's is gone: {count}, hooks, worktrees, logs")
     }
-    Ok(())
 }
 
 /// Returns the ledger's branch, the branches that git-orch names itself, and `refs/orch/`.

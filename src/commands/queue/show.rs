@@ -2,21 +2,34 @@
 
 use std::fmt::Write as _;
 
+use crate::answer::Answer;
 use crate::report::queue::{Active, Counts, Held, On, Ready, Stats, Waiting};
 use crate::report::text::{clean, count, span, style};
 use crate::report::throughput::Rate;
-use crate::ui::{Style, Ui};
+use crate::ui::{Paint, Style};
+
+impl Answer for Stats<'_> {
+    fn text(&self, paint: Paint) -> String {
+        stats(self, paint)
+    }
+}
+
+impl Answer for Active<'_> {
+    fn text(&self, paint: Paint) -> String {
+        active(self, paint)
+    }
+}
 
 /// Renders the numbers. Writing to a `String` cannot fail.
-pub(super) fn stats(stats: &Stats<'_>, ui: &Ui) -> String {
+fn stats(stats: &Stats<'_>, paint: Paint) -> String {
     let heading = format!(
         "{:<9}{:>7}{:>8}{:>9}{:>9}{:>9}{:>8}{:>11}{:>8}  oldest ready",
         "", "ready", "active", "blocked", "expired", "waiting", "failed", "submitted", "merged"
     );
     let mut out = format!(
         "{}\n{}\n",
-        ui.paint(Style::Strong, &format!("run {}", clean(stats.run))),
-        ui.paint(Style::Faint, &heading)
+        paint.set(Style::Strong, &format!("run {}", clean(stats.run))),
+        paint.set(Style::Faint, &heading)
     );
     for team in &stats.teams {
         let _ = writeln!(
@@ -84,18 +97,23 @@ fn pace(rate: &Rate) -> String {
 }
 
 /// Renders the lists.
-pub(super) fn active(active: &Active<'_>, ui: &Ui) -> String {
+fn active(active: &Active<'_>, paint: Paint) -> String {
     let mut out = vec![heading(
-        ui,
+        paint,
         "held",
         active.active.len(),
         active.active.len(),
     )];
-    out.extend(active.active.iter().map(|row| held(row, ui)));
-    out.push(heading(ui, "ready", active.ready.len(), active.ready_total));
+    out.extend(active.active.iter().map(|row| held(row, paint)));
+    out.push(heading(
+        paint,
+        "ready",
+        active.ready.len(),
+        active.ready_total,
+    ));
     out.extend(active.ready.iter().map(ready));
     out.push(heading(
-        ui,
+        paint,
         "waiting",
         active.waiting.len(),
         active.waiting_total,
@@ -109,20 +127,20 @@ pub(super) fn active(active: &Active<'_>, ui: &Ui) -> String {
     out.join("\n")
 }
 
-fn heading(ui: &Ui, what: &str, shown: usize, total: usize) -> String {
+fn heading(paint: Paint, what: &str, shown: usize, total: usize) -> String {
     let number = if shown < total {
         format!("{what}: the first {shown} of {total}")
     } else {
         format!("{what}: {total}")
     };
-    ui.paint(Style::Strong, &number)
+    paint.set(Style::Strong, &number)
 }
 
-fn held(row: &Held<'_>, ui: &Ui) -> String {
+fn held(row: &Held<'_>, paint: Paint) -> String {
     let agent = row
         .agent
         .map_or_else(|| String::from("?"), |a| a.to_string());
-    let state = ui.paint(style(row.state), row.state.as_str());
+    let state = paint.set(style(row.state), row.state.as_str());
     let machine = row.machine.map_or("no machine", |m| m.0.as_str());
     let mut text = format!(
         "  {} {state} by {agent} on {} for {} (attempt {})",
@@ -137,7 +155,7 @@ fn held(row: &Held<'_>, ui: &Ui) -> String {
     let unmoved = span(i64::try_from(row.unmoved_seconds).unwrap_or(i64::MAX));
     if row.expired {
         let said = format!(", expired: its lease was seen unmoved for {unmoved}");
-        text.push_str(&ui.paint(Style::Bad, &said));
+        text.push_str(&paint.set(Style::Bad, &said));
     } else if row.unmoved_seconds > 0 {
         let _ = write!(text, ", seen unmoved for {unmoved}");
     }

@@ -1,18 +1,20 @@
 //! What the radar found, for people and machines.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::answer::Answer;
 use crate::assembler::radar::{Branch, Clash, File, Radar, Reach, Seen, Target};
 use crate::model::{AgentId, State, TaskId};
 use crate::report::text::{clean, count, short};
-use crate::ui::{Style, Ui};
+use crate::ui::{Paint, Style};
 
 /// Most files that a line names.
 const MOST_FILES: usize = 3;
 
-/// `radar --json`.
-#[derive(Debug, Serialize)]
-pub(super) struct Answer<'a> {
+/// Which branches will conflict, and the order in which most come in.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Prospects<'a> {
     /// Name of the branch that all go onto.
     onto: &'a str,
     /// Its commit.
@@ -33,9 +35,18 @@ pub(super) struct Answer<'a> {
     touching: usize,
     /// Merges made for this answer; what was known already is not made again.
     merges: usize,
+    #[serde(skip)]
+    shown: Shown<'a>,
 }
 
-#[derive(Debug, Serialize)]
+/// What the text is made from.
+#[derive(Debug, Clone, Copy)]
+struct Shown<'a> {
+    target: &'a Target,
+    radar: &'a Radar,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct Row<'a> {
     branch: &'a str,
     task: Option<&'a TaskId>,
@@ -54,7 +65,7 @@ struct Row<'a> {
     conflicts: Vec<InFile<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Pair<'a> {
     branches: [&'a str; 2],
     tasks: [Option<&'a TaskId>; 2],
@@ -63,41 +74,50 @@ struct Pair<'a> {
     warn: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct InFile<'a> {
     path: &'a str,
     kind: &'a str,
 }
 
-/// Returns the answer for machines.
-pub(super) fn json<'a>(target: &'a Target, radar: &'a Radar, uncommitted: bool) -> Answer<'a> {
-    let order = radar.order();
-    let name = |position: usize| radar.branches[position].name.as_str();
-    let task = |position: usize| {
-        radar.branches[position]
-            .work
-            .as_ref()
-            .map(|work| &work.task)
-    };
-    let pair = |clash: &'a Clash| Pair {
-        branches: [name(clash.one), name(clash.other)],
-        tasks: [task(clash.one), task(clash.other)],
-        files: in_files(&clash.files),
-        warn: name(clash.warn),
-    };
-    Answer {
-        onto: &target.name,
-        tip: radar.tip.to_string(),
-        uncommitted,
-        branches: rows(radar)
-            .map(|(branch, seen)| row(branch, seen))
-            .collect(),
-        conflicts: radar.clashes.iter().map(pair).collect(),
-        order: order.order.iter().map(|position| name(*position)).collect(),
-        comes_in: order.clean,
-        exact: order.exact,
-        touching: radar.touching,
-        merges: radar.merges,
+impl<'a> Prospects<'a> {
+    /// Returns what was found.
+    pub(super) fn new(target: &'a Target, radar: &'a Radar, uncommitted: bool) -> Self {
+        let order = radar.order();
+        let name = |position: usize| radar.branches[position].name.as_str();
+        let task = |position: usize| {
+            radar.branches[position]
+                .work
+                .as_ref()
+                .map(|work| &work.task)
+        };
+        let pair = |clash: &'a Clash| Pair {
+            branches: [name(clash.one), name(clash.other)],
+            tasks: [task(clash.one), task(clash.other)],
+            files: in_files(&clash.files),
+            warn: name(clash.warn),
+        };
+        Self {
+            onto: &target.name,
+            tip: radar.tip.to_string(),
+            uncommitted,
+            branches: rows(radar)
+                .map(|(branch, seen)| row(branch, seen))
+                .collect(),
+            conflicts: radar.clashes.iter().map(pair).collect(),
+            order: order.order.iter().map(|position| name(*position)).collect(),
+            comes_in: order.clean,
+            exact: order.exact,
+            touching: radar.touching,
+            merges: radar.merges,
+            shown: Shown { target, radar },
+        }
+    }
+}
+
+impl Answer for Prospects<'_> {
+    fn text(&self, paint: Paint) -> String {
+        text(self.shown.target, self.shown.radar, self.uncommitted, paint)
     }
 }
 
@@ -149,12 +169,12 @@ fn files(seen: &Seen) -> Vec<String> {
 }
 
 /// Renders what was found.
-pub(super) fn text(target: &Target, radar: &Radar, uncommitted: bool, ui: &Ui) -> String {
-    let mut out = vec![ui.paint(Style::Strong, &heading(target, radar, uncommitted))];
+fn text(target: &Target, radar: &Radar, uncommitted: bool, paint: Paint) -> String {
+    let mut out = vec![paint.set(Style::Strong, &heading(target, radar, uncommitted))];
     let widest = radar.branches.iter().map(|one| name(one).chars().count());
     let width = widest.max().unwrap_or(0).min(60);
     for (branch, seen) in rows(radar) {
-        let mut line = format!("  {:<width$}  {}", name(branch), said(target, seen, ui));
+        let mut line = format!("  {:<width$}  {}", name(branch), said(target, seen, paint));
         if seen.uncommitted {
             line.push_str(", with uncommitted work");
         }
@@ -165,12 +185,12 @@ pub(super) fn text(target: &Target, radar: &Radar, uncommitted: bool, ui: &Ui) -
         out.push(line);
     }
     if !radar.clashes.is_empty() {
-        out.push(ui.paint(Style::Strong, "conflicts between them:"));
+        out.push(paint.set(Style::Strong, "conflicts between them:"));
     }
     for clash in &radar.clashes {
         let [one, other, warn] =
             [clash.one, clash.other, clash.warn].map(|position| name(&radar.branches[position]));
-        let pair = ui.paint(Style::Bad, &format!("{one} and {other}"));
+        let pair = paint.set(Style::Bad, &format!("{one} and {other}"));
         out.push(format!("  {pair} in {}", listed(&clash.files)));
         out.push(format!("    {warn} should hear of it"));
     }
@@ -211,9 +231,9 @@ fn name(branch: &Branch) -> String {
     clean(task.unwrap_or(&branch.name))
 }
 
-fn said(target: &Target, seen: &Seen, ui: &Ui) -> String {
+fn said(target: &Target, seen: &Seen, paint: Paint) -> String {
     let onto = clean(&target.name);
-    let bad = |text: String| ui.paint(Style::Bad, &text);
+    let bad = |text: String| paint.set(Style::Bad, &text);
     match &seen.reach {
         Reach::Clean(_) => match files(seen).len() {
             0 => format!("nothing that {onto} has not"),

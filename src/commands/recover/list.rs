@@ -1,56 +1,81 @@
 //! `git orch recover list`.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::git::Repo;
 use crate::model::Timestamp;
 use crate::report::text::{ago, clean};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 use crate::workspace::saved::{self, Saved};
 use crate::{clock, config};
 
-pub(super) fn run(ctx: &Ctx, repo: &Repo, owner: Option<&str>, task: Option<&str>) -> Result<()> {
+pub(super) fn run(
+    ctx: &Ctx,
+    repo: &Repo,
+    owner: Option<&str>,
+    task: Option<&str>,
+) -> Result<Reply> {
     let mut all = saved::list(repo, true)?;
     all.retain(|saved| owner.is_none_or(|owner| saved.owner == owner));
     all.retain(|saved| task.is_none_or(|task| saved.task.as_deref() == Some(task)));
     let expiry = config::recovery_expiry(repo);
     let now = clock::now();
-    if ctx.ui.is_json() {
-        let expiry = expiry.ok().flatten();
-        let rows: Result<Vec<Value>, _> = all
-            .iter()
-            .map(|saved| {
-                let mut row = serde_json::to_value(saved)?;
-                row["age_seconds"] = json!(saved.saved_at.map(|at| now.0 - at));
-                let ends = |at: i64| expiry.map(|time| at.saturating_add_unsigned(time.as_secs()));
-                row["expires_at"] = json!(saved.saved_at.and_then(ends));
-                Ok::<_, serde_json::Error>(row)
-            })
-            .collect();
-        ctx.ui.json(&json!({
-            "expiry_seconds": expiry.map(|time| time.as_secs()),
-            "saved": rows?,
-        }));
-        return Ok(());
-    }
-    if all.is_empty() {
-        ctx.ui.note("nothing is saved");
-    } else {
-        ctx.ui.answer(&table(ctx, &all, now));
-        ctx.ui.hint(&format!("git orch recover show {}", all[0].id));
-    }
-    match expiry {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            ctx.ui.warn(&format!("{error}; nothing is given up by age"));
-            Ok(())
+    let time = expiry.as_ref().ok().copied().flatten();
+    let ends = |at: i64| time.map(|time| at.saturating_add_unsigned(time.as_secs()));
+    let row = |saved: Saved| SavedRow {
+        age_seconds: saved.saved_at.map(|at| now.0 - at),
+        expires_at: saved.saved_at.and_then(ends),
+        saved,
+    };
+    let answer = SavedStates {
+        expiry_seconds: time.map(|time| time.as_secs()),
+        saved: all.into_iter().map(row).collect(),
+        now,
+    };
+    let reply = ctx.answer(&answer)?;
+    let reply = match answer.saved.first() {
+        None => reply.note("nothing is saved"),
+        Some(first) => reply.hint(format!("git orch recover show {}", first.saved.id)),
+    };
+    Ok(match expiry {
+        Ok(_) => reply,
+        Err(error) => reply.warn(format!("{error}; nothing is given up by age")),
+    })
+}
+
+/// What is saved, the oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SavedStates {
+    /// Age at which a saved state is given up; null where none is.
+    expiry_seconds: Option<u64>,
+    saved: Vec<SavedRow>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct SavedRow {
+    #[serde(flatten)]
+    saved: Saved,
+    age_seconds: Option<i64>,
+    /// When it is given up, in seconds since 1970.
+    expires_at: Option<i64>,
+}
+
+impl Answer for SavedStates {
+    fn text(&self, paint: Paint) -> String {
+        if self.saved.is_empty() {
+            return String::new();
         }
+        table(&self.saved, self.now, paint)
     }
 }
 
-fn table(ctx: &Ctx, all: &[Saved], now: Timestamp) -> String {
+fn table(all: &[SavedRow], now: Timestamp, paint: Paint) -> String {
     let age = |saved: &Saved| match saved.saved_at {
         Some(at) => ago(Timestamp(at), now),
         None => String::from("unknown"),
@@ -58,7 +83,7 @@ fn table(ctx: &Ctx, all: &[Saved], now: Timestamp) -> String {
     let task = |saved: &Saved| saved.task.clone().unwrap_or_else(|| String::from("-"));
     let cells: Vec<[String; 6]> = all
         .iter()
-        .map(|saved| {
+        .map(|SavedRow { saved, .. }| {
             let number = saved.number.to_string();
             let reason = clean(&saved.reason);
             [
@@ -84,7 +109,7 @@ fn table(ctx: &Ctx, all: &[Saved], now: Timestamp) -> String {
             .collect();
         cells.join("  ").trim_end().to_owned()
     };
-    let mut lines = vec![ctx.ui.paint(Style::Faint, &line(&heads.map(str::to_owned)))];
+    let mut lines = vec![paint.set(Style::Faint, &line(&heads.map(str::to_owned)))];
     lines.extend(cells.iter().map(line));
     lines.join("\n")
 }

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::git::Repo;
 use crate::model::duration::format_duration;
 use crate::report::text::count;
+use crate::ui::Paint;
 use crate::workspace::saved::{self, Saved};
 use crate::workspace::trash;
 use crate::{clock, config};
@@ -18,7 +22,7 @@ pub(super) fn run(
     what: &[String],
     older_than: Option<Duration>,
     dry_run: bool,
-) -> Result<()> {
+) -> Result<Reply> {
     let all = saved::list(repo, false)?;
     let age = match older_than {
         Some(age) => Some(age),
@@ -39,33 +43,46 @@ pub(super) fn run(
         trash::empty(repo)?;
     }
     let stays = all.len() - chosen.len();
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({
-            "given_up": chosen,
-            "stays": stays,
-            "dry_run": dry_run,
-        }));
-        return Ok(());
-    }
-    for saved in &chosen {
-        let commit = saved.commit.as_deref().unwrap_or_default();
-        ctx.ui.answer(format!("{}  {commit}", saved.id).trim_end());
-    }
+    let answer = GivenUp {
+        given_up: chosen,
+        stays,
+        dry_run,
+    };
+    let reply = ctx.answer(&answer)?;
     let would = if dry_run { "would be " } else { "" };
     let older = match (what, age) {
         ([], Some(age)) => format!(" that is older than {}", days(age)),
         ([], None) => String::from(": orch.recoveryExpiry keeps everything"),
         _ => String::new(),
     };
-    ctx.ui.note(&match chosen.len() {
+    Ok(reply.note(match answer.given_up.len() {
         0 => format!("there is nothing{older}; {} kept", count(stays, "state")),
         n => format!(
             "{} {would}given up{}; {stays} kept",
             count(n, "state"),
             older.replace(" that is", ",")
         ),
-    });
-    Ok(())
+    }))
+}
+
+/// Saved states that were given up, or would be.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GivenUp {
+    given_up: Vec<Saved>,
+    /// How many are kept.
+    stays: usize,
+    dry_run: bool,
+}
+
+impl Answer for GivenUp {
+    fn text(&self, _: Paint) -> String {
+        let line = |saved: &Saved| {
+            let commit = saved.commit.as_deref().unwrap_or_default();
+            format!("{}  {commit}", saved.id).trim_end().to_owned()
+        };
+        let lines: Vec<String> = self.given_up.iter().map(line).collect();
+        lines.join("\n")
+    }
 }
 
 fn days(age: Duration) -> String {

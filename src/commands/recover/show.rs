@@ -1,59 +1,76 @@
 //! `git orch recover show`.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
 use super::list::size;
+use crate::answer::{Answer, Reply};
 use crate::clock;
 use crate::git::Repo;
 use crate::model::Timestamp;
 use crate::report::text::{ago, clean};
-use crate::workspace::saved;
+use crate::ui::Paint;
+use crate::workspace::saved::{self, Saved};
 
-pub(super) fn run(ctx: &Ctx, repo: &Repo, what: &str, patch: bool) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, repo: &Repo, what: &str, patch: bool) -> Result<Reply> {
     let all = saved::list(repo, true)?;
     let found = saved::find(&all, what)?;
-    let (content, commits) = (found.content(repo, patch)?, found.commits(repo)?);
-    if ctx.ui.is_json() {
-        let mut answer = serde_json::to_value(found)?;
-        answer["commits"] = serde_json::json!(commits);
-        answer["content"] = serde_json::json!(content);
-        ctx.ui.json(&answer);
-        return Ok(());
-    }
-    let mut lines = Vec::new();
-    let mut tell = |key: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            lines.push(format!("{key:8} {}", clean(&value)));
+    ctx.answer(&SavedState {
+        saved: found,
+        commits: found.commits(repo)?,
+        content: found.content(repo, patch)?,
+        now: clock::now(),
+    })
+}
+
+/// One saved state with what it holds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SavedState<'a> {
+    #[serde(flatten)]
+    saved: &'a Saved,
+    /// Commits that nothing else reaches.
+    commits: Vec<String>,
+    /// What it changes, as git prints it.
+    content: String,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Answer for SavedState<'_> {
+    fn text(&self, _: Paint) -> String {
+        let saved = self.saved;
+        let when = saved.saved_at.map(|at| {
+            let at = Timestamp(at);
+            format!("{} ({})", clock::rfc3339(at), ago(at, self.now))
+        });
+        let path = saved.path.as_ref().map(|path| path.display().to_string());
+        let facts = [
+            ("saved", saved.name.clone().or(Some(saved.id.clone()))),
+            ("when", when),
+            ("why", Some(saved.reason.clone())),
+            ("task", saved.task.clone()),
+            ("branch", saved.branch.clone()),
+            ("commit", saved.commit.clone()),
+            ("path", path),
+            ("size", Some(size(saved))),
+        ];
+        let facts = facts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)));
+        let mut lines: Vec<String> = facts
+            .map(|(key, value)| format!("{key:8} {}", clean(&value)))
+            .collect();
+        if !self.commits.is_empty() {
+            lines.push(String::from("commits that nothing else reaches:"));
+            lines.extend(self.commits.iter().map(|one| format!("  {}", clean(one))));
         }
-    };
-    tell(
-        "saved",
-        Some(found.name.clone().unwrap_or_else(|| found.id.clone())),
-    );
-    let when = found.saved_at.map(|at| {
-        let at = Timestamp(at);
-        format!("{} ({})", clock::rfc3339(at), ago(at, clock::now()))
-    });
-    tell("when", when);
-    tell("why", Some(found.reason.clone()));
-    tell("task", found.task.clone());
-    tell("branch", found.branch.clone());
-    tell("commit", found.commit.clone());
-    tell(
-        "path",
-        found.path.as_ref().map(|path| path.display().to_string()),
-    );
-    tell("size", Some(size(found)));
-    if !commits.is_empty() {
-        lines.push(String::from("commits that nothing else reaches:"));
-        lines.extend(commits.iter().map(|commit| format!("  {}", clean(commit))));
+        if !self.content.is_empty() {
+            // As git prints it: a patch must come out byte for byte.
+            lines.push(String::new());
+            lines.push(self.content.clone());
+        }
+        lines.join("\n")
     }
-    ctx.ui.answer(&lines.join("\n"));
-    if !content.is_empty() {
-        // As git prints it: a patch must come out byte for byte.
-        ctx.ui.answer("");
-        ctx.ui.answer(&content);
-    }
-    Ok(())
 }

@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
 use toml_edit::{Array, DocumentMut, value};
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::error::UserError;
 use crate::git::files::read_named;
 use crate::ledger::Ledger;
 use crate::model::bounds::{MOST_TASK, told};
 use crate::model::{Board, Op, RefusalKind, TaskId, TaskSpec, TeamId};
 use crate::plan::{self, Finding, Severity};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 
 /// How often an id is made anew because somebody else took it meanwhile.
 const MOST_TRIES: usize = 20;
@@ -71,7 +74,7 @@ pub(super) struct AddArgs {
     context: Option<String>,
 }
 
-pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<Reply> {
     let mut ledger = ctx.ledger()?;
     let text = match &args.file {
         Some(file) => {
@@ -101,15 +104,13 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
         let added = ledger.try_transact(ledger.actor(), op)?;
         match added {
             Ok(done) => {
-                let commit = done.commit.map(|commit| commit.to_string());
-                if ctx.ui.is_json() {
-                    ctx.ui.json(&serde_json::json!({
-                        "task": spec.id, "team": spec.team, "title": spec.title, "commit": commit,
-                    }));
-                } else {
-                    ctx.ui.answer(&done.subject);
-                }
-                return Ok(());
+                return ctx.answer(&Added {
+                    task: spec.id,
+                    team: spec.team,
+                    title: spec.title,
+                    commit: done.commit.map(|commit| commit.to_string()),
+                    subject: done.subject,
+                });
             }
             Err(refusal) => {
                 // Whoever else wrote for us has not told our board.
@@ -127,6 +128,23 @@ pub(super) fn run(ctx: &Ctx, args: &AddArgs) -> Result<()> {
             .hint("git orch task list")
             .into(),
     )
+}
+
+/// A task that was added.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Added {
+    task: TaskId,
+    team: TeamId,
+    title: String,
+    commit: Option<String>,
+    #[serde(skip)]
+    subject: String,
+}
+
+impl Answer for Added {
+    fn text(&self, _: Paint) -> String {
+        self.subject.clone()
+    }
 }
 
 /// Returns the id behind the highest number that is taken.

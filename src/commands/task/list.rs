@@ -1,15 +1,18 @@
 //! `git orch task list`.
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::error::UserError;
 use crate::model::{State, TeamId};
 use crate::report::swarm::{Row, Swarm};
 use crate::report::text::{clean, style};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 
-pub(super) fn run(ctx: &Ctx, team: Option<TeamId>, state: Option<State>) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, team: Option<TeamId>, state: Option<State>) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     let board = ledger.board();
     if let Some(team) = team.filter(|team| !board.teams.contains_key(team)) {
@@ -20,17 +23,28 @@ pub(super) fn run(ctx: &Ctx, team: Option<TeamId>, state: Option<State>) -> Resu
     let mut rows = Swarm::new(board).tasks;
     rows.retain(|row| team.is_none_or(|team| row.team == team));
     rows.retain(|row| state.is_none_or(|state| row.status == state));
-    if ctx.ui.is_json() {
-        ctx.ui.json(&rows);
-    } else if rows.is_empty() {
-        ctx.ui.note("no tasks");
-    } else {
-        ctx.ui.answer(&table(ctx, &rows));
-    }
-    Ok(())
+    let is_empty = rows.is_empty();
+    let reply = ctx.answer(&Tasks(rows))?;
+    Ok(match is_empty {
+        true => reply.note("no tasks"),
+        false => reply,
+    })
 }
 
-fn table(ctx: &Ctx, rows: &[Row<'_>]) -> String {
+/// Tasks in the plan's order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tasks<'a>(Vec<Row<'a>>);
+
+impl Answer for Tasks<'_> {
+    fn text(&self, paint: Paint) -> String {
+        match self.0.as_slice() {
+            [] => String::new(),
+            rows => table(rows, paint),
+        }
+    }
+}
+
+fn table(rows: &[Row<'_>], paint: Paint) -> String {
     let agent = |row: &Row<'_>| {
         row.agent
             .map_or_else(String::new, |agent| agent.to_string())
@@ -45,11 +59,9 @@ fn table(ctx: &Ctx, rows: &[Row<'_>]) -> String {
         "{:id$}  team  {:state$}  {:who$}  try  title",
         "task", "state", "agent"
     );
-    let mut lines = vec![ctx.ui.paint(Style::Faint, &head)];
+    let mut lines = vec![paint.set(Style::Faint, &head)];
     for row in rows {
-        let word = ctx
-            .ui
-            .paint(style(row.status), &format!("{:state$}", row.status));
+        let word = paint.set(style(row.status), &format!("{:state$}", row.status));
         let attempt = match row.attempt {
             0 => String::new(),
             n => n.to_string(),

@@ -1,20 +1,22 @@
 //! `git orch task show`.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::ledger::files::render;
 use crate::model::{Handoff, TaskId, TaskSpec};
 use crate::plan::render_task;
 use crate::report::swarm::Row;
 use crate::report::target::no_task;
 use crate::report::text::{clean, clean_lines, style};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 
-/// `task show --json`.
-#[derive(Serialize)]
-struct View<'a> {
+/// One task with what is to be done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WholeTask<'a> {
     #[serde(flatten)]
     row: Row<'a>,
     /// The first task that this one waits for.
@@ -29,11 +31,11 @@ struct View<'a> {
     handoff: Option<Handoff>,
 }
 
-pub(super) fn run(ctx: &Ctx, id: &TaskId) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, id: &TaskId) -> Result<Reply> {
     let ledger = ctx.ledger()?;
     let board = ledger.board();
     let task = board.tasks.get(id).ok_or_else(|| no_task(&ledger, id))?;
-    let view = View {
+    let view = WholeTask {
         row: Row::new(task, board.phase_of(task).map(|phase| &phase.name)),
         waits_for: board.waits_for(task).map(|(task, _)| task),
         failures: task.status.failures,
@@ -41,23 +43,24 @@ pub(super) fn run(ctx: &Ctx, id: &TaskId) -> Result<()> {
         spec: ledger.spec(id)?,
         handoff: ledger.handoff(id)?,
     };
-    if ctx.ui.is_json() {
-        ctx.ui.json(&view);
-    } else {
-        ctx.ui.answer(&text(ctx, &view));
-    }
-    Ok(())
+    ctx.answer(&view)
 }
 
-fn text(ctx: &Ctx, view: &View<'_>) -> String {
+impl Answer for WholeTask<'_> {
+    fn text(&self, paint: Paint) -> String {
+        text(self, paint)
+    }
+}
+
+fn text(view: &WholeTask<'_>, paint: Paint) -> String {
     let row = &view.row;
-    let heading = |text: &str| ctx.ui.paint(Style::Strong, text);
+    let heading = |text: &str| paint.set(Style::Strong, text);
     let mut out = vec![format!(
         "{}  {}",
         heading(row.id.as_str()),
         clean(row.title)
     )];
-    let mut state = ctx.ui.paint(style(row.status), row.status.as_str());
+    let mut state = paint.set(style(row.status), row.status.as_str());
     if let Some(agent) = row.agent {
         state.push_str(&format!(", agent {agent}, attempt {}", row.attempt));
     }
