@@ -87,7 +87,10 @@ commands! {
         Log = log::LogArgs => { "log": super::log::Story },
         Radar = radar::RadarArgs => { "radar": super::radar::show::Prospects<'static> },
         Conflict = conflict::ConflictArgs,
-        Worktree = worktree::WorktreeArgs,
+        Worktree = worktree::WorktreeArgs => {
+            "worktree-list": super::worktree::Worktrees,
+            "worktree-remove": super::worktree::RemovedWorktrees,
+        },
     }
     "Steer" {
         Assemble = assemble::AssembleArgs,

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Ctx;
+use crate::answer::{Answer, Reply};
 use crate::config;
 use crate::error::UserError;
 use crate::git::Repo;
@@ -13,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::model::event::one_line;
 use crate::model::{AgentId, Power, TaskId, train};
 use crate::report::text::{clean, count};
-use crate::ui::Style;
+use crate::ui::{Paint, Style};
 use crate::workspace::inspect::{Condition, Found, inspect};
 use crate::workspace::{self, Removed};
 
@@ -52,7 +54,7 @@ enum Verb {
 /// # Errors
 ///
 /// A worktree is not there, holds work, or an agent asks to take one away.
-pub fn run(ctx: &Ctx, args: WorktreeArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: WorktreeArgs) -> Result<Reply> {
     let repo = ctx.repo()?;
     // Worktrees may be left of a ledger that is gone.
     let has_ledger = repo.read_ref(&config::ledger_ref(&repo))?.is_some();
@@ -67,8 +69,8 @@ pub fn run(ctx: &Ctx, args: WorktreeArgs) -> Result<()> {
 }
 
 /// A worktree as it is told.
-#[derive(Serialize)]
-struct Row {
+#[derive(Debug, Serialize, JsonSchema)]
+struct WorktreeRow {
     agent: AgentId,
     dir: PathBuf,
     state: &'static str,
@@ -83,14 +85,14 @@ struct Row {
     problem: Option<String>,
 }
 
-fn look(repo: &Repo, ledger: Option<&Ledger>, found: Found) -> Result<Row> {
+fn look(repo: &Repo, ledger: Option<&Ledger>, found: Found) -> Result<WorktreeRow> {
     let is_sound = found.condition == Condition::Sound;
     let held = ledger.and_then(|ledger| ledger.board().held_by(found.agent));
     let left = match is_sound && !found.is_busy {
         true => workspace::uncommitted(repo, &found.dir),
         false => Ok(Vec::new()),
     };
-    Ok(Row {
+    Ok(WorktreeRow {
         problem: left
             .as_ref()
             .err()
@@ -144,57 +146,65 @@ fn unmerged(repo: &Repo, ledger: Option<&Ledger>, found: &Found) -> Result<u64> 
     Ok(counted.parse().unwrap_or(0))
 }
 
-fn list(ctx: &Ctx, repo: &Repo, ledger: Option<&Ledger>) -> Result<()> {
-    let rows: Result<Vec<Row>> = inspect(repo)?
+fn list(ctx: &Ctx, repo: &Repo, ledger: Option<&Ledger>) -> Result<Reply> {
+    let rows: Result<Vec<WorktreeRow>> = inspect(repo)?
         .into_iter()
         .map(|found| look(repo, ledger, found))
         .collect();
-    let rows = rows?;
-    if ctx.ui.is_json() {
-        ctx.ui.json(&serde_json::json!({ "worktrees": rows }));
-        return Ok(());
+    let answer = Worktrees { worktrees: rows? };
+    let reply = ctx.answer(&answer)?;
+    Ok(match answer.worktrees.is_empty() {
+        true => reply.note("no coder has a worktree"),
+        false => reply,
+    })
+}
+
+/// Coders' worktrees.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Worktrees {
+    worktrees: Vec<WorktreeRow>,
+}
+
+impl Answer for Worktrees {
+    fn text(&self, paint: Paint) -> String {
+        let lines: Vec<String> = self.worktrees.iter().map(|row| row.line(paint)).collect();
+        lines.join("\n")
     }
-    if rows.is_empty() {
-        ctx.ui.note("no coder has a worktree");
-        return Ok(());
-    }
-    for row in &rows {
+}
+
+impl WorktreeRow {
+    fn line(&self, paint: Paint) -> String {
         let mut told = Vec::new();
-        match (&row.task, &row.branch) {
+        match (&self.task, &self.branch) {
             (Some(task), _) => told.push(format!("works on {task}")),
             (None, Some(branch)) => told.push(format!("on {branch}")),
             (None, None) => told.push(String::from("parked")),
         }
-        if row.state != "sound" {
-            told.push(ctx.ui.paint(Style::Bad, row.state));
+        if self.state != "sound" {
+            told.push(paint.set(Style::Bad, self.state));
         }
-        if row.locked {
+        if self.locked {
             told.push(String::from("locked"));
         }
-        if row.busy {
+        if self.busy {
             told.push(String::from("an agent is at work there in its sandbox"));
         }
-        if let Some(problem) = &row.problem {
-            told.push(ctx.ui.paint(Style::Bad, &clean(problem)));
+        if let Some(problem) = &self.problem {
+            told.push(paint.set(Style::Bad, &clean(problem)));
         }
-        if !row.uncommitted.is_empty() {
+        if !self.uncommitted.is_empty() {
             told.push(format!(
                 "{} uncommitted",
-                count(row.uncommitted.len(), "file")
+                count(self.uncommitted.len(), "file")
             ));
         }
-        if row.unmerged > 0 {
-            let commits = usize::try_from(row.unmerged).unwrap_or(usize::MAX);
+        if self.unmerged > 0 {
+            let commits = usize::try_from(self.unmerged).unwrap_or(usize::MAX);
             told.push(format!("{} not brought in", count(commits, "commit")));
         }
-        let dir = clean(&row.dir.display().to_string());
-        ctx.ui.answer(&format!(
-            "{:<5} {dir}  {}",
-            row.agent.to_string(),
-            told.join(", ")
-        ));
+        let dir = clean(&self.dir.display().to_string());
+        format!("{:<5} {dir}  {}", self.agent.to_string(), told.join(", "))
     }
-    Ok(())
 }
 
 fn remove(
@@ -203,7 +213,7 @@ fn remove(
     ledger: Option<&Ledger>,
     agents: &[AgentId],
     force: bool,
-) -> Result<()> {
+) -> Result<Reply> {
     ctx.require(Power::TakeAway)?;
     let mut found = Vec::new();
     for agent in agents {
@@ -226,11 +236,10 @@ fn remove(
         };
         gone.push((row, removed));
     }
-    answer(ctx, &gone);
-    Ok(())
+    answer(ctx, &gone)
 }
 
-fn require_removable(row: &Row, force: bool) -> Result<()> {
+fn require_removable(row: &WorktreeRow, force: bool) -> Result<()> {
     let agent = row.agent;
     if let Some(task) = &row.task {
         let error = format!(
@@ -265,55 +274,86 @@ fn require_removable(row: &Row, force: bool) -> Result<()> {
     Ok(())
 }
 
-fn answer(ctx: &Ctx, gone: &[(Row, Removed)]) {
-    if ctx.ui.is_json() {
-        let rows: Vec<_> = gone
-            .iter()
-            .map(|(row, removed)| {
-                serde_json::json!({
-                    "agent": row.agent,
-                    "dir": row.dir,
-                    "branch": row.branch,
-                    "saved": removed.saved,
-                    "in_trash": removed.aside,
-                    "kept": removed.kept,
-                    "kept_in": removed.kept_in,
-                    "not_saved": removed.left_out,
-                })
-            })
-            .collect();
-        ctx.ui.json(&serde_json::json!({ "removed": rows }));
-        return;
-    }
+fn answer(ctx: &Ctx, gone: &[(WorktreeRow, Removed)]) -> Result<Reply> {
+    let row = |(row, removed): &(WorktreeRow, Removed)| RemovedRow {
+        agent: row.agent,
+        dir: row.dir.clone(),
+        branch: row.branch.clone(),
+        saved: removed.saved.clone(),
+        in_trash: removed.aside,
+        kept: removed.kept.clone(),
+        kept_in: removed.kept_in.clone(),
+        not_saved: removed.left_out.clone(),
+    };
+    let mut reply = ctx.answer(&RemovedWorktrees {
+        removed: gone.iter().map(row).collect(),
+    })?;
     for (row, removed) in gone {
-        ctx.ui
-            .answer(&format!("removed the worktree of agent {}", row.agent));
-        if let Some(branch) = &row.branch {
-            ctx.ui.note(&format!("its branch {branch} stays"));
-        }
-        if let Some(saved) = &removed.saved {
-            let id = saved.trim_start_matches("refs/orch/recovery/");
-            ctx.ui.note(&format!("what was in it is saved as {saved}"));
-            ctx.ui.hint(&format!("git orch recover show {id}"));
-        }
-        if removed.aside {
-            ctx.ui.note("its files lie in the trash as they were");
-            ctx.ui.hint("git orch recover list");
-        }
-        if let Some(place) = &removed.kept_in {
-            let place = clean(&place.display().to_string());
-            ctx.ui.note(&format!(
-                "ignored by git, and kept in {place}: {}",
-                some(&removed.kept)
-            ));
-            ctx.ui.hint("git orch recover list");
-        }
-        if !removed.left_out.is_empty() {
-            ctx.ui.note(&format!(
-                "ignored by git, and not kept, since tools build it again: {}",
-                some(&removed.left_out)
-            ));
-        }
+        reply = told(reply, row, removed);
+    }
+    Ok(reply)
+}
+
+/// Adds what became of what was in a worktree.
+fn told(mut reply: Reply, row: &WorktreeRow, removed: &Removed) -> Reply {
+    if let Some(branch) = &row.branch {
+        reply = reply.note(format!("its branch {branch} stays"));
+    }
+    if let Some(saved) = &removed.saved {
+        let id = saved.trim_start_matches("refs/orch/recovery/");
+        reply = reply
+            .note(format!("what was in it is saved as {saved}"))
+            .hint(format!("git orch recover show {id}"));
+    }
+    if removed.aside {
+        reply = reply
+            .note("its files lie in the trash as they were")
+            .hint("git orch recover list");
+    }
+    if let Some(place) = &removed.kept_in {
+        let (place, kept) = (clean(&place.display().to_string()), some(&removed.kept));
+        reply = reply
+            .note(format!("ignored by git, and kept in {place}: {kept}"))
+            .hint("git orch recover list");
+    }
+    match removed.left_out.is_empty() {
+        true => reply,
+        false => reply.note(format!(
+            "ignored by git, and not kept, since tools build it again: {}",
+            some(&removed.left_out)
+        )),
+    }
+}
+
+/// Worktrees that were taken away.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RemovedWorktrees {
+    removed: Vec<RemovedRow>,
+}
+
+/// A worktree that was taken away, and where what was in it is.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RemovedRow {
+    agent: AgentId,
+    dir: PathBuf,
+    branch: Option<String>,
+    /// Ref that has what was not committed.
+    saved: Option<String>,
+    /// Whether its files lie in the trash as they were.
+    in_trash: bool,
+    /// Ignored paths that are kept.
+    kept: Vec<String>,
+    /// Directory that has them.
+    kept_in: Option<PathBuf>,
+    /// Ignored paths that are not kept, since tools build them again.
+    not_saved: Vec<String>,
+}
+
+impl Answer for RemovedWorktrees {
+    fn text(&self, _: Paint) -> String {
+        let line = |row: &RemovedRow| format!("removed the worktree of agent {}", row.agent);
+        let lines: Vec<String> = self.removed.iter().map(line).collect();
+        lines.join("\n")
     }
 }
 
