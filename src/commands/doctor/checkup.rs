@@ -46,7 +46,7 @@ impl<'a> Checkup<'a> {
     pub(super) fn failed(ctx: &Ctx, error: &anyhow::Error) -> Result<Reply> {
         let place = ctx.dir.display().to_string();
         let finding = Finding::of_error("repository-unusable", place, error);
-        tell(ctx, vec![finding], Vec::new(), None)
+        tell(ctx, vec![finding], &[], None)
     }
 
     /// Makes all checks and tells what they have found.
@@ -87,7 +87,7 @@ impl<'a> Checkup<'a> {
         );
         self.look_into_trash();
         let sandboxes = sandbox::told();
-        tell(self.ctx, self.findings, self.notes, Some(sandboxes))
+        tell(self.ctx, self.findings, &self.notes, Some(sandboxes))
     }
 
     /// Opens the ledger if nothing about it stands in the way of going on.
@@ -169,7 +169,7 @@ fn kilobytes(bytes: u64) -> String {
 fn tell(
     ctx: &Ctx,
     findings: Vec<Finding>,
-    notes: Vec<String>,
+    notes: &[String],
     sandboxes: Option<String>,
 ) -> Result<Reply> {
     let remaining = findings.iter().filter(|found| !found.is_mended()).count();
